@@ -1,0 +1,69 @@
+# The two commands of the README: make run, make test. Everything installs into .venv, once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SCENARIO ?= digits
+FASHION = data/01_raw/FashionMNIST/raw
+
+export DVC_NO_ANALYTICS = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help run test lint e2e test-pythons ui fashion-mnist lock
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one that is, as in make run PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# A stamp is written only when its installation succeeded, so an interrupted one starts again.
+$(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
+	@echo "Installing the pinned environment into $(VENV) (about 7 GB, some minutes) ..."
+	@$(BIN)/pip install -q -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "Installing what the tests need ..."
+	@$(BIN)/pip install -q -c requirements.lock -e '.[test]'
+	@touch $@
+
+run: $(VENV)/.run  ## the whole chain on SCENARIO (default: digits)
+	@$(BIN)/kedro run --env $(SCENARIO)
+
+test: $(VENV)/.test lint  ## lint, types, tests
+	@$(BIN)/pytest
+
+lint: $(VENV)/.test  ## style, security rules, import layers, types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo 2>/dev/null | tail -n 3
+	@$(BIN)/lint-imports --no-logo >/dev/null
+	@$(BIN)/mypy
+
+e2e: $(VENV)/.test  ## the real command lines, minutes
+	@$(BIN)/pytest tests/e2e
+
+test-pythons:  ## the tests on every Python that is installed
+	@for version in 3.11 3.12 3.13; do \
+	  if command -v python$$version >/dev/null && python$$version -c '' 2>/dev/null; then \
+	    echo "== Python $$version"; \
+	    $(MAKE) --no-print-directory .venv-$$version/.test VENV=.venv-$$version PYTHON=python$$version \
+	      && .venv-$$version/bin/pytest || exit 1; \
+	  else echo "== Python $$version: not installed"; fi; \
+	done
+
+ui: $(VENV)/.run  ## the MLflow page of the local store
+	@$(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_raw
+	@files=$$(dpkg -L dataset-fashion-mnist 2>/dev/null | grep 'ubyte\.gz$$'); \
+	  [ -n "$$files" ] || { echo "The package is not installed: apt install dataset-fashion-mnist, then make fashion-mnist"; exit 1; }; \
+	  mkdir -p $(FASHION) && for file in $$files; do gunzip -c $$file >$(FASHION)/$$(basename $$file .gz); done; \
+	  echo "Fashion-MNIST lies in $(FASHION). Next: make run SCENARIO=fashion_mnist"
+
+lock:  ## resolve pyproject.toml into requirements.lock (needs uv)
+	@uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock -q

@@ -1,0 +1,56 @@
+"""Kedro datasets for the project's own files: anything with `save(path)` and a classmethod `load(path)`."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractDataset
+from kedro.utils import load_obj
+
+from nayer.mlops.reporter import MlflowReporter
+from nayer.training.reporting import Reporter, Several, Terminal
+
+
+class FileDataset(AbstractDataset[Any, Any]):
+    """One file that `kind` knows how to read and write, for instance `nayer.models.classifier.Classifier`."""
+
+    def __init__(self, filepath: str, kind: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = PurePosixPath(filepath)
+        self._kind = kind
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Read the file."""
+        return load_obj(self._kind).load(Path(self._filepath))
+
+    def save(self, data: Any) -> None:
+        """Write the file whole or not at all."""
+        data.save(Path(self._filepath))
+
+    def _exists(self) -> bool:
+        return Path(self._filepath).is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, "kind": self._kind}
+
+
+class ReporterDataset(AbstractDataset[Any, Reporter]):
+    """Who a loop reports to: the terminal, and MLflow where a run is open.
+
+    Args:
+        interval: seconds between two progress lines where there is no terminal.
+    """
+
+    def __init__(self, interval: float, metadata: dict[str, Any] | None = None) -> None:
+        self._interval = interval
+        self.metadata = metadata
+
+    def load(self) -> Reporter:
+        """A fresh reporter."""
+        return Several(Terminal(self._interval), MlflowReporter())
+
+    def save(self, data: Any) -> None:
+        """Nothing can be saved here."""
+        raise TypeError("the reporter is for loading only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"interval": self._interval}

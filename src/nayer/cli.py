@@ -1,0 +1,75 @@
+"""`kedro run` with errors for people: one sentence instead of a traceback for what a user can mend."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DatasetError
+from kedro.utils import find_kedro_project
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from nayer.errors import InputError, Interrupted, unknown
+
+NOT_SCENARIOS = {"base", "local"}
+
+
+@click.group()
+def cli() -> None:
+    """Commands of this project."""
+
+
+def scenarios(project: Path) -> list[str]:
+    """The environments of `conf/` that can be run."""
+    return sorted(p.name for p in (project / "conf").iterdir() if p.is_dir() and p.name not in NOT_SCENARIOS)
+
+
+def check_names(project: Path, env: str | None, names: list[str]) -> None:
+    """Refuse unknown scenarios and pipelines, with the nearest known one."""
+    if env and env not in scenarios(project):
+        raise unknown("--env", env, scenarios(project))
+    for name in names:
+        if name not in pipelines:
+            raise unknown("--pipelines", name, [known for known in pipelines if known != "__default__"])
+
+
+def sentence(error: BaseException) -> str | None:
+    """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, InputError | Interrupted | OmegaConfBaseException):
+            return str(found)
+        if isinstance(found, ValidationError) or type(found).__name__ == "ParameterValidationError":
+            return f"Wrong parameters: {found}"
+        if isinstance(found, OSError) and isinstance(error, DatasetError):
+            return f"A file could not be read or written: {found}."
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def run(**options: Any) -> None:
+    """Run pipelines; without options the whole chain on digits."""
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    bootstrap_project(project)
+    try:
+        single, several = options.get("pipeline"), options.get("pipelines")
+        names = [single] if single else list(several or [])
+        check_names(project, options.get("env"), names)
+        if kedro_run.callback:
+            kedro_run.callback(**options)
+    except KeyboardInterrupt:
+        raise click.ClickException("Stopped; finished stages are kept.") from None
+    except Interrupted as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(128 + error.signal_number) from None
+    except Exception as error:
+        text = sentence(error)
+        if text is None:
+            raise
+        raise click.ClickException(text) from None
+
+
+cli.add_command(click.Command("run", callback=run, params=kedro_run.params, help=kedro_run.help))

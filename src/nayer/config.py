@@ -1,0 +1,163 @@
+"""Typed parameters: frozen, unknown keys refused. Every value stands in `conf/`; no default here changes a result."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+CountOrNone = Annotated[int, Field(ge=0, strict=True)]
+
+
+class Config(BaseModel):
+    """What all groups of parameters share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DataConfig(Config):
+    """The real data: for the teacher and the evaluation only."""
+
+    dataset: str
+    """digits, fashion_mnist, cifar10, cifar100, tiny_imagenet, or image_folder."""
+    folder: str
+    """Where the files of the data set lie; digits need none."""
+    image_size: Count
+    """Side of the images in pixels; an image folder is resized to it, other sets have their own."""
+    class_names: list[str] | None
+    """Names for the labels, in the order of the classes; null takes the data set's own."""
+
+
+class RuntimeConfig(Config):
+    """The machine: nothing here changes what is learnt, apart from rounding."""
+
+    device: str
+    """auto, cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """auto takes bf16 autocast where the hardware computes in it."""
+    threads: Count | None
+    """CPU threads; null leaves torch's choice."""
+    resume: Literal["auto", "require", "never"]
+    """What to do with the state of an interrupted run: go on if it fits, refuse if it does not, or start afresh."""
+    resume_folder: str
+    """Where interrupted stages keep their state."""
+    checkpoint_seconds: Positive
+    """Seconds between two writes of the state."""
+
+
+class LteConfig(Config):
+    """Label-text embeddings."""
+
+    encoder: str
+    """minilm (bundled), a Hugging Face id, a folder, a *.safetensors table, or the ablations one_hot and random."""
+    revision: str | None
+    """Revision of a hub model; null takes the newest."""
+    prompt: str
+    """The sentence in which {} is the class name."""
+    batch_size: Count
+    """Prompts encoded at once."""
+    random_dim: Count
+    """Width of the table that `encoder: random` draws."""
+
+
+class AugmentationConfig(Config):
+    """Per-sample augmentation of a scenario's images."""
+
+    padding: CountOrNone
+    """Zero padding in pixels a side before the random crop."""
+    flip: bool
+    """Horizontal flip of every second image."""
+
+
+class TrainingConfig(Config):
+    """A supervised recipe: SGD with Nesterov momentum, one cycle of the learning rate."""
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    learning_rate: Positive
+    """Peak of the one-cycle schedule."""
+    warmup: Fraction
+    """Share of the steps in which the rate rises."""
+    momentum: Fraction
+    weight_decay: Weight
+    label_smoothing: Fraction
+    augmentation: AugmentationConfig
+
+
+class TeacherConfig(Config):
+    """The teacher and its recipe."""
+
+    architecture: str
+    """wrn-D-W, resnet-18, resnet-34, or vgg-11-bn."""
+    training: TrainingConfig
+
+
+class SynthesisConfig(Config):
+    """NAYER's synthesis (arXiv 2310.00258, section 3)."""
+
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    """Images made together; one noisy linear layer serves each set of one image per class."""
+    steps: Count
+    """Adam steps per batch (g_steps)."""
+    batches: Count
+    """Batches per epoch after the warm-up (g_loops)."""
+    warmup_batches: Count
+    """Batches per epoch of the warm-up."""
+    generator_life: Count
+    """Epochs after which a fresh generator takes over."""
+    learning_rate: Positive
+    betas: tuple[Fraction, Fraction]
+    latent: Count
+    """Outputs of the noisy layer."""
+    generator_width: Count
+    """Channels of the generator's last hidden layer (ngf)."""
+    ce_weight: Weight
+    bn_weight: Weight
+    """0 admits a teacher without BatchNorm2d."""
+    adversarial_weight: Weight
+    bn_momentum: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+    """Share of the current batch in the compared statistics; the rest is the running mean."""
+
+
+class StudentConfig(Config):
+    """The student and how it learns from the memory."""
+
+    architecture: str
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    steps: Count
+    """SGD steps per epoch."""
+    learning_rate: Positive
+    final_learning_rate: Weight
+    """End of the cosine over the epochs after the warm-up."""
+    momentum: Fraction
+    weight_decay: Weight
+    temperature: Positive
+
+
+class DistillConfig(Config):
+    """Data-free distillation."""
+
+    warmup_epochs: CountOrNone
+    """Epochs that only fill the memory, without the adversarial term."""
+    epochs: Count
+    """Epochs of distillation after the warm-up."""
+    memory: Count | None
+    """Images kept; null keeps all that the schedule makes."""
+    memory_sample: Annotated[int, Field(ge=1, le=5000, strict=True)]
+    """Images of the memory handed on for a look, balanced by class."""
+    augmentation: AugmentationConfig
+    synthesis: SynthesisConfig
+    student: StudentConfig
+
+
+class EvaluateConfig(Config):
+    """The evaluation on real test data."""
+
+    batch_size: Count
+    calibration_bins: Count
+    latency_seconds: Positive
+    """Measuring time for each latency."""
+    baselines: list[Literal["real", "kd_real", "kd_noise"]]
+    """The student's ceiling and floor, trained on request by the student's recipe."""

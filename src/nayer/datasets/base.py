@@ -1,0 +1,76 @@
+"""What every data set gives, and what every source of one can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nayer.config import DataConfig
+from nayer.images import ImageSpec
+
+LEVELS = 256
+DECIMALS = 4
+
+
+# No generated comparison: tensors compare element by element, which gives no single answer.
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """`images` (N, C, H, W) uint8 and `labels` (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: slice | Tensor) -> ImageSet:
+        """The images and labels at a slice, or at a tensor of indices."""
+        return ImageSet(self.images[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class RealData:
+    """A data set in its three fixed parts: nothing, no seed either, moves an image from one to another.
+
+    The teacher learns from `train`, recipes are chosen on `validation`, `test` selects nothing.
+    """
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    class_names: tuple[str, ...]
+    spec: ImageSpec
+
+
+class Source(Protocol):
+    """One kind of data set."""
+
+    def count(self, config: DataConfig) -> int | None:
+        """Number of classes; None where only files would tell and there are none."""
+
+    def class_names(self, config: DataConfig) -> tuple[str, ...]:
+        """The data set's own names, in the order of the labels; no image is read."""
+
+    def check(self, config: DataConfig) -> None:
+        """Raise InputError if files are missing or parameters contradict the set; no image is read."""
+
+    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
+        """Read all images."""
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 (N, C, H, W), on the [0, 1] scale, to four decimals."""
+    levels = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
+    means, deviations = [], []
+    for channel in images.unbind(dim=1):
+        # By counting, not by float copies: those would take four times the memory of the data.
+        shares = torch.bincount(channel.flatten(), minlength=LEVELS).to(torch.float64) / channel.numel()
+        mean = (shares * levels).sum()
+        deviation = (shares * (levels - mean).square()).sum().sqrt().item()
+        means.append(round(mean.item(), DECIMALS))
+        # A channel of one value would otherwise be divided by zero.
+        deviations.append(round(max(deviation, 1 / (LEVELS - 1)), DECIMALS))
+    return tuple(means), tuple(deviations)

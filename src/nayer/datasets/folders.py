@@ -1,0 +1,79 @@
+"""A folder of pictures, one sub-folder per class: <folder>/train/<class>/* and <folder>/test/<class>/*."""
+
+from pathlib import Path
+
+import torch
+
+from nayer.config import DataConfig
+from nayer.datasets.base import ImageSet, RealData, channel_statistics
+from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
+from nayer.errors import InputError
+from nayer.images import ImageSpec
+
+# The first of every ten images of a class is held out.
+HELD_OUT = 10
+LEAST_IMAGES = 2
+
+
+class ImageFolder:
+    """Own pictures: classes are the folders of `train`, sorted by name."""
+
+    def count(self, config: DataConfig) -> int | None:
+        """Number of class folders; None where the folder is missing."""
+        train = Path(config.folder) / "train"
+        return len(_class_folders(train)) if train.is_dir() else None
+
+    def class_names(self, config: DataConfig) -> tuple[str, ...]:
+        """The names of the class folders."""
+        return tuple(folder.name for folder in _part(config, "train"))
+
+    def check(self, config: DataConfig) -> None:
+        """Raise InputError if train and test do not hold the same classes."""
+        train, test = ({folder.name for folder in _part(config, part)} for part in ("train", "test"))
+        if train != test:
+            odd = min(train ^ test)
+            present, absent = ("train", "test") if odd in train else ("test", "train")
+            raise InputError(
+                f"data.folder: '{config.folder}' has the class '{odd}' in {present} but not in {absent}: "
+                "both need the same class folders."
+            )
+
+    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
+        """Read, resize and crop all pictures; mean and std are those of the training part."""
+        everything, held_out = _read_part(config, "train")
+        test, _ = _read_part(config, "test")
+        train = everything[~held_out]
+        spec = ImageSpec(config.image_size, CHANNELS, *channel_statistics(train.images))
+        return RealData(train, everything[held_out], test, class_names, spec)
+
+
+def _part(config: DataConfig, part: str) -> list[Path]:
+    """The class folders of `train` or `test`."""
+    folder = Path(config.folder) / part
+    classes = _class_folders(folder) if folder.is_dir() else []
+    if not classes:
+        raise InputError(
+            f"data.folder: '{folder}' holds no class folders: put the pictures in '{folder}/<class>/', "
+            "or correct data.folder."
+        )
+    return classes
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
+    """The images of one part, and which of them (N,) bool would be held out of it for validation."""
+    files, labels, held_out = [], [], []
+    for label, folder in enumerate(_part(config, part)):
+        pictures = list_pictures(folder)
+        if part == "train" and len(pictures) < LEAST_IMAGES:
+            raise InputError(
+                f"data.folder: '{folder}' holds one picture, at least {LEAST_IMAGES} are needed, "
+                "as the first is held out for validation: add some."
+            )
+        files += pictures
+        labels += [label] * len(pictures)
+        held_out += [index % HELD_OUT == 0 for index in range(len(pictures))]
+    return ImageSet(read_pictures(files, config.image_size), torch.tensor(labels)), torch.tensor(held_out)

@@ -1,0 +1,104 @@
+"""Tiny ImageNet as published: wnids.txt, words.txt, train/<wnid>/images, val/images and val/val_annotations.txt."""
+
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from nayer.config import DataConfig
+from nayer.datasets.base import ImageSet, RealData, channel_statistics
+from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
+from nayer.errors import InputError
+from nayer.images import ImageSpec
+
+SIZE = 64
+FOLDER = "tiny-imagenet-200"
+IDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
+# The last twentieth of every class is held out.
+HELD_OUT = 20
+
+
+class TinyImageNet:
+    """Labels count the WordNet ids in alphabetic order, as everywhere else; the published val part is the test part."""
+
+    def count(self, config: DataConfig) -> int | None:
+        """Number of classes; None where the files are missing."""
+        return len(_ids(config)) if (_root(config) / IDS).is_file() else None
+
+    def class_names(self, config: DataConfig) -> tuple[str, ...]:
+        """The first word of every class; all its words where the first alone is that of another class, too."""
+        words = {wnid: words for wnid, tab, words in (line.partition("\t") for line in _lines(config, WORDS)) if tab}
+        ids = _ids(config)
+        missing = [wnid for wnid in ids if wnid not in words]
+        if missing:
+            raise InputError(
+                f"data.folder: '{_root(config) / WORDS}' has no name for '{missing[0]}': fetch Tiny ImageNet again, "
+                "or set data.class_names."
+            )
+        first = [words[wnid].split(",")[0].strip() for wnid in ids]
+        uses = Counter(first)
+        return tuple(name if uses[name] == 1 else words[wnid].strip() for name, wnid in zip(first, ids, strict=True))
+
+    def check(self, config: DataConfig) -> None:
+        """Raise InputError if the image size is another, or files are missing."""
+        if config.image_size != SIZE:
+            raise InputError(
+                f"data.image_size: {config.image_size} contradicts 'tiny_imagenet', whose images have {SIZE} pixels "
+                f"a side: set it to {SIZE}."
+            )
+        _lines(config, ANNOTATIONS)
+        for wnid in _ids(config):
+            _require(config, f"train/{wnid}/images", (_root(config) / "train" / wnid / "images").is_dir())
+
+    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
+        """Read all pictures; mean and std are those of the training part."""
+        everything, held_out = _read_train(config)
+        train = everything[~held_out]
+        spec = ImageSpec(SIZE, CHANNELS, *channel_statistics(train.images))
+        return RealData(train, everything[held_out], _read_val(config), class_names, spec)
+
+
+def _read_train(config: DataConfig) -> tuple[ImageSet, torch.Tensor]:
+    """The published training images, and which of them (N,) bool are held out for validation."""
+    files, labels, held_out = [], [], []
+    for label, wnid in enumerate(_ids(config)):
+        pictures = list_pictures(_root(config) / "train" / wnid / "images")
+        first = len(pictures) - max(1, len(pictures) // HELD_OUT)
+        files += pictures
+        labels += [label] * len(pictures)
+        held_out += [index >= first for index in range(len(pictures))]
+    return ImageSet(read_pictures(files, SIZE), torch.tensor(labels)), torch.tensor(held_out)
+
+
+def _read_val(config: DataConfig) -> ImageSet:
+    label_of = {wnid: label for label, wnid in enumerate(_ids(config))}
+    pairs = [line.split("\t")[:2] for line in _lines(config, ANNOTATIONS)]
+    try:
+        labels = torch.tensor([label_of[wnid] for _, wnid in pairs])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"data.folder: '{_root(config) / ANNOTATIONS}' is damaged ({error}): fetch Tiny ImageNet again."
+        ) from error
+    return ImageSet(read_pictures([_root(config) / "val" / "images" / name for name, _ in pairs], SIZE), labels)
+
+
+def _ids(config: DataConfig) -> list[str]:
+    return sorted(_lines(config, IDS))
+
+
+def _lines(config: DataConfig, name: str) -> list[str]:
+    file = _root(config) / name
+    _require(config, name, file.is_file())
+    return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _require(config: DataConfig, name: str, present: bool) -> None:
+    if not present:
+        raise InputError(
+            f"data.folder: '{config.folder}' has no '{FOLDER}/{name}', which 'tiny_imagenet' needs: fetch "
+            f"http://cs231n.stanford.edu/tiny-imagenet-200.zip and extract it in '{config.folder}'."
+        )
+
+
+def _root(config: DataConfig) -> Path:
+    return Path(config.folder) / FOLDER

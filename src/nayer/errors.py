@@ -1,0 +1,24 @@
+"""Errors for people: one sentence with the key, the value and the way out."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What a user handed in cannot be used; the message says what to change. Nothing was written."""
+
+
+class Interrupted(Exception):
+    """A run was asked to stop by a signal; the message says what was kept and how to go on."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:
+    """The error for a name that is not among `choices`, with the nearest one suggested."""
+    names = sorted(choices)
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return InputError(f"{key}: unknown value '{value}'.{hint} Choose one of: {', '.join(names)}.")

@@ -1,0 +1,74 @@
+"""Files that others read later: written whole or not at all, and named by what they hold."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from nayer.errors import InputError
+
+# One metadata key only: with several, the order of the header and so the bytes of the file change from save to save.
+METADATA_KEY = "nayer"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, flush it to disk, then put it in place in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        write(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], kind: str, metadata: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able `metadata` as one safetensors file; equal content gives equal bytes."""
+    header = {METADATA_KEY: json.dumps({"kind": kind, **metadata}, sort_keys=True)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda part: save_file(contiguous, part, metadata=header))
+
+
+def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read a file of `save_tensors`.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds another kind of thing.
+    """
+    if not path.is_file():
+        raise InputError(f"{kind} file '{path}' does not exist: run the pipeline that makes it, or correct the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(METADATA_KEY)
+            metadata = json.loads(header) if header else {}
+            tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            f"{kind} file '{path}' is damaged or no safetensors file ({error}): make or copy it again."
+        ) from error
+    found = metadata.pop("kind", None) if isinstance(metadata, dict) else None
+    if found != kind:
+        raise InputError(
+            f"{kind} file '{path}' was not written by this project as a {kind} (found: {found or 'a foreign file'}): "
+            f"point to a {kind} file, or run the pipeline that makes it."
+        )
+    return tensors, metadata
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,121 @@
+"""What happens around a Kedro run: checks before it, the MLflow run during it, a summary after it."""
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import mlflow
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines as registered
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from nayer.errors import Interrupted
+from nayer.files import digest
+from nayer.mlops import tracking
+from nayer.pipeline_registry import CHAIN
+from nayer.preflight import check_folders, check_parameters
+from nayer.summary import print_summary
+
+ARTIFACTS = {".png", ".svg", ".html", ".csv"}
+METRICS = ("metrics", "cost", "baselines")
+
+
+def stages_in(pipeline: Pipeline) -> list[str]:
+    """Names of the pipelines of which nodes will run, in the order of the chain."""
+    wanted = {node.name for node in pipeline.nodes}
+    known = [name for name in CHAIN if name in registered]
+    return [name for name in known if wanted & {node.name for node in registered[name].nodes}]
+
+
+def file_of(catalog: DataCatalog, name: str) -> Path | None:
+    """The file behind a dataset; None for parameters and what lives in memory."""
+    dataset = catalog.get(name) if name in catalog else None
+    path = getattr(dataset, "_filepath", None)
+    return Path(path) if path is not None else None
+
+
+class ProjectHooks:
+    """Checks before the first node, and where to look after the last."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Relative paths in parameters mean the project's root, wherever the command was typed."""
+        os.chdir(context.project_path)
+        self.parameters = context.params
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Refuse bad input while nothing is written."""
+        check_parameters(self.parameters, stages_in(pipeline))
+        check_folders(path for name in pipeline.all_outputs() if (path := file_of(catalog, name)))
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Results and the next step."""
+        report = file_of(catalog, "report")
+        print_summary(stages_in(pipeline), self.parameters["scenario"], report.parent if report else Path())
+
+
+class MlflowHooks:
+    """One MLflow run per Kedro run: parameters, tags, digests and files; metrics by epoch come from the reporter."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project is and how it is set."""
+        self.project, self.parameters = Path(context.project_path), context.params
+        self.settings = context.config_loader["mlflow"]
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Open the run; from here on a signal ends it as KILLED."""
+        tracking.configure(self.project, self.settings["tracking_uri"], self.settings["experiment"])
+        stages, scenario = stages_in(pipeline), self.parameters["scenario"]
+        mlflow.start_run(run_name=f"{scenario}: {', '.join(stages)}")
+        mlflow.set_tags({"scenario": scenario, "stages": ",".join(stages), **tracking.git_tags(self.project)})
+        groups = {
+            name.removeprefix("params:").split(".")[0] for name in pipeline.inputs() if name.startswith("params:")
+        }
+        tracking.log_parameters({name: value for name, value in self.parameters.items() if name in groups})
+        self.catalog = catalog
+        # The digests by which the runs of one chain find each other: one run's output is another's input.
+        for name in pipeline.inputs():
+            if (path := file_of(catalog, name)) and path.is_file():
+                mlflow.set_tag(f"input.{name}", digest(path))
+        self.handlers = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(self, number: int, _: FrameType | None) -> None:
+        """Outside of the loops, which keep their state first, a signal ends the run at once."""
+        name = signal.Signals(number).name
+        raise Interrupted(f"Stopped by {name}; finished stages are kept. The same command starts again.", number)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Tag the digest of every file, and log metrics, figures, tables and the report."""
+        if dataset_name in METRICS:
+            tracking.log_numbers(data, "" if dataset_name == "metrics" else f"{dataset_name}.")
+        if path := file_of(self.catalog, dataset_name):
+            mlflow.set_tag(f"output.{dataset_name}", digest(path))
+            if path.suffix in ARTIFACTS:
+                mlflow.log_artifact(str(path))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """The run is FINISHED."""
+        self.close("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """The run is KILLED after a signal, else FAILED."""
+        self.close("KILLED" if isinstance(error, Interrupted) else "FAILED")
+
+    def close(self, status: str) -> None:
+        """Send what is under way, end the run, and give the signals back."""
+        if mlflow.active_run():
+            mlflow.flush_async_logging()
+            mlflow.end_run(status)
+        for number, handler in getattr(self, "handlers", {}).items():
+            signal.signal(number, handler)

@@ -1,0 +1,103 @@
+"""Class names to label-text embeddings, by the encoder that the parameters name."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from nayer.config import LteConfig
+from nayer.errors import InputError, unknown
+from nayer.lte import text_models
+from nayer.lte.embeddings import LabelEmbeddings, check_class_names
+from nayer.lte.tables import import_table
+
+Source = Literal["minilm", "one_hot", "random", "table", "folder", "hub"]
+BUILT_IN: dict[str, Source] = {"minilm": "minilm", "one_hot": "one_hot", "random": "random"}
+CHOICES = (*BUILT_IN, "a *.safetensors table", "a local folder", "a Hugging Face id (owner/name)")
+HUB_ID = r"\w[\w.-]*/\w[\w.-]*"
+
+
+def embed_labels(config: LteConfig, class_names: Sequence[str], seed: int) -> LabelEmbeddings:
+    """The table (classes, dim) of `class_names`, by `config.encoder`; `seed` matters to `random` only.
+
+    Raises:
+        InputError: the names, the prompt or the encoder cannot be used.
+    """
+    check_class_names(class_names, "data.class_names")
+    source, names, path = check_encoder(config), tuple(class_names), Path(config.encoder).expanduser()
+    if source == "one_hot":
+        return LabelEmbeddings(torch.eye(len(names)), names, source, "none", "none")
+    if source == "random":
+        drawn = torch.randn(len(names), config.random_dim, generator=torch.Generator().manual_seed(seed))
+        return LabelEmbeddings(drawn, names, source, f"seed {seed}", "none")
+    if source == "table":
+        return import_table(config.encoder, path, names)
+    texts = prompts(config.prompt, names)
+    folder, revision = _locate(source, config)
+    table = text_models.encode(config.encoder, folder, texts, config.batch_size)
+    return LabelEmbeddings(table, names, config.encoder, revision, config.prompt)
+
+
+def check_encoder(config: LteConfig) -> Source:
+    """What kind of encoder the parameters name; as far as can be known without loading it, that it can be used.
+
+    Raises:
+        InputError: the prompt has no single place for the name, or the encoder is misspelt or missing.
+    """
+    if config.prompt.count("{}") != 1:
+        raise InputError(
+            f"lte.prompt: '{config.prompt}' must contain {{}} exactly once, where the class name goes, "
+            "as in 'a photo of a {}'."
+        )
+    source = _source(config.encoder)
+    path = Path(config.encoder).expanduser()
+    if source == "minilm":
+        text_models.bundled_folder()
+    if source == "table" and not path.is_file():
+        raise InputError(f"lte.encoder: table '{config.encoder}' does not exist: correct the path, or make the table.")
+    if source == "folder" and not (path / "config.json").is_file():
+        raise InputError(
+            f"lte.encoder: folder '{config.encoder}' has no config.json, so it is no saved transformers model: "
+            f"point to the folder that has it, or choose {text_models.WAYS_OUT}."
+        )
+    return source
+
+
+def prompts(template: str, class_names: Sequence[str]) -> list[str]:
+    """One text per class: the name, its `_` and `-` as spaces, in the place of {}.
+
+    Raises:
+        InputError: two names become the same text.
+    """
+    readable = [" ".join(re.split(r"[\s_-]+", name)).strip() for name in class_names]
+    check_class_names(readable, "data.class_names, with '_' and '-' as spaces")
+    return [template.replace("{}", name) for name in readable]
+
+
+def _source(encoder: str) -> Source:
+    if encoder in BUILT_IN:
+        return BUILT_IN[encoder]
+    if encoder.endswith(".safetensors"):
+        return "table"
+    if Path(encoder).expanduser().is_dir():
+        return "folder"
+    if re.fullmatch(HUB_ID, encoder):
+        return "hub"
+    if "/" in encoder or encoder.startswith((".", "~")):
+        raise InputError(
+            f"lte.encoder: '{encoder}' is no folder on this machine: correct the path, "
+            f"or choose {text_models.WAYS_OUT}."
+        )
+    raise unknown("lte.encoder", encoder, CHOICES)
+
+
+def _locate(source: Source, config: LteConfig) -> tuple[Path, str]:
+    """Folder of a text model and what pins its weights: a commit of the hub, or a digest."""
+    if source == "minilm":
+        return text_models.verified_bundle()
+    if source == "hub":
+        return text_models.fetch(config.encoder, config.revision)
+    folder = Path(config.encoder).expanduser()
+    return folder, text_models.weights_digest(folder)

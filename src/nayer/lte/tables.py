@@ -1,0 +1,74 @@
+"""Ready tables of embeddings from a safetensors file, this project's own or foreign."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nayer.errors import InputError
+from nayer.files import METADATA_KEY, digest
+from nayer.lte.embeddings import MATRIX, TENSOR, LabelEmbeddings
+
+
+def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> LabelEmbeddings:
+    """The table in `path`, whose rows stand in the order of `class_names`; `encoder` is its name in the parameters.
+
+    A file of this project keeps its own provenance. A foreign one needs a tensor `embeddings` (classes, dim) of any
+    floating type; its prompt is unknown and its revision is the digest of the file.
+
+    Raises:
+        InputError: the file is damaged, lacks the tensor, or was made for other classes.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            own = METADATA_KEY in (file.metadata() or {})
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"lte.encoder: '{encoder}' is damaged or no safetensors file ({error}): make or copy it again."
+        ) from error
+    if own:
+        return _own_table(encoder, path, class_names)
+    return LabelEmbeddings(
+        _checked(encoder, tensors, len(class_names)).to(torch.float32), class_names, encoder, digest(path), "unknown"
+    )
+
+
+def _own_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> LabelEmbeddings:
+    embeddings = LabelEmbeddings.load(path)
+    # A file that names its rows is believed: rows in another order would give every class a wrong text.
+    if embeddings.class_names != class_names:
+        raise InputError(
+            f"lte.encoder: '{encoder}' was made for the classes {_short(embeddings.class_names)}, the data has "
+            f"{_short(class_names)}: make the table for these classes, or set data.class_names to those of the table."
+        )
+    return embeddings
+
+
+def _checked(encoder: str, tensors: dict[str, Tensor], classes: int) -> Tensor:
+    """The tensor `embeddings`, if it can serve `classes` classes."""
+    if TENSOR not in tensors:
+        found = ", ".join(f"'{name}'" for name in sorted(tensors)) or "nothing"
+        raise InputError(
+            f"lte.encoder: '{encoder}' has no tensor '{TENSOR}' (found: {found}): name the table of the classes so."
+        )
+    table = tensors[TENSOR]
+    if not table.is_floating_point() or table.ndim != MATRIX:
+        raise InputError(
+            f"lte.encoder: '{TENSOR}' of '{encoder}' is {table.dtype} of shape {tuple(table.shape)}: "
+            "store it as a float table (classes x dim)."
+        )
+    if len(table) != classes:
+        raise InputError(
+            f"lte.encoder: '{encoder}' has {len(table)} rows, the data has {classes} classes: "
+            "point to a table with one row per class, in the order of the labels."
+        )
+    return table
+
+
+def _short(names: tuple[str, ...], shown: int = 3) -> str:
+    """The first names, and how many there are."""
+    listed = ", ".join(f"'{name}'" for name in names[:shown])
+    return f"{listed}, … ({len(names)})" if len(names) > shown else listed

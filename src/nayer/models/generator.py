@@ -1,0 +1,48 @@
+"""The image generator of NAYER: one linear layer, then upsampling and 3x3 convolutions up to the image."""
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from nayer.errors import InputError
+
+
+def upsamplings(image_size: int) -> int:
+    """How often the generator doubles: twice up to 64 px, four times above (start 14x14 for 224 px).
+
+    Raises:
+        InputError: the size is no multiple of what the doublings need, or too small.
+    """
+    doublings = 2 if image_size <= 64 else 4
+    if image_size < 8 or image_size % 2**doublings:
+        raise InputError(
+            f"image size {image_size}: the generator makes square images of 8 to 64 pixels in steps of 4, "
+            f"and larger ones in steps of 16; give the teacher images of such a size."
+        )
+    return doublings
+
+
+class Generator(nn.Module):
+    """(N, latent) vectors -> (N, channels, size, size) images in [0, 1]."""
+
+    def __init__(self, latent: int, width: int, image_size: int, channels: int) -> None:
+        super().__init__()
+        doublings = upsamplings(image_size)
+        start = image_size // 2**doublings
+        widths = [2 * width] * doublings + [width]
+        self.project = nn.Linear(latent, widths[0] * start * start)
+        self.start = (widths[0], start, start)
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0])]
+        for inputs, outputs in pairwise(widths):
+            layers += [
+                nn.Upsample(scale_factor=2),
+                nn.Conv2d(inputs, outputs, 3, 1, 1),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, 1, 1), nn.Sigmoid())
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(N, latent) -> (N, channels, size, size) in [0, 1]."""
+        images: Tensor = self.layers(self.project(z).view(-1, *self.start))
+        return images

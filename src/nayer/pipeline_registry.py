@@ -1,0 +1,13 @@
+"""The project's pipelines by name."""
+
+from kedro.framework.project import find_pipelines
+from kedro.pipeline import Pipeline
+
+CHAIN = ("lte", "teacher", "distill", "evaluate")
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Every folder of `pipelines/`; `kedro run` alone is the whole chain."""
+    pipelines: dict[str, Pipeline] = find_pipelines(raise_errors=True)
+    pipelines["__default__"] = sum((pipelines[name] for name in CHAIN if name in pipelines), Pipeline([]))
+    return pipelines

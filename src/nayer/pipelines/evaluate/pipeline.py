@@ -1,0 +1,55 @@
+"""Wiring of `evaluate`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from nayer.pipelines.evaluate import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Student, teacher, test data -> figures, costs, report."""
+    return Pipeline(
+        [
+            Node(
+                nodes.compare_on_test_data,
+                ["teacher", "student", "params:evaluate", "params:data", "params:runtime"],
+                ["metrics", "per_class", "confusion"],
+            ),
+            Node(
+                nodes.train_baselines,
+                [
+                    "teacher",
+                    "params:evaluate",
+                    "params:distill",
+                    "params:data",
+                    "params:runtime",
+                    "params:seed",
+                    "reporter",
+                ],
+                "baselines",
+                tags="gpu",
+            ),
+            Node(
+                nodes.measure_cost,
+                ["teacher", "student", "params:evaluate", "teacher_cost", "distill_cost"],
+                "cost",
+            ),
+            Node(
+                nodes.report_results,
+                [
+                    "params:scenario",
+                    "metrics",
+                    "cost",
+                    "per_class",
+                    "confusion",
+                    "baselines",
+                    "teacher_history",
+                    "distill_history",
+                    "memory_sample",
+                    "label_embeddings",
+                    "student",
+                    "parameters",
+                ],
+                ["training_curves", "synthetic_images", "embedding_similarity", "confusion_matrix", "report"],
+            ),
+        ]
+    )

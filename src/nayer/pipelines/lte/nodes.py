@@ -1,0 +1,11 @@
+"""Adapters of `nayer.lte`."""
+
+from nayer import datasets
+from nayer.config import DataConfig, LteConfig
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.lte.encoders import embed_labels
+
+
+def embed_class_names(lte: LteConfig, data: DataConfig, seed: int) -> LabelEmbeddings:
+    """The table of label-text embeddings; no image is read."""
+    return embed_labels(lte, datasets.class_names(data), seed)

@@ -1,0 +1,12 @@
+"""Wiring of `teacher`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from nayer.pipelines.teacher.nodes import train_teacher
+
+
+def create_pipeline() -> Pipeline:
+    """Real data -> teacher."""
+    inputs = ["params:teacher", "params:data", "params:runtime", "params:seed", "reporter"]
+    outputs = ["teacher", "teacher_history", "teacher_cost"]
+    return Pipeline([Node(train_teacher, inputs, outputs, tags="gpu")])

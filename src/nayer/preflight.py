@@ -1,0 +1,69 @@
+"""What can be known to be wrong before any work starts."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nayer import datasets
+from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TeacherConfig
+from nayer.errors import InputError
+from nayer.lte.embeddings import check_class_names
+from nayer.lte.encoders import check_encoder
+from nayer.models.architectures import build_network, check_image_size
+from nayer.models.generator import upsamplings
+from nayer.training.device import resolve_device
+
+LEAST_FREE_BYTES = 100 * 2**20
+
+
+def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) -> None:
+    """Check the parameters of the pipelines that will run against each other and against this machine.
+
+    Their types and ranges were checked before, when Kedro read them.
+
+    Raises:
+        InputError: the first thing found, with the way out.
+    """
+    chosen = set(pipelines)
+    data = DataConfig.model_validate(parameters["data"])
+    distill = DistillConfig.model_validate(parameters["distill"])
+    resolve_device(RuntimeConfig.model_validate(parameters["runtime"]))
+    if chosen & {"lte", "teacher"}:
+        check_class_names(datasets.class_names(data), "data.class_names")
+    if chosen & {"teacher", "evaluate"}:
+        datasets.check(data)
+    if "lte" in chosen:
+        check_encoder(LteConfig.model_validate(parameters["lte"]))
+    if "teacher" in chosen:
+        teacher = TeacherConfig.model_validate(parameters["teacher"])
+        build_network(teacher.architecture, 1, 2, "teacher.architecture")
+        check_image_size(teacher.architecture, data.image_size, "teacher.architecture")
+    if "distill" in chosen:
+        build_network(distill.student.architecture, 1, 2, "distill.student.architecture")
+    if chosen >= {"teacher", "distill"}:
+        upsamplings(data.image_size)
+        check_image_size(distill.student.architecture, data.image_size, "distill.student.architecture")
+
+
+def check_folders(files: Iterable[Path]) -> None:
+    """Refuse a run whose outputs could not be written: a read-only or full folder. Leaves nothing behind.
+
+    Raises:
+        InputError: names the folder.
+    """
+    for folder in sorted({file.absolute().parent for file in files}):
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        try:
+            with tempfile.TemporaryFile(dir=existing):
+                free = shutil.disk_usage(existing).free
+        except OSError as error:
+            raise InputError(
+                f"output folder '{folder}' cannot be written ({error.strerror}): make it writable, or run elsewhere."
+            ) from error
+        if free < LEAST_FREE_BYTES:
+            raise InputError(
+                f"output folder '{folder}' has {free / 2**20:.0f} MiB left, at least {LEAST_FREE_BYTES // 2**20} are "
+                "needed: make room, or run elsewhere."
+            )

@@ -1,0 +1,13 @@
+"""Kedro settings: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
+
+from nayer.hooks import MlflowHooks, ProjectHooks
+
+# Called in reverse order: the checks of ProjectHooks come before a run is opened.
+HOOKS = (MlflowHooks(), ProjectHooks())
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "digits",
+    # A scenario states only what differs from the base.
+    "merge_strategy": {"parameters": "soft"},
+    "config_patterns": {"mlflow": ["mlflow*"]},
+}

@@ -1,0 +1,78 @@
+"""The BatchNorm term: do synthetic images excite the teacher's layers as its training data did?"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nayer.synthesis.losses import statistics_distance
+
+
+def running_mean(layer: nn.BatchNorm2d) -> Tensor:
+    """The mean that the layer learnt (channels,); zero for a layer that keeps none."""
+    return torch.zeros(layer.num_features) if layer.running_mean is None else layer.running_mean
+
+
+def channel_statistics(x: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (channels,) in fp32 of (N, channels, H, W).
+
+    One pass of plain sums, five times as fast as torch.var_mean on a CPU with channels_last; `near`, a guess of the
+    mean, keeps the difference of squares exact.
+    """
+    centred = x.movedim(1, -1).reshape(-1, x.shape[1]).float() - near
+    mean = centred.mean(0)
+    return mean + near, centred.square().mean(0) - mean.square()
+
+
+class BatchNormStatistics:
+    """Statistics of the inputs of every BatchNorm2d of a network, compared with those it learnt.
+
+    What is compared is `momentum` times this batch's statistics plus the rest of a detached running mean, which
+    advances once per synthetic batch; the very first batch has no running mean and is compared alone.
+    """
+
+    def __init__(self, network: nn.Module, momentum: float) -> None:
+        self.layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.momentum = momentum
+        self.running: list[Tensor] = []
+        self._inputs: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Hooks are on inside this block only, so distillation and evaluation never pay for them."""
+        hooks = [layer.register_forward_pre_hook(self._record(index)) for index, layer in enumerate(self.layers)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self._inputs.clear()
+
+    def _record(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._inputs[index] = channel_statistics(inputs[0], running_mean(self.layers[index]))
+
+        return hook
+
+    def _mixed(self) -> list[Tensor]:
+        """Means of all layers, then variances, mixed with the running mean. Needs a forward pass while recording."""
+        batch = [self._inputs[i][part] for part in (0, 1) for i in range(len(self.layers))]
+        if not self.running:
+            return batch
+        return [
+            self.momentum * now + (1 - self.momentum) * before for now, before in zip(batch, self.running, strict=True)
+        ]
+
+    def loss(self) -> Tensor:
+        """The BatchNorm term of the last forward pass; the gradient flows through this batch's share only."""
+        if not self.layers:
+            return torch.zeros(())
+        mixed, count = self._mixed(), len(self.layers)
+        means = [running_mean(layer) for layer in self.layers]
+        variances = [layer.running_var for layer in self.layers if layer.running_var is not None]
+        return statistics_distance(mixed[:count], mixed[count:], means, variances)
+
+    def advance(self) -> None:
+        """Take the last forward pass into the running mean: once per batch, after its last step."""
+        self.running = [statistic.detach().clone() for statistic in self._mixed()]

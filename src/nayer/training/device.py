@@ -1,0 +1,47 @@
+"""Devices and precision."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+
+from nayer.config import RuntimeConfig
+from nayer.errors import InputError
+
+
+def resolve_device(config: RuntimeConfig) -> torch.device:
+    """The device that `runtime.device` names; sets the number of CPU threads too.
+
+    Raises:
+        InputError: torch does not know the device or this machine lacks it.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    name = config.device
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"runtime.device: '{name}' cannot be used here ({reason}); set auto or cpu.") from error
+    return device
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than fp32 there: avx512_bf16 or AMX on a CPU, tensor cores on a GPU."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(config: RuntimeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """Opens the precision that `runtime.precision` asks for; weights and losses stay fp32."""
+    if config.precision == "bf16" or (config.precision == "auto" and computes_in_bf16(device)):
+        return partial(torch.autocast, device.type, torch.bfloat16)
+    return nullcontext

@@ -1,0 +1,133 @@
+"""The distillation loop: images from the synthesizer into the memory, from the memory into the student.
+
+Nothing here can reach real data: what comes in is a teacher, a table of label embeddings, and parameters.
+"""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from nayer.config import DistillConfig, RuntimeConfig
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+from nayer.synthesis.memory import MemorySample
+from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES, LoopState, Row, build, check
+from nayer.training.estimate import estimate
+from nayer.training.reporting import Reporter
+from nayer.training.resume import ResumePoint
+from nayer.training.student import TeacherTarget
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What comes out: the student of the last epoch, the history by epoch, some of the memory, the effort."""
+
+    student: Classifier
+    history: list[Row]
+    sample: MemorySample
+    seconds: dict[str, float]
+    images_made: int
+
+
+def distill(
+    teacher: Classifier,
+    embeddings: LabelEmbeddings,
+    config: DistillConfig,
+    runtime: RuntimeConfig,
+    seed: int,
+    resume: ResumePoint,
+    reporter: Reporter,
+) -> Distilled:
+    """NAYER, algorithm 1: epochs of synthesis and, after the warm-up, of distillation.
+
+    Raises:
+        InputError: the inputs do not go together.
+        Interrupted: stopped by a signal; the state is kept.
+    """
+    for warning in check(teacher, embeddings, config):
+        reporter.say(f"Warning: {warning}")
+    state, target = build(teacher, embeddings, config, runtime, seed)
+    reporter.say(estimate(teacher, embeddings, config, runtime))
+    if kept := resume.load():
+        state.load_state_dict(kept)
+        reporter.say(f"distill: going on in epoch {state.epoch + 1} of {state.synthesizer.schedule.total_epochs}")
+    fit(state, target, config, resume, reporter)
+    sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
+    return Distilled(state.trainer.student.eval(), state.history, sample, state.seconds, state.memory.added)
+
+
+def fit(
+    state: LoopState, target: TeacherTarget, config: DistillConfig, resume: ResumePoint, reporter: Reporter
+) -> None:
+    """The loop, from wherever `state` is to the last epoch."""
+    schedule = state.synthesizer.schedule
+    reporter.begin("distill", schedule.total_epochs, _done(state, config))
+    with resume.stopping_safely():
+        while state.epoch < schedule.total_epochs:
+            warming_up = state.epoch < schedule.warmup_epochs
+            batches, steps = schedule.batches_in(state.epoch), 0 if warming_up else config.student.steps
+            if state.batch == state.step == 0:
+                state.synthesizer.start_epoch(state.epoch)
+                state.synthesis_sums.zero_()
+                state.student_sums.zero_()
+
+            while state.batch < batches:
+                began = time.monotonic()
+                made = state.synthesizer.step(state.trainer.student)
+                state.memory.add(made.images, made.labels)
+                state.synthesis_sums += torch.stack([made.losses[name] for name in SYNTHESIS_LOSSES])
+                state.batch += 1
+                state.seconds["synthesis"] += time.monotonic() - began
+                reporter.advance(_done(state, config), _last(state))
+                resume.keep(state.state_dict)
+
+            while state.step < steps:
+                began = time.monotonic()
+                images, labels = state.memory.draw(config.student.batch_size)
+                loss, _ = state.trainer.step(images, labels, target)
+                state.student_sums += torch.stack([loss, target.agreement])
+                state.step += 1
+                state.seconds["student"] += time.monotonic() - began
+                reporter.advance(_done(state, config), _last(state))
+                resume.keep(state.state_dict)
+
+            row = _row(state, batches, steps)
+            state.history.append(row)
+            reporter.epoch("distill", row["epoch"], {name: row[name] for name in row if name not in ("epoch", "phase")})
+            state.epoch, state.batch, state.step = state.epoch + 1, 0, 0
+    resume.discard()
+
+
+def _row(state: LoopState, batches: int, steps: int) -> Row:
+    """The means of a finished epoch."""
+    means = dict(zip(SYNTHESIS_LOSSES, (state.synthesis_sums / batches).tolist(), strict=True))
+    figures = (state.student_sums / steps).tolist() if steps else [None] * len(STUDENT_FIGURES)
+    return {
+        "epoch": state.epoch + 1,
+        "phase": "distillation" if steps else "warm-up",
+        **means,
+        **dict(zip(STUDENT_FIGURES, figures, strict=True)),
+        "memory_images": len(state.memory),
+        "learning_rate": state.trainer.schedule.get_last_lr()[0],
+    }
+
+
+def _done(state: LoopState, config: DistillConfig) -> float:
+    """Epochs behind, with the share of this one; synthesis and student count alike within it."""
+    schedule = state.synthesizer.schedule
+    batches = schedule.batches_in(state.epoch)
+    steps = config.student.steps if state.epoch >= schedule.warmup_epochs else 0
+    work = batches * schedule.steps
+    return state.epoch + (state.batch * schedule.steps + state.step) / (work + steps)
+
+
+def _last(state: LoopState) -> str:
+    """The newest figures, for the progress line."""
+    if not state.history:
+        return "epoch 1"
+    row = state.history[-1]
+    text = f"epoch {row['epoch']} ({row['phase']}): synthesis loss {row['synthesis_loss']:.3f}"
+    if row["kd_loss"] is not None:
+        text += f", student loss {row['kd_loss']:.2f}, agreement {row['agreement']:.1%}"
+    return text

@@ -1,0 +1,117 @@
+"""What the distillation loop starts from: checked inputs, everything on its device, one object that holds the state."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nayer.config import DistillConfig, RuntimeConfig
+from nayer.errors import InputError
+from nayer.images import Augmentation
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.architectures import check_image_size
+from nayer.models.classifier import Classifier, freeze
+from nayer.models.generator import upsamplings
+from nayer.synthesis.memory import MemoryBank
+from nayer.synthesis.nayer import Nayer
+from nayer.synthesis.synthesizer import Synthesizer
+from nayer.training.device import autocast, resolve_device
+from nayer.training.resume import random_state, set_random_state
+from nayer.training.student import StudentTrainer, TeacherTarget
+
+Row = dict[str, Any]
+SYNTHESIS_LOSSES = ("ce", "bn", "adversarial", "synthesis_loss")
+STUDENT_FIGURES = ("kd_loss", "agreement")
+
+
+@dataclass
+class LoopState:
+    """Everything that changes during the loop, so that a resumed run equals an uninterrupted one."""
+
+    synthesizer: Synthesizer
+    memory: MemoryBank
+    trainer: StudentTrainer
+    epoch: int = 0
+    batch: int = 0
+    """Synthetic batches made in this epoch."""
+    step: int = 0
+    """Student steps done in this epoch."""
+
+    def __post_init__(self) -> None:
+        device = self.memory.images.device
+        self.synthesis_sums = torch.zeros(len(SYNTHESIS_LOSSES), device=device)
+        self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)
+        self.history: list[Row] = []
+        self.seconds = {"synthesis": 0.0, "student": 0.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain tensors, numbers and containers."""
+        return {
+            "synthesizer": self.synthesizer.state_dict(),
+            "memory": self.memory.state_dict(),
+            "trainer": self.trainer.state_dict(),
+            "counters": [self.epoch, self.batch, self.step],
+            "sums": [self.synthesis_sums, self.student_sums],
+            "history": self.history,
+            "seconds": self.seconds,
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.synthesizer.load_state_dict(state["synthesizer"])
+        self.memory.load_state_dict(state["memory"])
+        self.trainer.load_state_dict(state["trainer"])
+        self.epoch, self.batch, self.step = state["counters"]
+        device = self.memory.images.device
+        self.synthesis_sums, self.student_sums = (each.to(device) for each in state["sums"])
+        self.history, self.seconds = state["history"], state["seconds"]
+        set_random_state(state["random"])
+
+
+def check(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig) -> list[str]:
+    """Refuse what cannot work before any training; returns warnings.
+
+    Raises:
+        InputError: table, teacher, student and weights do not go together.
+    """
+    rows, classes = len(embeddings.class_names), len(teacher.class_names)
+    if rows != classes:
+        raise InputError(
+            f"label embeddings: the table has {rows} classes, the teacher {classes}; "
+            "run the lte pipeline with the teacher's class names."
+        )
+    upsamplings(teacher.images.size)
+    check_image_size(config.student.architecture, teacher.images.size, "distill.student.architecture")
+    Classifier.build(
+        config.student.architecture, teacher.class_names, teacher.images, key="distill.student.architecture"
+    )
+    warnings = []
+    if not any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.modules()):
+        if config.synthesis.bn_weight:
+            raise InputError(
+                f"distill.synthesis.bn_weight: {config.synthesis.bn_weight:g}, but '{teacher.architecture}' "
+                "has no BatchNorm2d to compare with; set it to 0 to go on without that term."
+            )
+        warnings.append("the teacher has no BatchNorm2d; going on without that term, expect a weaker student")
+    if tuple(embeddings.class_names) != tuple(teacher.class_names):
+        warnings.append("class names of table and teacher differ; row i is taken for the teacher's class i")
+    return warnings
+
+
+def build(
+    teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig, seed: int
+) -> tuple[LoopState, TeacherTarget]:
+    """Everything on its device, seeded: the first state of the loop, and what the student learns from."""
+    torch.manual_seed(seed)
+    device = resolve_device(runtime)
+    precision = autocast(runtime, device)
+    freeze(teacher).to(device).to(memory_format=torch.channels_last)
+    student = Classifier.build(config.student.architecture, teacher.class_names, teacher.images)
+    student.to(device).to(memory_format=torch.channels_last)
+    synthesizer = Nayer(teacher, embeddings.table, config, precision)
+    schedule, images = synthesizer.schedule, teacher.images
+    memory = MemoryBank(config.memory or schedule.images, (images.channels, images.size, images.size), device)
+    augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
+    trainer = StudentTrainer(student, config.student, augment, config.epochs * config.student.steps, precision)
+    return LoopState(synthesizer, memory, trainer), TeacherTarget(teacher, config.student.temperature, precision)

@@ -1,0 +1,70 @@
+"""What a distillation will cost on this machine, from a few real steps on a throw-away student and generator."""
+
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+import torch
+
+from nayer.config import DistillConfig, RuntimeConfig
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+from nayer.training.distillation_setup import LoopState, build
+from nayer.training.student import TeacherTarget
+
+PROBE_STEPS = 2
+
+
+def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig) -> str:
+    """One sentence with time, memory and disk; the random generators stay as they were."""
+    short = config.synthesis.model_copy(update={"steps": PROBE_STEPS})
+    probe = config.model_copy(update={"synthesis": short, "memory": 2 * short.batch_size})
+    with torch.random.fork_rng():
+        state, target = build(teacher, embeddings, probe, runtime, seed=0)
+        synthesis_step, student_step = step_seconds(state, target, config)
+    schedule = state.synthesizer.schedule
+    batches = schedule.images / schedule.batch_size
+    synthesis = batches * config.synthesis.steps * synthesis_step
+    distillation = config.epochs * config.student.steps * student_step
+    pixels = teacher.images.channels * teacher.images.size**2
+    memory = min(config.memory or schedule.images, schedule.images) * pixels / 2**30
+    resident = psutil.Process().memory_info().rss / 2**30 + memory
+    weights = 12 * state.trainer.student.parameter_count / 2**30
+    available = psutil.virtual_memory().available / 2**30
+    existing = next(folder for folder in Path(runtime.resume_folder).absolute().parents if folder.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    return (
+        f"Estimate for this machine: {_duration(synthesis + distillation)} "
+        f"({schedule.images:,} images synthesised in {_duration(synthesis)}, "
+        f"{config.epochs * config.student.steps:,} student steps in {_duration(distillation)}), "
+        f"memory {resident:.1f} GiB ({available:.1f} available), "
+        f"disk {2 * (memory + weights):.2f} GiB while it runs ({free:.0f} free)."
+    )
+
+
+def step_seconds(state: LoopState, target: TeacherTarget, config: DistillConfig) -> tuple[float, float]:
+    """Seconds of one synthesis step and of one student step; the first of each warms up and does not count."""
+    state.synthesizer.start_epoch(config.warmup_epochs)
+    synthesis = student = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        made = state.synthesizer.step(state.trainer.student)
+        made.losses["synthesis_loss"].item()  # waits for the device
+        synthesis = (time.perf_counter() - began) / PROBE_STEPS
+    repeats = -(-config.student.batch_size // len(made.images))
+    images = made.images.repeat(repeats, 1, 1, 1)[: config.student.batch_size]
+    labels = made.labels.repeat(repeats)[: config.student.batch_size]
+    for _ in range(2):
+        began = time.perf_counter()
+        loss, _ = state.trainer.step(images, labels, target)
+        loss.item()  # waits for the device
+        student = time.perf_counter() - began
+    return synthesis, student
+
+
+def _duration(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,160 @@
+"""Stop at any moment and go on: one state file per stage, tied to what made it by a fingerprint."""
+
+import hashlib
+import json
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+import nayer
+from nayer.config import RuntimeConfig
+from nayer.errors import InputError, Interrupted
+from nayer.files import write_atomically
+from nayer.training.reporting import Reporter
+
+LIBRARY = ("config.py", "images.py", "models", "synthesis", "training")
+
+
+def library_digest() -> str:
+    """The sha256 of the source that decides what a loop computes."""
+    root = Path(nayer.__file__).parent
+    total = hashlib.sha256()
+    for part in LIBRARY:
+        path = root / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def weights_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The sha256 over names and values of tensors."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(name.encode())
+        total.update(tensors[name].detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def random_state() -> dict[str, Any]:
+    """The state of torch's generators."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Put torch's generators where `random_state` found them."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The leaves in which two nested mappings differ, as `key: old -> new`."""
+    found = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {before} -> {after}")
+    return found
+
+
+class ResumePoint:
+    """The state file of one stage and the moments at which it is written.
+
+    Equal fingerprints: go on. Different: start afresh, keep the old state as `previous`, print the difference; or
+    refuse with `runtime.resume: require`. A finished stage deletes its state, so that a second run trains again.
+    """
+
+    def __init__(self, config: RuntimeConfig, stage: str, fingerprint: Mapping[str, Any], reporter: Reporter) -> None:
+        self.config, self.stage, self.reporter = config, stage, reporter
+        # Through JSON, so that tuples compare equal to the lists that come back.
+        self.fingerprint = json.loads(json.dumps({**fingerprint, "library": library_digest()}, sort_keys=True))
+        self.path = Path(config.resume_folder) / stage / "state.pt"
+        self._stop: signal.Signals | None = None
+        self._written = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from, or None for a fresh start.
+
+        Raises:
+            InputError: `runtime.resume: require` and no fitting state exists.
+        """
+        if self.config.resume == "never" or not self.path.is_file():
+            if self.config.resume == "require":
+                raise InputError(
+                    f"runtime.resume: 'require', but there is no state in '{self.path.parent}'; set auto to start."
+                )
+            return None
+        try:
+            found = torch.load(self.path, map_location="cpu", weights_only=True)
+            changed = differences(found["fingerprint"], self.fingerprint)
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+            found, changed = {}, [f"the state file cannot be read ({str(error).splitlines()[0]})"]
+        if not changed:
+            self.reporter.resumed(found["run_id"])
+            state: dict[str, Any] = found["state"]
+            return state
+        listed = "; ".join(changed[:8])
+        if self.config.resume == "require":
+            raise InputError(f"runtime.resume: 'require', but the kept state of {self.stage} does not fit: {listed}.")
+        previous = self.path.with_name("previous.pt")
+        self.path.replace(previous)
+        self.reporter.say(
+            f"{self.stage}: starting afresh, the kept state does not fit ({listed}); it stays as {previous}"
+        )
+        return None
+
+    def keep(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Between batches: write the state if it is time or if the run was asked to stop.
+
+        Raises:
+            Interrupted: after a signal, when the state is safe.
+        """
+        if self._stop is None and time.monotonic() - self._written < self.config.checkpoint_seconds:
+            return
+        content = {"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "state": state()}
+        write_atomically(self.path, lambda part: torch.save(content, part))
+        self._written = time.monotonic()
+        if self._stop is not None:
+            raise Interrupted(
+                f"{self.stage} stopped by {self._stop.name}; its state is kept in '{self.path.parent}'. "
+                "The same command goes on from there.",
+                self._stop,
+            )
+
+    def discard(self) -> None:
+        """The stage is finished: the next run starts afresh."""
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def stopping_safely(self) -> Iterator[None]:
+        """SIGINT and SIGTERM wait for `keep`; a second one stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def on_signal(number: int, _: FrameType | None) -> None:
+            if self._stop is not None:
+                raise KeyboardInterrupt
+            self._stop = signal.Signals(number)
+            self.reporter.say(f"{self.stage}: {self._stop.name} received, keeping the state ...")
+
+        for number in previous:
+            signal.signal(number, on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self.reporter.end()

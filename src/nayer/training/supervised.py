@@ -1,0 +1,165 @@
+"""Supervised training of a classifier on labelled images: the teacher, and nothing data-free."""
+
+import time
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nayer.config import RuntimeConfig, TrainingConfig
+from nayer.images import Augmentation, to_float
+from nayer.models.classifier import Classifier
+from nayer.training.device import autocast, resolve_device
+from nayer.training.reporting import Reporter
+from nayer.training.resume import ResumePoint, random_state, set_random_state
+
+Row = dict[str, float]
+
+
+class Labelled(Protocol):
+    """uint8 images (N, C, H, W) with labels (N,)."""
+
+    @property
+    def images(self) -> Tensor: ...
+
+    @property
+    def labels(self) -> Tensor: ...
+
+
+class SupervisedState:
+    """All that a resumed training needs: weights, optimiser, schedule, counters, and the order of this epoch."""
+
+    def __init__(self, classifier: Classifier, config: TrainingConfig, steps_per_epoch: int) -> None:
+        self.classifier = classifier
+        self.optimiser = torch.optim.SGD(
+            classifier.network.parameters(),
+            config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.momentum > 0,
+            fused=True,
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser,
+            config.learning_rate,
+            total_steps=config.epochs * steps_per_epoch + 1,
+            pct_start=config.warmup,
+            cycle_momentum=False,
+        )
+        self.epoch = self.step = 0
+        self.order = torch.empty(0, dtype=torch.long)
+        self.sums = torch.zeros(2, device=classifier.mean.device)
+        self.history: list[Row] = []
+        self.seconds = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain tensors, numbers and containers."""
+        return {
+            "network": self.classifier.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "order": self.order,
+            "sums": self.sums,
+            "history": self.history,
+            "seconds": self.seconds,
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.classifier.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
+        self.order, self.seconds = state["order"], state["seconds"]
+        self.sums = state["sums"].to(self.sums.device)
+        set_random_state(state["random"])
+
+
+@torch.inference_mode()
+def accuracy(classifier: Classifier, data: Labelled, batch_size: int = 500) -> float:
+    """The share of `data` that the classifier, in evaluation mode, gets right."""
+    training, device = classifier.training, classifier.mean.device
+    classifier.eval()
+    hits = 0
+    for images, labels in zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True):
+        hits += int((classifier(to_float(images.to(device))).argmax(1).cpu() == labels.cpu()).sum())
+    classifier.train(training)
+    return hits / len(data.labels)
+
+
+def train(
+    classifier: Classifier,
+    data: Labelled,
+    validation: Labelled,
+    config: TrainingConfig,
+    runtime: RuntimeConfig,
+    resume: ResumePoint,
+    reporter: Reporter,
+) -> tuple[list[Row], float]:
+    """Fit the classifier in place; returns the history by epoch and the seconds spent, resumed parts included.
+
+    The validation accuracy is reported, never selected on: the weights of the last epoch stay.
+
+    Raises:
+        Interrupted: stopped by a signal; the state is kept.
+    """
+    device = resolve_device(runtime)
+    precision = autocast(runtime, device)
+    classifier.to(device).to(memory_format=torch.channels_last).train()
+    images, labels = data.images.to(device), data.labels.to(device)
+    batch_size = min(config.batch_size, len(labels))
+    steps = len(labels) // batch_size
+    augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
+    state = SupervisedState(classifier, config, steps)
+    if kept := resume.load():
+        state.load_state_dict(kept)
+        reporter.say(f"{resume.stage}: going on in epoch {state.epoch + 1} of {config.epochs}")
+    reporter.begin(resume.stage, config.epochs * steps, state.epoch * steps + state.step)
+    clock = time.monotonic() - state.seconds
+
+    with resume.stopping_safely():
+        while state.epoch < config.epochs:
+            if state.step == 0:
+                state.order = torch.randperm(len(labels))
+                state.sums.zero_()
+            while state.step < steps:
+                chosen = state.order[state.step * batch_size :][:batch_size].to(device)
+                with precision():
+                    logits = classifier(augment(to_float(images[chosen])))
+                loss = F.cross_entropy(logits.float(), labels[chosen], label_smoothing=config.label_smoothing)
+                state.optimiser.zero_grad()
+                loss.backward()
+                state.optimiser.step()
+                state.schedule.step()
+                hits = (logits.argmax(1) == labels[chosen]).sum()
+                state.sums += torch.stack([loss.detach(), hits / batch_size])
+                state.step += 1
+                state.seconds = time.monotonic() - clock
+                reporter.advance(state.epoch * steps + state.step, _last(state))
+                resume.keep(state.state_dict)
+            mean_loss, train_accuracy = (state.sums / steps).tolist()
+            row = {
+                "epoch": state.epoch + 1,
+                "loss": mean_loss,
+                "train_accuracy": train_accuracy,
+                "validation_accuracy": accuracy(classifier, validation),
+                "learning_rate": state.schedule.get_last_lr()[0],
+            }
+            state.history.append(row)
+            reporter.epoch(resume.stage, state.epoch + 1, row)
+            state.epoch, state.step = state.epoch + 1, 0
+    resume.discard()
+    classifier.eval()
+    return state.history, time.monotonic() - clock
+
+
+def _last(state: SupervisedState) -> str:
+    """The newest figures, for the progress line."""
+    if not state.history:
+        return "epoch 1"
+    row = state.history[-1]
+    return f"epoch {row['epoch']:.0f}: loss {row['loss']:.3f}, validation {row['validation_accuracy']:.1%}"

@@ -1,0 +1,79 @@
+"""What many tests share: a tiny teacher, a tiny schedule, one thread."""
+
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from nayer.config import DistillConfig, RuntimeConfig
+from nayer.images import ImageSpec
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+
+PROJECT = Path(__file__).parents[1]
+CLASSES = ("ant", "bee", "cat")
+IMAGES = ImageSpec(8, 1, (0.3,), (0.4,))
+
+
+def scenario_parameters(scenario: str, group: str) -> dict[str, Any]:
+    """One group of parameters as Kedro merges it."""
+    files = [PROJECT / "conf" / part / f"parameters_{group}.yml" for part in ("base", scenario)]
+    merged = OmegaConf.merge(*(OmegaConf.load(file) for file in files if file.exists()))
+    return OmegaConf.to_container(merged, resolve=True)[group]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def teacher() -> Classifier:
+    torch.manual_seed(1)
+    made = Classifier.build("wrn-10-1", CLASSES, IMAGES)
+    made.train()
+    with torch.no_grad():
+        made(torch.rand(64, 1, 8, 8))  # BatchNorm statistics that are not the initial ones
+    return made.eval()
+
+
+@pytest.fixture
+def embeddings() -> LabelEmbeddings:
+    table = torch.randn(3, 6, generator=torch.Generator().manual_seed(2))
+    return LabelEmbeddings(table, CLASSES, "random", "seed 2", "unused")
+
+
+@pytest.fixture
+def distill_config() -> Callable[..., DistillConfig]:
+    """Builds the configuration of the test scenario; keyword arguments such as synthesis__steps=1 change it."""
+
+    def build(**changes: Any) -> DistillConfig:
+        values = copy.deepcopy(scenario_parameters("test", "distill"))
+        for key, value in changes.items():
+            *groups, name = key.split("__")
+            place = values
+            for group in groups:
+                place = place[group]
+            place[name] = value
+        return DistillConfig(**values)
+
+    return build
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> RuntimeConfig:
+    return RuntimeConfig(
+        device="cpu",
+        precision="fp32",
+        threads=1,
+        resume="auto",
+        resume_folder=str(tmp_path / "resume"),
+        checkpoint_seconds=1e9,
+    )

@@ -1,0 +1,96 @@
+"""The chain on the test scenario through a real Kedro session and a real MLflow store."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from nayer.mlops.tracking import flatten
+
+PROJECT = Path(__file__).parents[2]
+OUTPUTS = {
+    "04_feature/test/label_embeddings.safetensors",
+    "06_models/test/teacher.safetensors",
+    "06_models/test/student.safetensors",
+    "07_model_output/test/memory_sample.safetensors",
+    "08_reporting/test/metrics.json",
+    "08_reporting/test/cost.json",
+    "08_reporting/test/per_class.csv",
+    "08_reporting/test/report.html",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the project with the whole chain run, then `distill` once more."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("conf", "src", "pyproject.toml"):
+        source = PROJECT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    (folder / "conf" / "local").mkdir(exist_ok=True)
+    patch = pytest.MonkeyPatch()
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.chdir(folder)
+    bootstrap_project(folder)
+    for stages in (None, ["distill"]):
+        with KedroSession.create(project_path=folder, env="test") as session:
+            session.run(pipeline_names=stages)
+    yield folder
+    patch.undo()
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="module")
+def runs(project) -> list[mlflow.entities.Run]:
+    """Oldest first."""
+    found = mlflow.search_runs(experiment_names=["nayer"], output_format="list")
+    return sorted(found, key=lambda run: run.info.start_time)
+
+
+def test_every_stage_leaves_its_files(project):
+    found = {str(path.relative_to(project / "data")) for path in (project / "data").rglob("*") if path.is_file()}
+    assert found >= OUTPUTS
+    assert not [name for name in found if ".resume" in name], "finished stages leave no state"
+
+
+def test_metrics_have_their_fixed_names_and_are_fractions(project):
+    metrics = flatten(json.loads((project / "data/08_reporting/test/metrics.json").read_text()))
+    fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement"}
+    assert fractions <= set(metrics)
+    assert all(0 <= metrics[name] <= 1 for name in fractions)
+    assert metrics["retention"] == pytest.approx(metrics["student.top1"] / metrics["teacher.top1"])
+    assert metrics["test_images"] == 540
+
+
+def test_each_hyper_parameter_is_a_parameter_of_the_run(runs):
+    parameters = runs[0].data.params
+    assert parameters["distill.synthesis.bn_weight"] == "10.0"
+    assert parameters["teacher.training.learning_rate"] == "0.1"
+    assert parameters["seed"] == "0"
+
+
+def test_metrics_by_epoch_results_and_report_are_in_the_run(runs):
+    run, client = runs[0], mlflow.MlflowClient()
+    history = client.get_metric_history(run.info.run_id, "distill.kd_loss")
+    assert [point.step for point in history] == [2, 3]
+    assert len(client.get_metric_history(run.info.run_id, "teacher.loss")) == 2
+    assert "student.top1" in run.data.metrics
+    files = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"report.html", "training_curves.png", "per_class.csv"} <= files
+
+
+def test_runs_say_how_they_ended_what_they_ran_and_find_each_other(runs):
+    chain, again = runs
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert chain.data.tags["scenario"] == "test"
+    assert chain.data.tags["stages"] == "lte,teacher,distill,evaluate"
+    assert again.data.tags["stages"] == "distill"
+    assert again.data.tags["input.teacher"] == chain.data.tags["output.teacher"]
+
+
+def test_distilling_again_gives_the_same_student(runs):
+    assert runs[0].data.tags["output.student"] == runs[1].data.tags["output.student"]

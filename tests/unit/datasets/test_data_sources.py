@@ -1,0 +1,51 @@
+"""The three functions that the pipelines call, whatever the data set."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nayer import datasets
+from nayer.config import DataConfig
+from nayer.errors import InputError
+
+
+def config(dataset: str, names: list[str] | None = None) -> DataConfig:
+    return DataConfig(dataset=dataset, folder="nowhere", image_size=8, class_names=names)
+
+
+@pytest.mark.parametrize("function", [datasets.class_names, datasets.check, datasets.load])
+def test_misspelt_data_set_suggests_the_nearest(function: object) -> None:
+    assert callable(function)
+    with pytest.raises(InputError, match="data.dataset: .*Did you mean 'digits'"):
+        function(config("digit"))
+
+
+def test_given_names_replace_the_own_ones() -> None:
+    names = [f"number {index}" for index in range(10)]
+    assert datasets.class_names(config("digits", names)) == tuple(names)
+    assert datasets.load(config("digits", names)).class_names == tuple(names)
+
+
+@pytest.mark.parametrize("function", [datasets.class_names, datasets.check, datasets.load])
+def test_wrong_number_of_names(function: object) -> None:
+    assert callable(function)
+    with pytest.raises(InputError, match="data.class_names: 2 names given, 'digits' has 10 classes"):
+        function(config("digits", ["a", "b"]))
+
+
+def test_image_set_is_cut_by_slice_and_by_indices() -> None:
+    whole = datasets.ImageSet(torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1), torch.tensor([3, 2, 1, 0]))
+    assert whole[1:3].labels.tolist() == [2, 1]
+    assert whole[torch.tensor([3, 0])].images.flatten().tolist() == [3, 0]
+    assert len(whole) == 4
+
+
+def test_names_are_known_without_the_libraries_that_read_images() -> None:
+    code = (
+        "import sys; from nayer import datasets; from nayer.config import DataConfig; "
+        "datasets.class_names(DataConfig(dataset='cifar10', folder='x', image_size=32, class_names=None)); "
+        "sys.exit('torchvision' in sys.modules or 'sklearn' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

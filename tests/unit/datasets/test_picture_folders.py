@@ -1,0 +1,189 @@
+"""Image folders and Tiny ImageNet from small synthetic trees."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from nayer import datasets
+from nayer.config import DataConfig
+from nayer.datasets import pictures
+from nayer.datasets.base import channel_statistics
+from nayer.errors import InputError
+
+Colour = tuple[int, int, int]
+WORDS = "n03\tcrane, tower crane\nn01\tgoldfish, Carassius auratus\nn02\tcrane, bird\nn99\tnobody\n"
+
+
+def config(folder: Path, dataset: str = "image_folder", size: int = 4, names: list[str] | None = None) -> DataConfig:
+    return DataConfig(dataset=dataset, folder=str(folder), image_size=size, class_names=names)
+
+
+def paint(path: Path, colour: Colour, size: tuple[int, int] = (4, 4)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes with 12 and 3 training pictures; picture i has the red value i."""
+    for name, count in (("zebra", 3), ("ant_lion", 12)):
+        for index in range(count):
+            paint(tmp_path / "train" / name / f"{index:02}.png", (index, 0, 0))
+        paint(tmp_path / "test" / name / "only.png", (9, 9, 9))
+    return tmp_path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """Three classes with 40 pictures each; class i has the green value 40 i, picture j the red value j."""
+    root = tmp_path / "tiny-imagenet-200"
+    ids = ["n01", "n02", "n03"]
+    for label, wnid in enumerate(ids):
+        for index in range(40):
+            paint(root / "train" / wnid / "images" / f"{wnid}_{index:02}.png", (index, 40 * label, 0), (64, 64))
+    (root / "wnids.txt").write_text("n03\nn01\nn02\n")
+    (root / "words.txt").write_text(WORDS)
+    lines = []
+    for index, wnid in enumerate(["n02", "n03", "n01", "n02"]):
+        paint(root / "val" / "images" / f"val_{index}.png", (0, 0, index), (64, 64))
+        lines.append(f"val_{index}.png\t{wnid}\t0\t0\t1\t1")
+    (root / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_classes_are_sorted_and_every_tenth_image_is_held_out(folder: Path) -> None:
+    data = datasets.load(config(folder))
+    assert data.class_names == ("ant_lion", "zebra")
+    assert data.validation.images[:, 0, 0, 0].tolist() == [0, 10, 0]
+    assert data.validation.labels.tolist() == [0, 0, 1]
+    assert data.train.images[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 1, 2]
+    assert data.train.labels.tolist() == [0] * 10 + [1] * 2
+    assert (data.test.images.shape, data.test.labels.tolist()) == ((2, 3, 4, 4), [0, 1])
+    assert (data.train.images.dtype, data.train.labels.dtype) == (torch.uint8, torch.int64)
+
+
+def test_statistics_are_those_of_the_training_part(folder: Path) -> None:
+    data = datasets.load(config(folder))
+    expected = data.train.images.double().div(255).mean(dim=(0, 2, 3))
+    assert (data.spec.size, data.spec.channels) == (4, 3)
+    assert data.spec.mean == pytest.approx(expected.tolist(), abs=1e-4)
+    assert min(data.spec.std) > 0
+
+
+def test_channel_statistics_by_another_way() -> None:
+    images = torch.randint(0, 256, (50, 3, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = channel_statistics(images)
+    pixels = images.double().div(255).transpose(0, 1).flatten(1)
+    assert mean == pytest.approx(pixels.mean(dim=1).tolist(), abs=5e-5)
+    assert std == pytest.approx(pixels.std(dim=1, correction=0).tolist(), abs=5e-5)
+
+
+def test_short_side_is_resized_and_the_middle_cut_out(folder: Path) -> None:
+    wide = np.zeros((8, 24, 3), np.uint8)
+    wide[:, 8:16] = (200, 100, 50)
+    Image.fromarray(wide).save(folder / "test" / "zebra" / "only.png")
+    image = datasets.load(config(folder)).test.images[1]
+    assert image[:, 2, 2].tolist() == [200, 100, 50]
+    assert image[:, 1, 1].tolist() == [200, 100, 50]
+
+
+def test_grey_pictures_become_rgb_and_other_files_are_passed_over(folder: Path) -> None:
+    Image.new("L", (6, 6), 77).save(folder / "test" / "zebra" / "only.png")
+    for name in (".hidden.png", "notes.txt"):
+        (folder / "test" / "zebra" / name).write_text("no picture")
+    (folder / "train" / ".cache").mkdir()
+    data = datasets.load(config(folder))
+    assert data.test.images[1].unique().tolist() == [77]
+    assert len(data.test) == 2
+
+
+def test_damaged_picture_is_named(folder: Path) -> None:
+    (folder / "train" / "zebra" / "01.png").write_bytes(b"no picture")
+    datasets.check(config(folder))
+    with pytest.raises(InputError, match="zebra/01.png' is no readable picture"):
+        datasets.load(config(folder))
+
+
+def test_cut_off_picture_is_named(folder: Path) -> None:
+    path = folder / "train" / "zebra" / "02.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(InputError, match="zebra/02.jpg' is no readable picture"):
+        datasets.load(config(folder))
+
+
+@pytest.mark.parametrize(("part", "other"), [("train", "test"), ("test", "train")])
+def test_train_and_test_need_the_same_classes(folder: Path, part: str, other: str) -> None:
+    (folder / part / "extra").mkdir()
+    with pytest.raises(InputError, match=f"class 'extra' in {part} but not in {other}"):
+        datasets.check(config(folder))
+
+
+def test_empty_and_single_picture_classes(folder: Path) -> None:
+    for part in ("train", "test"):
+        (folder / part / "new").mkdir()
+    with pytest.raises(InputError, match="train/new' holds no pictures"):
+        datasets.load(config(folder))
+    paint(folder / "train" / "new" / "a.png", (1, 1, 1))
+    with pytest.raises(InputError, match="train/new' holds one picture"):
+        datasets.load(config(folder))
+
+
+def test_missing_image_folder(tmp_path: Path) -> None:
+    for refuse in (datasets.check, datasets.class_names, datasets.load):
+        with pytest.raises(InputError, match="train' holds no class folders"):
+            refuse(config(tmp_path))
+    assert datasets.class_names(config(tmp_path, names=["a", "b"])) == ("a", "b")
+
+
+def test_more_pictures_than_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = SimpleNamespace(total=100)
+    monkeypatch.setattr(pictures.psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(InputError, match="data.image_size: 15 images of 4 pixels"):
+        datasets.load(config(folder))
+
+
+def test_tiny_imagenet_counts_sorted_ids(tiny: Path) -> None:
+    data = datasets.load(config(tiny, "tiny_imagenet", 64))
+    assert data.class_names == ("goldfish", "crane, bird", "crane, tower crane")
+    assert data.test.labels.tolist() == [1, 2, 0, 1]
+    assert data.test.images[:, 2, 0, 0].tolist() == [0, 1, 2, 3]
+    assert data.train.labels.bincount().tolist() == [38, 38, 38]
+    assert torch.equal(data.train.images[:, 1, 0, 0].long(), 40 * data.train.labels)
+    assert data.validation.images[:, 0, 0, 0].tolist() == [38, 39] * 3
+    assert data.spec.size == 64
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "words.txt", "val/val_annotations.txt", "train/n02/images"])
+def test_missing_parts_of_tiny_imagenet(tiny: Path, name: str) -> None:
+    (tiny / "tiny-imagenet-200" / name).rename(tiny / "away")
+    with pytest.raises(InputError, match=f"tiny-imagenet-200/{name}'.*fetch http.*tiny-imagenet-200.zip"):
+        datasets.check(config(tiny, "tiny_imagenet", 64))
+
+
+def test_damaged_lists_of_tiny_imagenet(tiny: Path) -> None:
+    root = tiny / "tiny-imagenet-200"
+    (root / "val" / "val_annotations.txt").write_text("val_0.png\tn77\n")
+    with pytest.raises(InputError, match="val_annotations.txt' is damaged"):
+        datasets.load(config(tiny, "tiny_imagenet", 64))
+    (root / "words.txt").write_text("n01\tgoldfish\nno tab\n")
+    with pytest.raises(InputError, match="no name for 'n02'"):
+        datasets.class_names(config(tiny, "tiny_imagenet", 64))
+
+
+def test_tiny_imagenet_has_its_own_size(tiny: Path) -> None:
+    with pytest.raises(InputError, match="data.image_size: 32 contradicts"):
+        datasets.check(config(tiny, "tiny_imagenet", 32))
+
+
+def test_tiny_imagenet_names_from_the_parameters(tiny: Path, tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    assert datasets.class_names(config(tiny, "tiny_imagenet", 64, names)) == ("a", "b", "c")
+    assert datasets.load(config(tiny, "tiny_imagenet", 64, names)).class_names == ("a", "b", "c")
+    with pytest.raises(InputError, match="2 names given, 'tiny_imagenet' has 3 classes"):
+        datasets.class_names(config(tiny, "tiny_imagenet", 64, names[:2]))
+    assert len(datasets.class_names(config(tmp_path / "nowhere", "tiny_imagenet", 64, names))) == 3

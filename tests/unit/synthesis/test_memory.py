@@ -1,0 +1,68 @@
+"""The memory bank: a ring, dealt without replacement."""
+
+import torch
+
+from nayer.synthesis.memory import MemoryBank, MemorySample
+
+
+def numbered(first: int, count: int) -> torch.Tensor:
+    return torch.arange(first, first + count, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+
+
+def bank_with(capacity: int, *batches: tuple[int, int]) -> MemoryBank:
+    bank = MemoryBank(capacity, (1, 2, 2), torch.device("cpu"))
+    for first, count in batches:
+        bank.add(numbered(first, count), torch.arange(count) % 2)
+    return bank
+
+
+def test_the_oldest_images_make_room():
+    bank = bank_with(5, (0, 4), (4, 3))
+    assert len(bank) == 5
+    assert sorted(bank.images[:, 0, 0, 0].tolist()) == [2, 3, 4, 5, 6]
+
+
+def test_a_batch_larger_than_the_ring_leaves_its_newest():
+    bank = bank_with(3, (0, 8))
+    assert sorted(bank.images[:, 0, 0, 0].tolist()) == [5, 6, 7]
+
+
+def test_no_image_comes_twice_before_all_have_come():
+    bank = bank_with(10, (0, 10))
+    seen = [value for _ in range(2) for value in bank.draw(5)[0][:, 0, 0, 0].tolist()]
+    assert sorted(seen) == list(range(10))
+
+
+def test_new_images_are_dealt_at_once():
+    bank = bank_with(10, (0, 4))
+    bank.draw(2)
+    bank.add(numbered(4, 6), torch.zeros(6, dtype=torch.long))
+    assert sorted(bank.draw(10)[0][:, 0, 0, 0].tolist()) == list(range(10))
+
+
+def test_a_bank_smaller_than_the_batch_gives_all_it_has():
+    assert len(bank_with(10, (0, 4)).draw(512)[0]) == 4
+
+
+def test_sample_is_balanced_by_class_and_newest_first():
+    sample = bank_with(8, (0, 8)).sample(4, 2)
+    assert sample.labels.tolist() == [0, 0, 1, 1]
+    assert sample.images[:, 0, 0, 0].tolist() == [6, 4, 7, 5]
+
+
+def test_state_round_trip_deals_the_same_images():
+    torch.manual_seed(0)
+    bank = bank_with(6, (0, 4), (4, 4))
+    bank.draw(2)
+    copy = MemoryBank(6, (1, 2, 2), torch.device("cpu"))
+    copy.load_state_dict(bank.state_dict())
+    assert torch.equal(bank.draw(4)[0], copy.draw(4)[0])
+    assert copy.added == 8
+
+
+def test_sample_file_round_trip(tmp_path):
+    sample = bank_with(8, (0, 8)).sample(4, 2)
+    sample.save(tmp_path / "sample.safetensors")
+    loaded = MemorySample.load(tmp_path / "sample.safetensors")
+    assert torch.equal(loaded.images, sample.images)
+    assert torch.equal(loaded.labels, sample.labels)

@@ -1,0 +1,161 @@
+"""The distillation loop: golden losses, resume to the bit, isolation from data."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nayer.errors import InputError, Interrupted
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+from nayer.training.distillation import distill
+from nayer.training.distillation_setup import build, check
+from nayer.training.reporting import Silence
+from nayer.training.resume import ResumePoint, weights_digest
+
+GOLDEN = Path(__file__).parents[2] / "assets" / "golden_losses.json"
+
+
+class StopAfter(Silence):
+    """Sends this process a signal after some units of work."""
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def advance(self, done: float, text: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run(teacher, embeddings, config, runtime, reporter=None, seed=5):
+    reporter = reporter or Silence()
+    resume = ResumePoint(runtime, "distill", {"config": config.model_dump(), "seed": seed}, reporter)
+    return distill(teacher, embeddings, config, runtime, seed, resume, reporter)
+
+
+def test_losses_of_twenty_steps_follow_the_golden_trajectory(teacher, embeddings, distill_config, runtime):
+    config = distill_config(synthesis__batch_size=12, synthesis__steps=1)
+    state, target = build(teacher, embeddings, config, runtime, seed=7)
+    found = []
+    state.synthesizer.start_epoch(1)
+    for _ in range(20):
+        made = state.synthesizer.step(state.trainer.student)
+        state.memory.add(made.images, made.labels)
+        images, labels = state.memory.draw(config.student.batch_size)
+        loss, _ = state.trainer.step(images, labels, target)
+        found.append([made.losses["ce"].item(), made.losses["bn"].item(), loss.item()])
+    assert found == [pytest.approx(row, rel=1e-4) for row in json.loads(GOLDEN.read_text())]
+
+
+def test_same_seed_gives_the_same_file_and_another_seed_another(teacher, embeddings, distill_config, runtime, tmp_path):
+    files = []
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        path = tmp_path / f"{name}.safetensors"
+        run(teacher, embeddings, distill_config(), runtime, seed=seed).student.save(path)
+        files.append(path.read_bytes())
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(calls, teacher, embeddings, distill_config, runtime):
+    config = distill_config()
+    whole = run(teacher, embeddings, config, runtime)
+    with pytest.raises(Interrupted, match="same command goes on"):
+        run(teacher, embeddings, config, runtime, StopAfter(calls))
+    state = Path(runtime.resume_folder) / "distill" / "state.pt"
+    assert state.is_file()
+    reporter = StopAfter(-1)
+    resumed = run(teacher, embeddings, config, runtime, reporter)
+    assert any("going on" in said for said in reporter.said)
+    assert resumed.history == whole.history
+    assert weights_digest(resumed.student.state_dict()) == weights_digest(whole.student.state_dict())
+    assert torch.equal(resumed.sample.images, whole.sample.images)
+    assert not state.exists(), "a finished stage leaves no state"
+
+
+def test_another_configuration_starts_afresh_and_says_what_changed(teacher, embeddings, distill_config, runtime):
+    with pytest.raises(Interrupted):
+        run(teacher, embeddings, distill_config(), runtime, StopAfter(3))
+    changed = distill_config(synthesis__ce_weight=0.25)
+    reporter = StopAfter(-1)
+    found = run(teacher, embeddings, changed, runtime, reporter)
+    assert any("ce_weight: 0.5 -> 0.25" in said for said in reporter.said)
+    assert (Path(runtime.resume_folder) / "distill" / "previous.pt").is_file()
+    fresh = run(teacher, embeddings, changed, runtime)
+    assert found.history == fresh.history, "old images must not leak into a new run"
+
+
+def test_resume_required_refuses_what_does_not_fit(teacher, embeddings, distill_config, runtime):
+    required = runtime.model_copy(update={"resume": "require"})
+    with pytest.raises(InputError, match=r"runtime\.resume"):
+        run(teacher, embeddings, distill_config(), required)
+
+
+def test_a_damaged_state_is_told_and_set_aside(teacher, embeddings, distill_config, runtime):
+    state = Path(runtime.resume_folder) / "distill" / "state.pt"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"not a state")
+    reporter = StopAfter(-1)
+    run(teacher, embeddings, distill_config(), runtime, reporter)
+    assert any("cannot be read" in said for said in reporter.said)
+
+
+def test_student_of_the_last_epoch_comes_out_in_evaluation_mode(teacher, embeddings, distill_config, runtime):
+    result = run(teacher, embeddings, distill_config(), runtime)
+    assert not result.student.training
+    assert [row["phase"] for row in result.history] == ["warm-up", "distillation", "distillation"]
+    assert result.images_made == 25 * (2 + 1 + 1)
+    assert result.history[-1]["memory_images"] == 100
+
+
+def test_table_and_teacher_must_have_the_same_number_of_classes(teacher, distill_config):
+    table = LabelEmbeddings(torch.randn(2, 6), ("a", "b"), "random", "", "")
+    with pytest.raises(InputError, match="2 classes, the teacher 3"):
+        check(teacher, table, distill_config())
+
+
+class Plain(nn.Module):
+    """A classifier without BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, 2)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+def test_a_teacher_without_batchnorm_is_refused_unless_its_weight_is_zero(teacher, embeddings, distill_config, runtime):
+    plain = Classifier(Plain(), "plain", teacher.class_names, teacher.images)
+    with pytest.raises(InputError, match=r"distill\.synthesis\.bn_weight.*set it to 0"):
+        run(plain, embeddings, distill_config(), runtime)
+    reporter = StopAfter(-1)
+    result = run(plain, embeddings, distill_config(synthesis__bn_weight=0.0), runtime, reporter)
+    assert any("Warning" in said and "BatchNorm2d" in said for said in reporter.said)
+    assert result.history[-1]["bn"] == 0
+
+
+def test_images_that_the_generator_cannot_make_are_refused(teacher, embeddings, distill_config):
+    from dataclasses import replace
+
+    odd = Classifier(teacher.network, "wrn-10-1", teacher.class_names, replace(teacher.images, size=9))
+    with pytest.raises(InputError, match="image size 9"):
+        check(odd, embeddings, distill_config())
+
+
+def test_estimate_comes_before_the_first_step(teacher, embeddings, distill_config, runtime):
+    reporter = StopAfter(1)
+    with pytest.raises(Interrupted):
+        run(teacher, embeddings, distill_config(), runtime, reporter)
+    assert reporter.said[0].startswith("Estimate for this machine")
