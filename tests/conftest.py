@@ -26,6 +26,11 @@ def scenario_parameters(scenario: str, group: str) -> dict[str, Any]:
     return OmegaConf.to_container(merged, resolve=True)[group]
 
 
+@pytest.fixture
+def read_parameters() -> Callable[[str, str], dict[str, Any]]:
+    return scenario_parameters
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()

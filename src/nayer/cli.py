@@ -10,7 +10,6 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ValidationError
 
 from nayer.errors import InputError, Interrupted, unknown
 
@@ -42,8 +41,6 @@ def sentence(error: BaseException) -> str | None:
     while found is not None:
         if isinstance(found, InputError | Interrupted | OmegaConfBaseException):
             return str(found)
-        if isinstance(found, ValidationError) or type(found).__name__ == "ParameterValidationError":
-            return f"Wrong parameters: {found}"
         if isinstance(found, OSError) and isinstance(error, DatasetError):
             return f"A file could not be read or written: {found}."
         found = found.__cause__ or found.__context__

@@ -1,8 +1,12 @@
 """Typed parameters: frozen, unknown keys refused. Every value stands in `conf/`; no default here changes a result."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from nayer.errors import InputError, unknown
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -161,3 +165,51 @@ class EvaluateConfig(Config):
     """Measuring time for each latency."""
     baselines: list[Literal["real", "kd_real", "kd_noise"]]
     """The student's ceiling and floor, trained on request by the student's recipe."""
+
+
+GROUPS: dict[str, type[Config]] = {
+    "data": DataConfig,
+    "runtime": RuntimeConfig,
+    "lte": LteConfig,
+    "teacher": TeacherConfig,
+    "distill": DistillConfig,
+    "evaluate": EvaluateConfig,
+}
+SCALARS = ("scenario", "seed")
+
+
+def check_types(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that are misspelt, missing, of the wrong type or out of range.
+
+    Raises:
+        InputError: one line for each of them, with its key and value.
+    """
+    for key in parameters:
+        if key not in (*GROUPS, *SCALARS):
+            raise unknown("parameters", key, (*GROUPS, *SCALARS))
+    seed = parameters.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"seed: {seed!r} must be a whole number of at least 0.")
+    complaints = []
+    for name, kind in GROUPS.items():
+        try:
+            kind.model_validate(parameters.get(name, {}))
+        except ValidationError as error:
+            complaints += [_complaint(name, kind, details) for details in error.errors()]
+    if complaints:
+        raise InputError("\n".join(complaints))
+
+
+def _complaint(group: str, kind: type[Config], details: ErrorDetails) -> str:
+    """One mistake as a sentence; a misspelt key comes with the nearest right one."""
+    *path, last = details["loc"]
+    key = ".".join(str(part) for part in (group, *details["loc"]))
+    if details["type"] == "extra_forbidden":
+        for part in path:
+            inner = kind.model_fields[str(part)].annotation
+            if isinstance(inner, type) and issubclass(inner, Config):
+                kind = inner
+        return str(unknown(".".join((group, *map(str, path))), str(last), kind.model_fields))
+    if details["type"] == "missing":
+        return f"{key}: is missing; set it in conf/."
+    return f"{key}: {details['input']!r} is refused. {details['msg']}; change it in conf/ or in --params."

@@ -13,6 +13,7 @@ from kedro.framework.project import pipelines as registered
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from nayer.config import check_types
 from nayer.errors import Interrupted
 from nayer.files import digest
 from nayer.mlops import tracking
@@ -45,6 +46,7 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Relative paths in parameters mean the project's root, wherever the command was typed."""
         os.chdir(context.project_path)
+        check_types(context.config_loader["parameters"])
         self.parameters = context.params
 
     @hook_impl

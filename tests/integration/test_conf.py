@@ -6,20 +6,12 @@ import pytest
 from kedro.config import OmegaConfigLoader
 
 from nayer import settings
-from nayer.config import DataConfig, DistillConfig, EvaluateConfig, LteConfig, RuntimeConfig, TeacherConfig
+from nayer.config import GROUPS, DistillConfig, check_types
 from nayer.models.architectures import build_network
 from nayer.models.generator import upsamplings
 
 CONF = Path(__file__).parents[2] / "conf"
 SCENARIOS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("base", "local"))
-GROUPS = {
-    "data": DataConfig,
-    "runtime": RuntimeConfig,
-    "lte": LteConfig,
-    "teacher": TeacherConfig,
-    "distill": DistillConfig,
-    "evaluate": EvaluateConfig,
-}
 
 
 def parameters_of(scenario: str) -> dict:
@@ -29,6 +21,7 @@ def parameters_of(scenario: str) -> dict:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_scenario_loads_and_validates(scenario):
     parameters = parameters_of(scenario)
+    check_types(parameters)
     assert parameters["scenario"] == scenario
     loaded = {group: kind.model_validate(parameters[group]) for group, kind in GROUPS.items()}
     assert set(parameters) == {*GROUPS, "scenario", "seed"}

@@ -140,7 +140,7 @@ class Terminal(Silence):
         now = time.monotonic()
         if self.bar:
             self.bar.update(self.task, completed=done, values=text)
-        elif now - self.last_line >= self.interval:
+        elif now - self.last_line >= self.interval and done < self.total:
             self.last_line = now
             rate = (done - self.began_at) / (now - self.began)
             left = f"{(self.total - done) / rate:.0f} s left" if rate > 0 else "time left unknown"
