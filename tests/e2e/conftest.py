@@ -44,7 +44,19 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return clone(tmp_path / "project") if (tmp_path / "project").mkdir() is None else tmp_path
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return clone(folder)
+
+
+@pytest.fixture
+def started(project: Path) -> Callable[..., "subprocess.Popen[str]"]:
+    """Types a command in the project and does not wait for it."""
+
+    def start(*command: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.PIPE, text=True)
+
+    return start
 
 
 @pytest.fixture
