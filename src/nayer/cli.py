@@ -12,6 +12,7 @@ from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 
 from nayer.errors import InputError, Interrupted, unknown
+from nayer.pipeline_registry import CHAIN
 
 NOT_SCENARIOS = {"base", "local"}
 
@@ -61,6 +62,9 @@ def run(**options: Any) -> None:
         raise click.ClickException("Stopped; finished stages are kept.") from None
     except Interrupted as error:
         click.echo(str(error), err=True)
+        if not names and error.stage in CHAIN:
+            rest = ",".join(CHAIN[CHAIN.index(error.stage) :])
+            click.echo(f"To leave finished stages alone, add to it: --pipelines {rest}", err=True)
         raise SystemExit(128 + error.signal_number) from None
     except Exception as error:
         text = sentence(error)

@@ -11,9 +11,10 @@ class InputError(ValueError):
 class Interrupted(Exception):
     """A run was asked to stop by a signal; the message says what was kept and how to go on."""
 
-    def __init__(self, message: str, signal_number: int) -> None:
+    def __init__(self, message: str, signal_number: int, stage: str = "") -> None:
         super().__init__(message)
         self.signal_number = signal_number
+        self.stage = stage
 
 
 def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:

@@ -4,6 +4,7 @@ import copy
 import os
 import platform
 import tempfile
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,51 +23,62 @@ def cost(
     teacher: Classifier,
     student: Classifier,
     latency_seconds: float,
-    teacher_training: dict[str, Any],
-    distillation: dict[str, Any],
+    teacher_training: Mapping[str, Any],
+    distillation: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Both models side by side on this machine, and how many times smaller the student is.
+    """The content of `cost.json`: both models side by side, and how many times less the student needs.
 
-    Seconds and latencies differ from run to run; nothing that must be reproducible is made from them.
+    `latency_seconds` is the measuring time for each latency; what the trainings took is passed through. Seconds and
+    latencies differ from run to run: nothing that must be reproducible is made from them.
     """
-    models = {"teacher": model_cost(teacher, latency_seconds), "student": model_cost(student, latency_seconds)}
+    models = {
+        name: model_cost(classifier, file_size(classifier), latency_seconds)
+        for name, classifier in (("teacher", teacher), ("student", student))
+    }
     ratios = {
-        name: models["teacher"][name] / models["student"][name]
-        for name in models["teacher"]
-        if isinstance(models["teacher"][name], int | float)
+        name: value / models["student"][name]
+        for name, value in models["teacher"].items()
+        if isinstance(value, int | float)
     }
     return {
         **models,
         "ratio": ratios,
-        "teacher_training": teacher_training,
-        "distillation": distillation,
+        "teacher_training": dict(teacher_training),
+        "distillation": dict(distillation),
         "machine": machine(),
     }
 
 
-def model_cost(classifier: Classifier, latency_seconds: float) -> dict[str, Any]:
-    """Parameters, multiply-adds per image, bytes of the file, and median latency in milliseconds on the CPU."""
+def model_cost(classifier: Classifier, file_bytes: int, seconds_budget: float) -> dict[str, Any]:
+    """Parameters, multiply-adds per image, bytes of the file, and median latencies in milliseconds on the CPU.
+
+    The classifier is not touched: a copy is measured, in fp32. `seconds_budget` is the measuring time per batch size.
+    """
     model = copy.deepcopy(classifier).cpu().eval()
     shape = (classifier.images.channels, classifier.images.size, classifier.images.size)
+    latencies = {
+        f"latency_ms_batch_{count}": latency(model, torch.rand(count, *shape), seconds_budget)
+        for count in LATENCY_BATCHES
+    }
     return {
         "architecture": classifier.architecture,
         "parameters": classifier.parameter_count,
         "macs": multiply_adds(model, shape),
-        "file_bytes": file_bytes(classifier),
-        **{f"latency_ms_batch_{n}": latency(model, torch.rand(n, *shape), latency_seconds) for n in LATENCY_BATCHES},
+        "file_bytes": file_bytes,
+        **latencies,
     }
 
 
 @torch.inference_mode()
-def multiply_adds(model: Classifier, shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of one image (C, H, W), in convolutions and matrix products."""
+def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int:
+    """Multiply-adds of one image (C, H, W), in convolutions and matrix products; biases and norms do not count."""
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *shape))
     return int(counter.get_total_flops()) // 2
 
 
-def file_bytes(classifier: Classifier) -> int:
-    """Size of the classifier file."""
+def file_size(classifier: Classifier) -> int:
+    """Bytes of the classifier file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "classifier.safetensors"
         classifier.save(path)
@@ -74,27 +86,39 @@ def file_bytes(classifier: Classifier) -> int:
 
 
 @torch.inference_mode()
-def latency(model: Classifier, images: torch.Tensor, seconds: float) -> float:
-    """Median milliseconds of one forward pass over the batch, with all threads of torch."""
-    timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=torch.get_num_threads())
+def latency(model: torch.nn.Module, images: torch.Tensor, seconds: float) -> float:
+    """Median milliseconds of one forward pass over the batch (N, C, H, W), on one thread of the CPU.
+
+    One thread, because several wait for each other: where anything else runs, that costs a hundred times the pass.
+    The timer puts the number of threads back.
+    """
+    timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=1)
+    timer.timeit(1)  # the first pass pays for what later ones reuse
     return float(timer.blocked_autorange(min_run_time=seconds).median * 1000)
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures were measured."""
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    """Where the figures were measured; `accelerator` is None where there is none, memory is in GiB."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "accelerator": str(accelerator) if accelerator else "none",
+        "accelerator": accelerator(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "torchvision": version("torchvision"),
         "transformers": version("transformers"),
     }
+
+
+def accelerator() -> str | None:
+    """The accelerator's name, if there is one."""
+    device = torch.accelerator.current_accelerator(check_available=True)
+    if device is None:
+        return None
+    return torch.cuda.get_device_name() if device.type == "cuda" else device.type
 
 
 def processor() -> str:

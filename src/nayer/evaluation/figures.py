@@ -1,113 +1,204 @@
-"""The figures of the report."""
+"""The figures of the report. All are drawn on white, in Okabe and Ito's colours, which everyone can tell apart."""
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-# Okabe and Ito's colours, told apart by everyone.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5b6470"
+STYLE: Any = {  # the keys' type differs between versions of matplotlib
+    "font.size": 10,
+    "axes.edgecolor": "#9ca3af",
+    "axes.labelcolor": GREY,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e5e7eb",
+    "lines.linewidth": 1.9,
+    "lines.markersize": 4.5,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
 MOST_NAMES = 40
 MOST_ROWS = 20
+ROWS_PER_COLUMN = 10
+MOST_VALUES = 12
+LONGEST_NAME = 22
+FEW_EPOCHS = 25
+# What falls below this share of a logarithmic axis' largest value says nothing to a reader.
+LEAST_SHARE = 1e-5
+# The label of a line that needs none: matplotlib leaves it out of the legend.
+ALONE = "_alone"
+
+Matrix = npt.NDArray[np.float64]
 
 
-def training_curves(teacher: pd.DataFrame, distillation: pd.DataFrame) -> Figure:
-    """Teacher's accuracy, synthesis losses, and the student's agreement with its teacher, by epoch."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    left.plot(teacher["epoch"], 100 * teacher["train_accuracy"], color=GREY, label="training batches")
-    left.plot(teacher["epoch"], 100 * teacher["validation_accuracy"], color=BLUE, label="validation")
-    _finish(left, "Teacher", "accuracy, %")
-    for name, label, color in (("ce", "class", BLUE), ("bn", "BatchNorm", ORANGE)):
-        middle.plot(distillation["epoch"], distillation[name], color=color, label=label)
-    middle.plot(distillation["epoch"], -distillation["adversarial"], color=GREEN, label="-adversarial")
-    middle.set_yscale("symlog", linthresh=0.1)
-    _finish(middle, "Synthesis: loss terms", "loss, unweighted")
-    learning = distillation.dropna(subset="agreement")
-    right.plot(learning["epoch"], 100 * learning["agreement"].astype(float), color=BLUE, label="agreement")
-    _finish(right, "Student on synthetic images", "same class as teacher, %")
-    warmup = int((distillation["phase"] == "warm-up").sum())
-    if warmup:
-        for axes in (middle, right):
-            axes.axvspan(distillation["epoch"].min(), warmup + 0.5, color=GREY, alpha=0.12, lw=0)
-        middle.text(0.02, 0.03, "grey: warm-up", transform=middle.transAxes, color=GREY, fontsize=8)
+@mpl.rc_context(STYLE)
+def training_curves(teacher_history: pd.DataFrame, distill_history: pd.DataFrame) -> Figure:
+    """Teacher's accuracy, synthesis losses, and how the student learns to answer like its teacher, by epoch.
+
+    `teacher_history` has epoch, train_accuracy, validation_accuracy (0..1); `distill_history` has epoch, phase
+    ("warm-up" or "distillation"), ce, bn, adversarial, and kd_loss and agreement, which are NaN in the warm-up.
+    """
+    figure = Figure(figsize=(10.4, 6.4), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    (teacher, agreement), (synthesis, distillation) = figure.subplots(2, 2)
+    warmup = distill_history[distill_history["phase"] == "warm-up"]
+    learning = distill_history[distill_history["phase"] != "warm-up"]
+    for column, label, color in (("train_accuracy", "training", GREY), ("validation_accuracy", "validation", BLUE)):
+        _line(teacher, teacher_history["epoch"], 100 * teacher_history[column], label, color)
+    _finish(teacher, "Teacher: accuracy, %")
+    _line(agreement, learning["epoch"], 100 * learning["agreement"], ALONE, BLUE)
+    _finish(agreement, "Student: agreement on synthetic images, %", warmup)
+    terms = (("ce", "class (cross-entropy)", BLUE, 1), ("bn", "BatchNorm statistics", ORANGE, 1))
+    for column, label, color, sign in (*terms, ("adversarial", "\N{MINUS SIGN}adversarial", GREEN, -1)):
+        _line(synthesis, distill_history["epoch"], sign * distill_history[column], label, color)
+    _logarithmic(synthesis)
+    _finish(synthesis, "Synthesis: loss terms, unweighted", warmup)
+    _line(distillation, learning["epoch"], learning["kd_loss"], ALONE, BLUE)
+    _logarithmic(distillation)
+    _finish(distillation, "Student: distillation loss", warmup)
     return figure
 
 
-def _finish(axes: Axes, title: str, ylabel: str) -> None:
-    axes.set_title(title, fontsize=11, loc="left")
+def _line(axes: Axes, epochs: pd.Series, values: pd.Series, label: str, color: str) -> None:
+    # A line through one epoch, or with a gap around it, would be invisible without marks.
+    marker = "o" if len(epochs) <= FEW_EPOCHS else ""
+    axes.plot(epochs.to_numpy(float), values.to_numpy(float), color=color, label=label, marker=marker)
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic axis where there is something to show; a term that is not in use is 0 and is left out."""
+    for line in axes.lines:
+        values = np.asarray(line.get_ydata(), dtype=float)
+        line.set_ydata(np.where(values > 0, values, np.nan))
+    shown = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    shown = shown[np.isfinite(shown)]
+    if len(shown):
+        axes.set_yscale("log")
+        least, most = max(float(shown.min()), float(shown.max()) * LEAST_SHARE) / 1.5, 1.5 * float(shown.max())
+        # Some air at the top, where falling lines leave room for the legend.
+        axes.set_ylim(least, most * (most / least) ** 0.3)
+
+
+def _finish(axes: Axes, title: str, warmup: pd.DataFrame | None = None) -> None:
+    axes.set_title(title)
     axes.set_xlabel("epoch")
-    axes.set_ylabel(ylabel)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
+    axes.grid(visible=True, axis="y")
+    axes.set_axisbelow(True)
+    if warmup is not None and len(warmup):
+        first, last = float(warmup["epoch"].min()), float(warmup["epoch"].max())
+        axes.axvspan(first - 0.5, last + 0.5, color=GREY, alpha=0.12, lw=0, label="warm-up, memory only")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
 
 
-def synthetic_images(images: Tensor, labels: Tensor, class_names: Sequence[str], per_class: int = 10) -> Figure:
-    """The newest uint8 images (N, C, H, W) of the memory, one row per class (the first 20 classes)."""
+@mpl.rc_context(STYLE)
+def synthetic_images(images: Tensor, labels: Tensor, class_names: Sequence[str], per_class: int = 8) -> Figure:
+    """The first `per_class` uint8 images (N, C, H, W) of each class, one row per class, 20 classes at most.
+
+    Classes without an image are left out.
+    """
     present = [label for label in range(len(class_names)) if bool((labels == label).any())][:MOST_ROWS]
-    _, channels, height, width = images.shape
-    gap = max(1, height // 14)
-    grid = np.full((len(present) * (height + gap), per_class * (width + gap), 3), 255, np.uint8)
-    for row, label in enumerate(present):
-        for column, image in enumerate(images[labels == label][:per_class]):
-            pixels = image.expand(3, -1, -1) if channels == 1 else image[:3]
-            top, left = row * (height + gap), column * (width + gap)
-            grid[top : top + height, left : left + width] = pixels.permute(1, 2, 0).numpy()
-    figure = Figure(figsize=(7, max(1.2, 7 * grid.shape[0] / grid.shape[1])), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(grid, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([(row + 0.5) * (height + gap) for row in range(len(present))])
-    axes.set_yticklabels([plain(class_names[label]) for label in present], fontsize=9)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    columns = [present[start : start + ROWS_PER_COLUMN] for start in range(0, len(present), ROWS_PER_COLUMN)] or [[]]
+    rows = max(1, len(columns[0]))
+    width = 7.6 if len(columns) == 1 else 12.0
+    height = rows * (width / len(columns) - 1.2) / per_class
+    figure = Figure(figsize=(width, height + 0.2), layout="constrained")
+    for axes, members in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        grid, pitch = _grid(images, labels, members, rows, per_class)
+        axes.imshow(grid, interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([(row + 0.5) * pitch for row in range(len(members))])
+        axes.set_yticklabels([short(class_names[label]) for label in members], parse_math=False, color="#111827")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
     return figure
 
 
+def _grid(
+    images: Tensor, labels: Tensor, members: Sequence[int], rows: int, per_class: int
+) -> tuple[npt.NDArray[np.uint8], int]:
+    """Images of the classes `members` on one white sheet (height, width, 3), and the height of one row in pixels."""
+    height, width = images.shape[2:]
+    gap = max(1, height // 14)
+    sheet = np.full((rows * (height + gap), per_class * (width + gap), 3), 255, np.uint8)
+    for row, label in enumerate(members):
+        for column, image in enumerate(images[labels == label][:per_class]):
+            pixels = image[:1].expand(3, -1, -1) if len(image) < 3 else image[:3]
+            top, left = row * (height + gap), column * (width + gap)
+            sheet[top : top + height, left : left + width] = pixels.permute(1, 2, 0).cpu().numpy()
+    return sheet, height + gap
+
+
+@mpl.rc_context(STYLE)
 def embedding_similarity(table: Tensor, class_names: Sequence[str]) -> Figure:
-    """Cosine similarity of the label-text embeddings (classes x dim)."""
-    rows = torch.nn.functional.normalize(table.float(), dim=1)
-    return _matrix((rows @ rows.T).numpy(), class_names, "cosine similarity", 0.0)
+    """Cosine similarity of the label-text embeddings (classes, dim); names on the axes up to 40 classes."""
+    rows = torch.nn.functional.normalize(table.detach().double().cpu(), dim=1)
+    values: Matrix = (rows @ rows.T).numpy()
+    written = [[f"{value:.2f}".replace("0.", ".") for value in row] for row in values]
+    scale = Normalize(min(0.0, float(values.min())), 1)
+    return _matrix(values, written, class_names, "cosine similarity", scale)
 
 
+@mpl.rc_context(STYLE)
 def confusion(counts: pd.DataFrame) -> Figure:
-    """True class (rows) against the student's class (columns), as a share of the row."""
-    values = counts.to_numpy(dtype=float)
+    """True class (rows) against the student's class (columns): shares of the row as colour, counts as text."""
+    values: Matrix = counts.to_numpy(dtype=float)
     shares = values / np.maximum(values.sum(1, keepdims=True), 1)
-    figure = _matrix(shares, [str(name) for name in counts.index], "share of the true class", 0.0)
-    figure.axes[0].set_xlabel("student says")
+    written = [[f"{value:.0f}" if value else "" for value in row] for row in values]
+    # Rare mistakes are what one looks for: the root lifts them out of the white.
+    names = [str(name) for name in counts.columns]
+    figure = _matrix(shares, written, names, "share of the true class", PowerNorm(0.5, 0, 1))
+    figure.axes[0].set_xlabel("student's answer")
     figure.axes[0].set_ylabel("true class")
     return figure
 
 
-def _matrix(values: np.ndarray, class_names: Sequence[str], label: str, least: float) -> Figure:
+def _matrix(
+    values: Matrix, written: Sequence[Sequence[str]], class_names: Sequence[str], label: str, scale: Normalize
+) -> Figure:
     count = len(class_names)
-    side = min(9.0, 3.2 + 0.28 * count)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    side = min(8.0, 3.4 + 0.27 * count)
+    figure = Figure(figsize=(side + 0.7, side), layout="constrained")
     axes = figure.subplots()
-    shown = axes.imshow(values, cmap="Blues", vmin=min(least, float(values.min())), vmax=1)
-    figure.colorbar(shown, ax=axes, label=label, shrink=0.8)
-    if count <= MOST_NAMES:
-        names = [plain(name) for name in class_names]
-        axes.set_xticks(range(count), names, rotation=90 if count > 12 else 45, ha="center" if count > 12 else "right")
-        axes.set_yticks(range(count), names)
-        axes.tick_params(labelsize=9 if count <= 20 else 7)
-    if count <= 12:
-        for row in range(count):
-            for column in range(count):
-                value = values[row, column]
-                if not math.isclose(value, 0, abs_tol=5e-4):
-                    color = "white" if value > 0.6 else "black"
-                    axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=color)
+    shown = axes.imshow(values, cmap="Blues", norm=scale, interpolation="nearest")
+    bar = figure.colorbar(shown, ax=axes, label=label, shrink=0.75, pad=0.02, aspect=28)
+    bar.outline.set_visible(False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("class")
+    if count > MOST_NAMES:
+        return figure
+    names = [short(name) for name in class_names]
+    size = 9.5 if count <= MOST_VALUES else 7.5
+    upright = count * max(map(len, names)) > 36
+    axes.set_xticks(range(count), names, rotation=90 if upright else 0, parse_math=False, fontsize=size)
+    axes.set_yticks(range(count), names, parse_math=False, fontsize=size)
+    axes.set_xlabel("")
+    if count <= MOST_VALUES:
+        for (row, column), value in np.ndenumerate(values):
+            color = "white" if scale(value) > 0.6 else "#111827"
+            axes.text(column, row, written[row][column], ha="center", va="center", fontsize=8, color=color)
     return figure
 
 
-def plain(name: str) -> str:
-    """A class name without matplotlib's math marks."""
-    return name.replace("$", r"\$")
+def short(name: str) -> str:
+    """A class name on one line, cut where it would crowd out the picture."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"

@@ -1,5 +1,7 @@
 """Student and teacher on labelled test images."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +12,22 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from nayer.errors import InputError
 from nayer.images import to_float
 from nayer.models.classifier import Classifier
 
 TOP_K = 5
 
 
-@dataclass(frozen=True)
+# No generated comparison: tables compare element by element, which gives no single answer.
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """Figures as a nested mapping of fractions, and two tables: by class, and student class against true class."""
+    """The content of `metrics.json`, and two tables.
+
+    `metrics` is nested by model: `{"teacher": {"top1": ...}, "student": {...}, "agreement": ...}`; all are fractions
+    but `nll` (nats) and `test_images` (a count). `per_class` has one row per class, `confusion` one row per true class
+    and one column per class that the student says, with counts of images.
+    """
 
     metrics: dict[str, Any]
     per_class: pd.DataFrame
@@ -27,58 +36,81 @@ class Comparison:
 
 @torch.inference_mode()
 def predict(classifier: Classifier, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    """Logits (N, classes) in fp32 on the CPU for uint8 images (N, C, H, W)."""
+    """Logits (N, classes) in fp32 on the CPU for uint8 images (N, C, H, W).
+
+    The classifier is left in evaluation mode on `device`.
+    """
     classifier.eval().to(device)
-    return torch.cat([classifier(to_float(batch.to(device))).float().cpu() for batch in images.split(batch_size)])
+    # Full fp32, whatever the training allowed: neither TF32 nor an autocast around the call.
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with exact, torch.autocast(device.type, enabled=False):
+        return torch.cat([classifier(to_float(batch.to(device))).float().cpu() for batch in images.split(batch_size)])
 
 
 def compare(
-    teacher_logits: Tensor, student_logits: Tensor, labels: Tensor, class_names: tuple[str, ...], bins: int
+    teacher_logits: Tensor,
+    student_logits: Tensor,
+    labels: Tensor,
+    class_names: Sequence[str],
+    calibration_bins: int,
 ) -> Comparison:
     """All figures of `metrics.json`; the same logits give the same figures, to the last digit.
 
-    `retention` is the student's top-1 accuracy as a share of the teacher's; calibration is the expected calibration
-    error over `bins` equal bins (Guo et al., arXiv 1706.04599).
+    Logits are (N, classes), labels (N,). `retention` is the student's top-1 accuracy as a share of the teacher's;
+    calibration is the expected calibration error over equal bins (Guo et al., arXiv 1706.04599).
+
+    Raises:
+        InputError: there is nothing to compare, the shapes or labels do not fit the classes, or a model answers NaN.
     """
     models = {"teacher": teacher_logits, "student": student_logits}
-    metrics: dict[str, Any] = {name: single(logits, labels, bins) for name, logits in models.items()}
+    for name, logits in models.items():
+        _check(name, logits, labels, len(class_names))
+    metrics: dict[str, Any] = {name: single(logits, labels, calibration_bins) for name, logits in models.items()}
     teacher, student = teacher_logits.argmax(1), student_logits.argmax(1)
     metrics["agreement"] = share(teacher == student)
     top1 = metrics["teacher"]["top1"]
     metrics["retention"] = metrics["student"]["top1"] / top1 if top1 else 0.0
     metrics["test_images"] = len(labels)
-    classes = list(range(len(class_names)))
-    counts = confusion_matrix(labels, student, labels=classes)
-    confusion = pd.DataFrame(counts, index=list(class_names), columns=list(class_names))
-    return Comparison(metrics, by_class(teacher, student, labels, class_names), confusion)
+    names = list(class_names)
+    counts = confusion_matrix(labels.numpy(), student.numpy(), labels=range(len(names)))
+    confusion = pd.DataFrame(counts, index=names, columns=names)
+    return Comparison(metrics, by_class(teacher, student, labels, names), confusion)
 
 
-def single(logits: Tensor, labels: Tensor, bins: int) -> dict[str, float]:
+def single(logits: Tensor, labels: Tensor, calibration_bins: int) -> dict[str, float]:
     """The figures of one model; `top5` only where there are more than five classes."""
     classes = logits.shape[1]
     figures = {"top1": share(logits.argmax(1) == labels)}
     if classes > TOP_K:
         figures["top5"] = share((logits.topk(TOP_K).indices == labels[:, None]).any(1))
-    figures["nll"] = F.cross_entropy(logits.double(), labels).item()
-    error = multiclass_calibration_error(logits.softmax(1), labels, classes, n_bins=bins, norm="l1")
+    # An exact sum: the last digit does not hang on how threads split the work.
+    figures["nll"] = math.fsum(F.cross_entropy(logits.double(), labels, reduction="none").tolist()) / len(labels)
+    error = multiclass_calibration_error(logits.softmax(1), labels, classes, n_bins=calibration_bins, norm="l1")
     figures["calibration_error"] = error.item()
     return figures
 
 
-def by_class(teacher: Tensor, student: Tensor, labels: Tensor, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """One row per class: images, accuracy of both models, agreement, and the student's precision and F1."""
-    classes = list(range(len(class_names)))
-    precision, recall, f1, support = precision_recall_fscore_support(labels, student, labels=classes, zero_division=0)
+def by_class(teacher: Tensor, student: Tensor, labels: Tensor, class_names: Sequence[str]) -> pd.DataFrame:
+    """One row per class from predicted classes (N,) and labels (N,).
+
+    `agreement` is over the images of the class; `precision`, `recall` and `f1` are the student's. What has nothing to
+    count, such as the accuracy on a class without images, is 0.
+    """
+    classes = range(len(class_names))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels.numpy(), student.numpy(), labels=classes, zero_division=0
+    )
     members = [labels == label for label in classes]
     return pd.DataFrame(
         {
             "class": list(class_names),
             "images": support,
             "teacher_accuracy": [share((teacher == labels)[of_class]) for of_class in members],
-            "student_accuracy": recall,
+            "student_accuracy": [share((student == labels)[of_class]) for of_class in members],
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
             "agreement": [share((teacher == student)[of_class]) for of_class in members],
-            "student_precision": precision,
-            "student_f1": f1,
         }
     )
 
@@ -86,3 +118,18 @@ def by_class(teacher: Tensor, student: Tensor, labels: Tensor, class_names: tupl
 def share(hits: Tensor) -> float:
     """The fraction of True; 0 of nothing."""
     return int(hits.sum()) / len(hits) if len(hits) else 0.0
+
+
+def _check(name: str, logits: Tensor, labels: Tensor, classes: int) -> None:
+    if not len(labels):
+        raise InputError("data: there are no test images; the evaluation needs labelled ones.")
+    if logits.shape != (len(labels), classes) or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"{name}: answers of shape {tuple(logits.shape)} and labels up to {int(labels.max())} do not fit "
+            f"{len(labels)} test images of {classes} classes; evaluate on the data set the teacher was made for."
+        )
+    if not bool(logits.isfinite().all()):
+        raise InputError(
+            f"{name}: some answers are no finite numbers, so its weights are spoilt; train it again, "
+            "with a lower learning rate if training diverged."
+        )

@@ -1,25 +1,40 @@
-"""One HTML file that shows everything and needs nothing else."""
+"""One HTML file that shows everything and needs nothing else: no script, no request, no other file."""
 
 import base64
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nayer.evaluation.formats import SPACE, compact, count, decimal, duration, flat, percent, points, times
+
 BASELINES = {
-    "real": ("Ceiling: the same student trained on the real labels", "same recipe and number of steps"),
-    "kd_real": ("Distilled on the real images", "what the teacher could pass on with its data"),
-    "kd_noise": ("Floor: distilled on uniform noise", "what synthesis is worth is the distance from here"),
+    "real": ("Ceiling: trained on the real labels", "the same student and number of steps, with all the training data"),
+    "kd_real": ("Distilled on the real images", "what the teacher could pass on if its data were at hand"),
+    "kd_noise": ("Floor: distilled on uniform noise", "what the teacher passes on when images mean nothing"),
 }
 CAPTIONS = {
-    "training_curves": "How teacher and student learnt. The student never saw a real image.",
-    "synthetic_images": "Images that the generator made from class names and teacher alone (the newest of the memory).",
-    "confusion_matrix": "Where the student errs on the test data.",
-    "embedding_similarity": "How near the class names are to each other for the text encoder.",
+    "training_curves": "How teacher and student learnt, epoch by epoch. The student never saw a real image.",
+    "synthetic_images": "The generator's newest images, by class (20 at most). They teach; they need not look real.",
+    "embedding_similarity": "How near the class names are to each other in the table that steers the generator.",
+    "confusion_matrix": "Where the student errs: one row per true class; the darker, the larger the share of its row.",
 }
+PROVENANCE = {"teacher": "digest of the teacher", "label_embeddings": "digest of the embeddings"}
+LATENCIES = {"latency_ms_batch_1": "batch of 1", "latency_ms_batch_64": "batch of 64"}
+DPI = 144
+# Without dates and random ids the same figure gives the same bytes.
+SAVING: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    "png": {"metadata": {"Software": None}},
+    "jpeg": {"pil_kwargs": {"quality": 88}},
+}
+# The largest PNG that goes into the page; noise beyond it is kept as JPEG, so that the page stays below 2 MB.
+LARGEST_PNG = 500_000
 
 
 def render(
@@ -27,37 +42,163 @@ def render(
     metrics: Mapping[str, Any],
     cost: Mapping[str, Any],
     per_class: pd.DataFrame,
-    baselines: Mapping[str, float],
+    baselines: Mapping[str, float] | None,
     figures: Mapping[str, Figure],
     parameters: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> str:
-    """The report as HTML; every text from outside is escaped."""
+    """The report as HTML; every text from outside is escaped, and equal input gives an equal page.
+
+    `metrics` and `per_class` are those of `metrics.compare`, `cost` is that of `cost.cost`, `baselines` are top-1
+    fractions by name (see `BASELINES`). Figures that `CAPTIONS` does not know come last, under their own name.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nayer.evaluation", "."), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("nayer.evaluation", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
-    environment.filters["count"] = lambda value: f"{value:,}"
-    environment.filters["duration"] = duration
+    environment.filters |= {"percent": percent, "count": count, "decimal": decimal, "points": points, "times": times}
+    classes = class_rows(per_class)
     return environment.get_template("report.html.j2").render(
         scenario=scenario,
+        names={model: display_name(cost[model]["architecture"]) for model in ("teacher", "student")},
+        headline=headline(metrics, cost),
+        tiles=tiles(metrics, cost),
         metrics=metrics,
+        interval=wilson(metrics["student"]["top1"], metrics["test_images"]),
+        ladder=ladder(metrics, baselines or {}),
+        classes=classes,
+        hardest=hardest(classes),
         cost=cost,
-        rows=per_class.to_dict("records"),
-        baselines=[(*BASELINES[name], value) for name, value in baselines.items()],
-        figures=[(name, CAPTIONS[name], as_data_uri(figures[name])) for name in CAPTIONS],
-        parameters=parameters,
-        provenance=provenance,
+        machine=[(key.replace("_", " "), value) for key, value in flat(cost["machine"])],
+        latencies=LATENCIES,
+        making=list(spent(cost)),
+        figures=pictures(figures),
+        parameters=list(flat(parameters)),
+        provenance=[(PROVENANCE.get(key, key), value) for key, value in flat(provenance)],
     )
+
+
+def headline(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
+    """The run in one line."""
+    ratio = cost["ratio"]["parameters"]
+    size = f"{times(max(ratio, 1 / ratio))} {'smaller' if ratio > 1 else 'larger'}"
+    if math.isclose(ratio, 1, rel_tol=0.04):
+        size = "as large as its teacher"
+    keeps = f"keeps {100 * metrics['retention']:.1f}{SPACE}% of its teacher's accuracy"
+    return f"{display_name(cost['student']['architecture'])} student, {size}, {keeps}"
+
+
+def display_name(architecture: str) -> str:
+    """An architecture as papers write it."""
+    family, *rest = architecture.split("-")
+    return "-".join([{"resnet": "ResNet"}.get(family, family.upper()), *(part.upper() for part in rest)])
+
+
+def tiles(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Value, what it is, and what stands behind it, for the six figures one asks for first."""
+    teacher, student, ratio = cost["teacher"], cost["student"], cost["ratio"]
+    lost = points(metrics["student"]["top1"] - metrics["teacher"]["top1"])
+    rows = [
+        (percent(metrics["student"]["top1"]), "student, top-1", f"{lost} points against its teacher"),
+        (percent(metrics["teacher"]["top1"]), "teacher, top-1", f"{count(metrics['test_images'])} real test images"),
+        (percent(metrics["agreement"]), "agreement", "same answer as the teacher"),
+    ]
+    for key, thing, unit in (
+        ("parameters", "parameters", ""),
+        ("macs", "multiply-adds", ""),
+        ("latency_ms_batch_1", "time for one image", f"{SPACE}ms"),
+    ):
+        factor = max(ratio[key], 1 / ratio[key])
+        figures = [decimal(model[key]) if unit else compact(model[key]) for model in (student, teacher)]
+        less = "less" if unit else "fewer"
+        label = f"{less if ratio[key] >= 1 else 'more'} {thing}"
+        rows.append((times(factor), label, f"{figures[0]} instead of {figures[1]}{unit}"))
+    return rows
+
+
+def ladder(metrics: Mapping[str, Any], baselines: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Teacher, student and baselines by falling top-1 accuracy; nothing without baselines."""
+    if not baselines:
+        return []
+    rows = [
+        {"name": "Teacher", "why": "on its real data", "top1": metrics["teacher"]["top1"]},
+        {"name": "Student without data", "why": "this run", "top1": metrics["student"]["top1"]},
+        *(
+            {"name": name, "why": why, "top1": baselines[key]}
+            for key in baselines
+            for name, why in [BASELINES.get(key, (key, "baseline"))]
+        ),
+    ]
+    return sorted(rows, key=lambda row: -row["top1"])
+
+
+def class_rows(per_class: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of the per-class table; a class without test images has no accuracies."""
+    rows = []
+    for index, record in enumerate(per_class.to_dict("records")):
+        row = {str(key): value for key, value in record.items()}
+        # A table that was read from a file may have lost a name such as "null".
+        name = f"class {index}" if pd.isna(row["class"]) else str(row["class"])
+        change = row["student_accuracy"] - row["teacher_accuracy"] if row["images"] else None
+        rows.append({**row, "class": name, "change": change})
+    return rows
+
+
+def hardest(classes: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The class on which the student falls furthest behind its teacher, if it does."""
+    behind = [row for row in classes if row["change"] is not None and row["change"] < 0]
+    return min(behind, key=lambda row: row["change"], default=None)
+
+
+def wilson(share: float, images: int) -> tuple[float, float]:
+    """95 % interval of a share that was counted on so many images (Wilson's score)."""
+    z = 1.96
+    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
+    half = z / (1 + z * z / images) * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def spent(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the two trainings took, as far as it was written down."""
+    for stage, title in (("teacher_training", "Teacher"), ("distillation", "Distillation")):
+        for key, value in flat(cost[stage]):
+            name = key.replace("seconds_by_phase.", "of that, ").replace("seconds", "time").replace("_", " ")
+            written = duration(value) if "seconds" in key else count(value)
+            yield f"{title}: {name.replace('.', ', ')}", written
+
+
+def pictures(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
+    """Source, caption and width in CSS pixels of each figure."""
+    names = [*(name for name in CAPTIONS if name in figures), *(name for name in figures if name not in CAPTIONS)]
+    return {
+        name: {
+            "source": as_data_uri(figures[name]),
+            "caption": CAPTIONS.get(name, name),
+            "width": round(96 * figures[name].get_figwidth()),
+        }
+        for name in names
+    }
 
 
 def as_data_uri(figure: Figure) -> str:
-    """A figure as an inline PNG."""
+    """A figure within the page: lines as SVG, pixels as PNG or, where that grows large, as JPEG."""
+    if not any(axes.images for axes in figure.axes):
+        return _data_uri(_drawn(figure, "svg"), "svg+xml")
+    picture = _drawn(figure, "png")
+    if len(picture) <= LARGEST_PNG:
+        return _data_uri(picture, "png")
+    return _data_uri(_drawn(figure, "jpeg"), "jpeg")
+
+
+def _drawn(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    with mpl.rc_context({"svg.hashsalt": "nayer"}):
+        figure.savefig(buffer, format=kind, dpi=DPI, facecolor="white", **SAVING[kind])
+    return buffer.getvalue()
 
 
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

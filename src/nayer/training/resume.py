@@ -130,6 +130,7 @@ class ResumePoint:
                 f"{self.stage} stopped by {self._stop.name}; its state is kept in '{self.path.parent}'. "
                 "The same command goes on from there.",
                 self._stop,
+                self.stage,
             )
 
     def discard(self) -> None:

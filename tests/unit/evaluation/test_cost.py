@@ -1,0 +1,59 @@
+"""Costs that can be worked out by hand."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from nayer.evaluation import cost as costs
+from nayer.images import ImageSpec
+from nayer.models.classifier import Classifier
+
+# 3x3 convolution, 1 -> 4 channels, 8x8 images: 8 * 8 * 4 * 9; the linear layer: 4 * 3.
+MACS = 8 * 8 * 4 * 9 + 4 * 3
+PARAMETERS = 4 * 9 + 4 * 3 + 3
+
+
+@pytest.fixture
+def small() -> Classifier:
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    return Classifier(network, "by-hand", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,)))
+
+
+def test_parameters_and_multiply_adds_of_a_known_network(small):
+    small.train()
+    found = costs.model_cost(small, 1234, 0.001)
+    assert found["macs"] == MACS
+    assert found["parameters"] == PARAMETERS
+    assert found["file_bytes"] == 1234
+    assert found["latency_ms_batch_1"] > 0
+    assert found["latency_ms_batch_64"] > 0
+    assert small.training, "a copy is measured"
+
+
+def test_measuring_puts_the_number_of_threads_back(small):
+    torch.set_num_threads(2)
+    costs.latency(small, torch.rand(1, 1, 8, 8), 0.001)
+    assert torch.get_num_threads() == 2
+
+
+def test_the_cost_of_a_pair(small, teacher, tmp_path):
+    found = costs.cost(teacher, small, 0.001, {"seconds": 3.5}, {"seconds": 7.0, "images_made": 9})
+    assert found["ratio"]["parameters"] == teacher.parameter_count / PARAMETERS
+    assert set(found["ratio"]) == set(found["teacher"]) - {"architecture"}
+    assert found["teacher_training"] == {"seconds": 3.5}
+    assert found["distillation"] == {"seconds": 7.0, "images_made": 9}
+    teacher.save(tmp_path / "teacher.safetensors")
+    assert found["teacher"]["file_bytes"] == (tmp_path / "teacher.safetensors").stat().st_size
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_machine_is_named():
+    found = costs.machine()
+    assert found["processor"]
+    assert found["cores"] >= 1
+    assert found["memory_gib"] > 0
+    assert {"system", "python", "torch", "torchvision", "transformers", "accelerator"} <= set(found)

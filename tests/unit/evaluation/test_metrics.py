@@ -1,0 +1,114 @@
+"""Figures of the evaluation against numbers worked out by hand."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from nayer.errors import InputError
+from nayer.evaluation.metrics import compare, predict
+from nayer.images import to_float
+
+NAMES = ("ant", "bee", "cat")
+LABELS = torch.tensor([0, 0, 1, 1, 2])
+# Teacher right on 4 of 5, student on 3 of 5; they agree on 4 of 5.
+TEACHER = (0, 0, 1, 1, 0)
+STUDENT = (0, 0, 1, 0, 0)
+
+
+def answers(classes, count, height=2.0):
+    """Logits that are `height` for the chosen class and 0 for the others."""
+    return height * torch.nn.functional.one_hot(torch.tensor(classes), count).float()
+
+
+@pytest.fixture
+def comparison():
+    return compare(answers(TEACHER, 3), answers(STUDENT, 3), LABELS, NAMES, 15)
+
+
+def test_accuracy_agreement_and_retention(comparison):
+    metrics = comparison.metrics
+    assert metrics["teacher"]["top1"] == 4 / 5
+    assert metrics["student"]["top1"] == 3 / 5
+    assert metrics["agreement"] == 4 / 5
+    assert metrics["retention"] == pytest.approx(3 / 4)
+    assert metrics["test_images"] == 5
+
+
+def test_likelihood_and_calibration(comparison):
+    confidence = math.exp(2) / (math.exp(2) + 2)
+    right, wrong = -math.log(confidence), -math.log((1 - confidence) / 2)
+    assert comparison.metrics["student"]["nll"] == pytest.approx((3 * right + 2 * wrong) / 5)
+    # All answers share one confidence, so one bin: the error is its distance to the accuracy.
+    assert comparison.metrics["student"]["calibration_error"] == pytest.approx(abs(confidence - 3 / 5), abs=1e-6)
+    assert comparison.metrics["teacher"]["calibration_error"] == pytest.approx(abs(confidence - 4 / 5), abs=1e-6)
+
+
+def test_tables_by_class(comparison):
+    table = comparison.per_class.set_index("class")
+    assert list(table["images"]) == [2, 2, 1]
+    assert list(table["teacher_accuracy"]) == [1, 1, 0]
+    assert list(table["student_accuracy"]) == [1, 0.5, 0]
+    assert list(table["precision"]) == [0.5, 1, 0]
+    assert list(table["recall"]) == [1, 0.5, 0]
+    assert list(table["f1"]) == pytest.approx([2 / 3, 2 / 3, 0])
+    assert list(table["agreement"]) == [1, 0.5, 1]
+    assert comparison.confusion.to_numpy().tolist() == [[2, 0, 0], [1, 1, 0], [1, 0, 0]]
+    assert comparison.confusion.loc["bee", "ant"] == 1, "rows are the true classes"
+
+
+@pytest.mark.parametrize("classes", [5, 6])
+def test_top5_only_where_it_says_something(classes):
+    labels = torch.zeros(2, dtype=torch.long)
+    logits = torch.arange(float(classes)).repeat(2, 1)
+    logits[1] = logits[1].flip(0)
+    figures = compare(logits, logits, labels, [str(i) for i in range(classes)], 15).metrics["student"]
+    # Of six classes, class 0 is the sixth answer of the first image and the first answer of the second.
+    assert figures.get("top5") == (None if classes == 5 else 0.5)
+
+
+def test_what_has_nothing_to_count_is_a_number_all_the_same():
+    labels = torch.tensor([0, 0])
+    result = compare(answers([1, 1], 3), answers([1, 0], 3), labels, NAMES, 15)
+    assert result.metrics["retention"] == 0
+    assert not result.per_class.isna().any().any()
+    assert list(result.per_class["images"]) == [2, 0, 0]
+    json.dumps(result.metrics, allow_nan=False)
+
+
+def test_equal_logits_give_equal_figures_on_any_number_of_threads():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(5000, 10, generator=generator) * 3
+    labels = torch.randint(10, (5000,), generator=generator)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(json.dumps(compare(logits, logits.flip(1), labels, list("abcdefghij"), 15).metrics))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (answers(TEACHER, 4), LABELS, "student: .* do not fit"),
+        (answers(STUDENT, 3), LABELS + 1, "teacher: .* do not fit"),
+        (answers(STUDENT, 3) * math.inf, LABELS, "student: .* no finite numbers"),
+        (answers(STUDENT, 3)[:0], LABELS[:0], "no test images"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(logits, labels, message):
+    with pytest.raises(InputError, match=message):
+        compare(answers(TEACHER, 3)[: len(labels)], logits, labels, NAMES, 15)
+
+
+def test_predictions_do_not_hang_on_the_batches_or_on_training_mode(teacher):
+    images = torch.randint(0, 256, (7, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = teacher(to_float(images)).detach()
+    teacher.train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = predict(teacher, images, 3, torch.device("cpu"))
+    assert found.shape == (7, 3)
+    assert found.dtype == torch.float32
+    assert not found.requires_grad
+    torch.testing.assert_close(found, expected)

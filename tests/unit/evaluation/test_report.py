@@ -1,0 +1,142 @@
+"""The page: self-contained, escaped, and true to its figures."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from nayer.evaluation import figures, report
+
+HOSTILE = "<script>alert(1)</script> & $x$"
+
+
+class Page(HTMLParser):
+    """Tags, what they point to, and all text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.sources, self.text = [], [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+
+    def handle_data(self, data):
+        if self.lasttag != "style":
+            self.text += data
+
+
+@pytest.fixture
+def render(drawn, comparison, cost):
+    def build(classes=10, baselines=None, **changes):
+        result = comparison(classes)
+        values = {
+            "scenario": f"digits {HOSTILE}",
+            "metrics": result.metrics,
+            "cost": cost,
+            "per_class": result.per_class,
+            "baselines": baselines,
+            "figures": drawn(classes),
+            "parameters": {"seed": 0, "distill": {"memory": None, "note": HOSTILE}},
+            "provenance": {"class names": HOSTILE, "prompt": "a photo of a {}", "teacher": "ab" * 32},
+        }
+        return report.render(**{**values, **changes})
+
+    return build
+
+
+def test_the_page_needs_nothing_else(render):
+    page = Page(render(baselines={"real": 0.9}))
+    assert len(page.sources) == 4
+    assert all(source.startswith("data:image/") for source in page.sources)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+
+
+def test_text_from_outside_is_escaped_wherever_it_stands(render):
+    html = render(baselines={HOSTILE: 0.5})
+    assert "<script" not in html
+    # Title, eyebrow, class table, baselines, provenance, parameters; `hardest` may name it too.
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x$") >= 6
+    assert HOSTILE in Page(html).text
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_no_figure_is_missing_or_not_a_number(render, classes):
+    html = render(classes)
+    assert not re.search(r"\b(nan|inf|None|undefined)\b", Page(html).text)
+    assert len(html) < 2_000_000
+
+
+def test_a_class_without_images_has_dashes(render):
+    row = re.search(r'<th scope="row">class 9</th>(.*?)</tr>', render(10), re.S)[1]
+    assert "%" not in row
+    assert row.count("\N{EN DASH}") == 7
+
+
+def test_headline_and_tiles(render, comparison):
+    metrics = {**comparison(10).metrics, "retention": 0.9942}
+    text = Page(render(metrics=metrics)).text.replace("\xa0", " ")
+    assert "WRN-10-1 student, 5.0\N{MULTIPLICATION SIGN} smaller, keeps 99.4 % of its teacher's accuracy" in text
+    assert "Distilled from a ResNet-34" in text
+    assert "a generator made 25,600 images" in text
+    assert f"{100 * metrics['student']['top1']:.2f} %" in text
+    assert "1 k instead of 5 k" in text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(1.0, "as large as its teacher"), (0.5, "2.0\N{MULTIPLICATION SIGN} larger")]
+)
+def test_a_student_that_is_not_smaller_is_not_called_so(cost, comparison, ratio, said):
+    cost["ratio"]["parameters"] = ratio
+    assert said in report.headline(comparison(3).metrics, cost)
+
+
+def test_baselines_stand_in_order_with_the_student_among_them(render, comparison):
+    metrics = comparison(10).metrics
+    rows = report.ladder(metrics, {"kd_noise": 0.0, "real": 1.0})
+    assert rows[0]["name"] == report.BASELINES["real"][0]
+    assert rows[-1]["name"] == report.BASELINES["kd_noise"][0]
+    assert "Between floor and ceiling" in render(baselines={"kd_noise": 0.0})
+    for nothing in ({}, None):
+        assert "Between floor and ceiling" not in render(baselines=nothing)
+
+
+def test_what_a_reader_must_know_is_said(render):
+    text = " ".join(Page(render()).text.split())
+    for sentence in ("Data-free is not private.", "The test data selected nothing.", "that of the last epoch"):
+        assert sentence in text
+
+
+def test_equal_runs_give_equal_pages(render):
+    assert render() == render()
+
+
+def test_large_pictures_do_not_make_a_large_page(render, drawn):
+    noise = torch.randint(0, 256, (160, 3, 64, 64), dtype=torch.uint8)
+    pictures = drawn(20)
+    pictures["synthetic_images"] = figures.synthetic_images(noise, torch.arange(20).repeat_interleave(8), ["x"] * 20)
+    html = render(20, figures=pictures)
+    assert len(html) < 2_000_000
+    assert "data:image/jpeg" in html
+
+
+def test_lines_are_drawn_as_lines(drawn):
+    source = report.as_data_uri(drawn(2)["training_curves"])
+    kind, content = source.split(";base64,")
+    assert kind == "data:image/svg+xml"
+    assert b"<svg" in base64.b64decode(content)
+
+
+def test_the_interval_of_a_perfect_score_is_not_empty():
+    least, most = report.wilson(1.0, 100)
+    assert least == pytest.approx(0.963, abs=1e-3)
+    assert most == pytest.approx(1)
+
+
+def test_a_name_that_a_table_file_lost_is_replaced(comparison):
+    table = comparison(3).per_class
+    table.loc[1, "class"] = None
+    assert report.class_rows(table)[1]["class"] == "class 1"

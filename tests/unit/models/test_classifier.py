@@ -1,0 +1,68 @@
+"""The classifier file: all that is needed, the same bytes, and clear answers to wrong files."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nayer.errors import InputError
+from nayer.files import METADATA_KEY
+from nayer.models.classifier import Classifier
+
+
+@pytest.fixture
+def path(tmp_path, teacher):
+    teacher.provenance = {"stage": "teacher", "seed": 1}
+    teacher.save(tmp_path / "a.safetensors")
+    return tmp_path / "a.safetensors"
+
+
+def test_a_file_is_a_usable_model(path, teacher):
+    loaded = Classifier.load(path)
+    images = torch.rand(4, 1, 8, 8)
+    assert torch.equal(loaded(images), teacher(images))
+    assert (loaded.class_names, loaded.images) == (teacher.class_names, teacher.images)
+    assert loaded.provenance == {"stage": "teacher", "seed": 1}
+    assert not loaded.training
+
+
+def test_equal_weights_give_equal_bytes(path, tmp_path):
+    for _ in range(3):
+        Classifier.load(path).save(tmp_path / "b.safetensors")
+        assert (tmp_path / "b.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_normalisation_is_inside(teacher):
+    images = torch.rand(4, 1, 8, 8)
+    assert torch.equal(teacher(images), teacher.network((images - 0.3) / 0.4))
+
+
+def test_a_cut_file_is_called_damaged(path):
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"a\.safetensors' is damaged"):
+        Classifier.load(path)
+
+
+def test_a_file_of_others_is_called_foreign(path):
+    save_file({"w": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match="a foreign file"):
+        Classifier.load(path)
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match="does not exist: run the pipeline"):
+        Classifier.load(tmp_path / "none.safetensors")
+
+
+def test_weights_that_do_not_fit_the_description_are_told(path, teacher):
+    description = {
+        "kind": "classifier",
+        "architecture": "wrn-16-1",
+        "class_names": list(teacher.class_names),
+        "images": {"size": 8, "channels": 1, "mean": [0.3], "std": [0.4]},
+        "provenance": {},
+    }
+    save_file(load_file(path), path, metadata={METADATA_KEY: json.dumps(description)})
+    with pytest.raises(InputError, match="does not fit its own description"):
+        Classifier.load(path)

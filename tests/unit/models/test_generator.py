@@ -1,0 +1,30 @@
+"""The generator makes images of every size that it promises, and says so of the others."""
+
+import pytest
+import torch
+
+from nayer.errors import InputError
+from nayer.models.generator import Generator
+
+
+@pytest.mark.parametrize(("size", "start"), [(8, 2), (28, 7), (32, 8), (64, 16), (224, 14)])
+def test_images_have_the_size_asked_for_and_lie_in_the_unit_interval(size, start):
+    generator = Generator(latent=5, width=2, image_size=size, channels=3)
+    images = generator(torch.randn(4, 5))
+    assert images.shape == (4, 3, size, size)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert generator.start[1:] == (start, start)
+
+
+def test_widths_are_those_of_the_paper_at_32_pixels():
+    generator = Generator(latent=1000, width=64, image_size=32, channels=3)
+    convolutions = [m for m in generator.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels) for c in convolutions] == [(128, 128), (128, 64), (64, 3)]
+    assert generator.project.out_features == 128 * 8 * 8
+
+
+@pytest.mark.parametrize("size", [4, 9, 30, 100])
+def test_impossible_sizes_are_refused(size):
+    with pytest.raises(InputError, match=f"image size {size}"):
+        Generator(5, 2, size, 1)

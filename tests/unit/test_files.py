@@ -1,0 +1,33 @@
+"""Files are written whole or not at all."""
+
+import pytest
+import torch
+
+from nayer.files import digest, load_tensors, save_tensors, write_atomically
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_many_metadata_entries_still_give_stable_bytes(tmp_path):
+    metadata = {name: name.upper() for name in "abcdefgh"}
+    digests = set()
+    for number in range(5):
+        path = tmp_path / str(number)
+        save_tensors(path, {"x": torch.arange(3)}, "thing", metadata)
+        digests.add(digest(path))
+    assert len(digests) == 1
+    tensors, found = load_tensors(path, "thing")
+    assert found == metadata
+    assert tensors["x"].tolist() == [0, 1, 2]

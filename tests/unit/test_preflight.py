@@ -1,0 +1,57 @@
+"""What can be known to be wrong is refused before any work, and leaves nothing behind."""
+
+import shutil
+from collections import namedtuple
+
+import pytest
+
+from nayer.errors import InputError
+from nayer.preflight import check_folders, check_parameters
+
+
+@pytest.fixture
+def parameters(read_parameters, runtime) -> dict:
+    groups = {name: read_parameters("digits", name) for name in ("data", "lte", "teacher", "distill", "evaluate")}
+    return {**groups, "runtime": runtime.model_dump()}
+
+
+ALL = ("lte", "teacher", "distill", "evaluate")
+
+
+def test_the_default_scenario_passes(parameters):
+    check_parameters(parameters, ALL)
+
+
+def test_an_architecture_too_deep_for_the_images_is_refused_before_the_teacher_trains(parameters):
+    parameters["distill"]["student"]["architecture"] = "vgg-11-bn"
+    with pytest.raises(InputError, match=r"distill\.student\.architecture: 'vgg-11-bn' needs images"):
+        check_parameters(parameters, ALL)
+
+
+def test_only_what_will_run_is_checked(parameters):
+    parameters["lte"]["encoder"] = "minilmm"
+    check_parameters(parameters, ["distill"])
+    with pytest.raises(InputError, match="minilm"):
+        check_parameters(parameters, ["lte"])
+
+
+def test_a_full_disk_is_refused(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 2**20))
+    with pytest.raises(InputError, match="has 1 MiB left"):
+        check_folders([tmp_path / "a" / "b.json"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(InputError, match=r"cannot be written \(Permission denied\)"):
+        check_folders([tmp_path / "a" / "b.json"])
+
+
+def test_checking_folders_makes_none(tmp_path):
+    check_folders([tmp_path / "a" / "b.json"])
+    assert list(tmp_path.iterdir()) == []

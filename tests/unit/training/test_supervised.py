@@ -1,0 +1,79 @@
+"""Supervised training learns, resumes to the bit, and never looks at the validation split to learn."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from nayer.config import TrainingConfig
+from nayer.datasets import ImageSet
+from nayer.errors import Interrupted
+from nayer.images import ImageSpec
+from nayer.models.classifier import Classifier
+from nayer.training.reporting import Silence
+from nayer.training.resume import ResumePoint, weights_digest
+from nayer.training.supervised import accuracy, train
+
+IMAGES = ImageSpec(8, 1, (0.3,), (0.4,))
+
+
+class StopAfter(Silence):
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def advance(self, done: float, text: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def data() -> ImageSet:
+    """Three classes told apart by which third of the image is bright."""
+    torch.manual_seed(0)
+    labels = torch.arange(90) % 3
+    images = torch.randint(0, 60, (90, 1, 8, 8), dtype=torch.uint8)
+    for label, rows in enumerate((slice(0, 2), slice(3, 5), slice(6, 8))):
+        images[labels == label, :, rows] += 150
+    return ImageSet(images, labels)
+
+
+@pytest.fixture
+def config(read_parameters) -> TrainingConfig:
+    values = read_parameters("test", "teacher")["training"]
+    return TrainingConfig(**{**values, "epochs": 4, "batch_size": 15, "augmentation": {"padding": 0, "flip": False}})
+
+
+def fit(config, runtime, data, validation, reporter=None):
+    torch.manual_seed(1)
+    classifier = Classifier.build("wrn-10-1", ("a", "b", "c"), IMAGES)
+    reporter = reporter or Silence()
+    resume = ResumePoint(runtime, "teacher", {"config": config.model_dump()}, reporter)
+    history, seconds = train(classifier, data, validation, config, runtime, resume, reporter)
+    return classifier, history, seconds
+
+
+def test_training_learns_and_tells_every_epoch(config, runtime, data):
+    classifier, history, seconds = fit(config, runtime, data, data)
+    assert accuracy(classifier, data) == 1.0
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[-1]["validation_accuracy"] == 1.0
+    assert seconds > 0
+
+
+def test_the_validation_split_changes_nothing_that_is_learnt(config, runtime, data):
+    first, *_ = fit(config, runtime, data, data)
+    second, *_ = fit(config, runtime, data, data[:6])
+    assert weights_digest(first.state_dict()) == weights_digest(second.state_dict())
+
+
+@pytest.mark.parametrize("calls", [1, 6, 11, 23])
+def test_a_stopped_training_goes_on_to_the_same_bits(calls, config, runtime, data):
+    whole, history, _ = fit(config, runtime, data, data)
+    with pytest.raises(Interrupted, match="SIGINT"):
+        fit(config, runtime, data, data, StopAfter(calls))
+    resumed, again, _ = fit(config, runtime, data, data)
+    assert again == history
+    assert weights_digest(resumed.state_dict()) == weights_digest(whole.state_dict())
