@@ -69,7 +69,7 @@ def table(scenario: str, results: list[dict[str, Any]]) -> str:
         for name, summary in (("mean", mean), ("deviation", stdev)):
             rows.append([name, *(f"{summary([value(r) for r in results]):.2f}" for value in columns.values())])
     cost = results[0]["cost"]
-    machine = ", ".join(f"{key} {value}" for key, value in cost["machine"].items())
+    machine = ", ".join(f"{key} {value or 'none'}" for key, value in cost["machine"].items())
     lines = [
         f"# {scenario}: {cost['teacher']['architecture']} > {cost['student']['architecture']}",
         "",

@@ -72,7 +72,7 @@ def render(
         classes=classes,
         hardest=hardest(classes),
         cost=cost,
-        machine=[(key.replace("_", " "), value) for key, value in flat(cost["machine"])],
+        machine=[(key.replace("_", " "), "none" if value is None else value) for key, value in cost["machine"].items()],
         latencies=LATENCIES,
         making=list(spent(cost)),
         figures=pictures(figures),
