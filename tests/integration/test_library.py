@@ -1,0 +1,19 @@
+"""The example of docs/library.md runs as it stands."""
+
+import re
+from pathlib import Path
+
+from nayer.models.classifier import Classifier
+
+PAGE = Path(__file__).parents[2] / "docs" / "library.md"
+
+
+def test_the_example_of_the_page_makes_a_student(teacher, read_parameters, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    teacher.save(tmp_path / "teacher.safetensors")
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    assert len([line for line in code.splitlines() if line and not line.startswith(("from", "import"))]) <= 20
+    exec(compile(code, PAGE.name, "exec"), {"settings": read_parameters("test", "distill")})
+    student = Classifier.load(tmp_path / "student.safetensors")
+    assert student.class_names == teacher.class_names
+    assert not (tmp_path / ".resume" / "distill" / "state.pt").exists()
