@@ -1,11 +1,13 @@
 """`kedro run` with errors for people: one sentence instead of a traceback for what a user can mend."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.project import pipelines
+from kedro.framework.project import configure_logging, pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
@@ -52,6 +54,9 @@ def run(**options: Any) -> None:
     """Run pipelines; without options the whole chain on digits."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     bootstrap_project(project)
+    # Kedro itself finds this file only when the command is typed in the project's root.
+    if "KEDRO_LOGGING_CONFIG" not in os.environ:
+        configure_logging(yaml.safe_load((project / "conf" / "logging.yml").read_text()))
     try:
         single, several = options.get("pipeline"), options.get("pipelines")
         names = [single] if single else list(several or [])

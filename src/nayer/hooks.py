@@ -22,7 +22,7 @@ from nayer.preflight import check_folders, check_parameters
 from nayer.summary import print_summary
 
 ARTIFACTS = {".png", ".svg", ".html", ".csv"}
-METRICS = ("metrics", "cost", "baselines")
+METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost")
 
 
 def stages_in(pipeline: Pipeline) -> list[str]:
@@ -98,7 +98,7 @@ class MlflowHooks:
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Tag the digest of every file, and log metrics, figures, tables and the report."""
         if dataset_name in METRICS:
-            tracking.log_numbers(data, "" if dataset_name == "metrics" else f"{dataset_name}.")
+            tracking.log_figures(data, "" if dataset_name == "metrics" else f"{dataset_name}.")
         if path := file_of(self.catalog, dataset_name):
             mlflow.set_tag(f"output.{dataset_name}", digest(path))
             if path.suffix in ARTIFACTS:

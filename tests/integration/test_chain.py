@@ -62,6 +62,7 @@ def test_metrics_have_their_fixed_names_and_are_fractions(project):
     fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement"}
     assert fractions <= set(metrics)
     assert all(0 <= metrics[name] <= 1 for name in fractions)
+    assert len(metrics["test_data"]) == 64
     assert metrics["retention"] == pytest.approx(metrics["student.top1"] / metrics["teacher.top1"])
     assert metrics["test_images"] == 540
 
@@ -90,6 +91,8 @@ def test_runs_say_how_they_ended_what_they_ran_and_find_each_other(runs):
     assert chain.data.tags["stages"] == "lte,teacher,distill,evaluate"
     assert again.data.tags["stages"] == "distill"
     assert again.data.tags["input.teacher"] == chain.data.tags["output.teacher"]
+    assert len(chain.data.tags["teacher_cost.training_data"]) == 64
+    assert chain.data.tags["cost.machine.torch"].startswith("2.")
 
 
 def test_distilling_again_gives_the_same_student(runs):

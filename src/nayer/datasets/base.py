@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,13 @@ class ImageSet:
     def __getitem__(self, chosen: slice | Tensor) -> ImageSet:
         """The images and labels at a slice, or at a tensor of indices."""
         return ImageSet(self.images[chosen], self.labels[chosen])
+
+    def digest(self) -> str:
+        """The sha256 over shape, pixels and labels: the same images in the same order, however they were stored."""
+        total = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        for tensor in (self.images, self.labels):
+            total.update(tensor.contiguous().numpy().tobytes())
+        return total.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,11 +39,11 @@ def accuracy_of(
     steps = config.epochs * config.student.steps
     trainer = StudentTrainer(student, config.student, augment, steps, precision)
     target: Target = cross_entropy if name == "real" else TeacherTarget(teacher, config.student.temperature, precision)
-    reporter.begin(f"baseline {name}", steps, 0)
+    reporter.begin(f"baseline {name}", config.epochs, 0)
     for step in range(steps):
         images, labels = pool.draw(config.student.batch_size)
         trainer.step(images, labels, target)
-        reporter.advance(step + 1, "")
+        reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()
     return share(predict(student, real.test.images, 500, device).argmax(1) == real.test.labels)
 

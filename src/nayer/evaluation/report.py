@@ -165,6 +165,8 @@ def spent(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What the two trainings took, as far as it was written down."""
     for stage, title in (("teacher_training", "Teacher"), ("distillation", "Distillation")):
         for key, value in flat(cost[stage]):
+            if isinstance(value, str):  # a digest
+                continue
             name = key.replace("seconds_by_phase.", "of that, ").replace("seconds", "time").replace("_", " ")
             written = duration(value) if "seconds" in key else count(value)
             yield f"{title}: {name.replace('.', ', ')}", written

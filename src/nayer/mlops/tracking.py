@@ -78,7 +78,8 @@ def log_parameters(values: Mapping[str, Any]) -> None:
     mlflow.log_params({key: str(value)[:LONGEST_VALUE] for key, value in flatten(values).items()})
 
 
-def log_numbers(values: Mapping[str, Any], prefix: str = "") -> None:
-    """Each number of a nested mapping as its own metric."""
-    numbers = {key: value for key, value in flatten(values, prefix).items() if isinstance(value, int | float)}
-    mlflow.log_metrics(numbers)
+def log_figures(values: Mapping[str, Any], prefix: str = "") -> None:
+    """Each number of a nested mapping as its own metric, each text, such as a digest or a version, as its own tag."""
+    flat = flatten(values, prefix)
+    mlflow.log_metrics({key: value for key, value in flat.items() if isinstance(value, int | float)})
+    mlflow.set_tags({key: value for key, value in flat.items() if isinstance(value, str)})

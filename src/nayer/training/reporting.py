@@ -24,11 +24,11 @@ class Reporter(Protocol):
         ...
 
     def begin(self, stage: str, total: float, done: float) -> None:
-        """A stage starts, with `total` units of work of which `done` are behind (after a resume)."""
+        """A stage of `total` epochs starts, of which `done` are behind (after a resume)."""
         ...
 
     def advance(self, done: float, text: str) -> None:
-        """So much of the stage is done; `text` holds the newest values."""
+        """So many epochs of the stage are done; `text` holds the newest values."""
         ...
 
     def epoch(self, stage: str, epoch: int, values: Mapping[str, float]) -> None:
@@ -129,22 +129,25 @@ class Terminal(Silence):
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[rate]}"),
                 TextColumn("{task.fields[values]}"),
             )
             self.bar = Progress(*columns, console=self.console)
             self.bar.start()
-            self.task = self.bar.add_task(stage, total=total, completed=int(done), values="")
+            self.task = self.bar.add_task(stage, total=total, completed=int(done), rate="", values="")
 
     def advance(self, done: float, text: str) -> None:
         """Move the bar, or print a line when the interval has passed."""
         now = time.monotonic()
+        rate = (done - self.began_at) / max(now - self.began, 1e-9)
+        speed = f"{60 * rate:.3g} epochs/min"
         if self.bar:
-            self.bar.update(self.task, completed=done, values=text)
+            self.bar.update(self.task, completed=done, rate=speed, values=text)
         elif now - self.last_line >= self.interval and done < self.total:
             self.last_line = now
-            rate = (done - self.began_at) / (now - self.began)
             left = f"{(self.total - done) / rate:.0f} s left" if rate > 0 else "time left unknown"
-            self.say(f"{self.stage}: {100 * done / self.total:.0f} %, {text}, {left}")
+            values = f"{text}, " if text else ""
+            self.say(f"{self.stage}: {100 * done / self.total:.0f} %, {values}{speed}, {left}")
 
     def end(self) -> None:
         """Take the bar down."""

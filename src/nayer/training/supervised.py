@@ -118,7 +118,7 @@ def train(
     if kept := resume.load():
         state.load_state_dict(kept)
         reporter.say(f"{resume.stage}: going on in epoch {state.epoch + 1} of {config.epochs}")
-    reporter.begin(resume.stage, config.epochs * steps, state.epoch * steps + state.step)
+    reporter.begin(resume.stage, config.epochs, state.epoch + state.step / steps)
     clock = time.monotonic() - state.seconds
 
     with resume.stopping_safely():
@@ -139,7 +139,7 @@ def train(
                 state.sums += torch.stack([loss.detach(), hits / batch_size])
                 state.step += 1
                 state.seconds = time.monotonic() - clock
-                reporter.advance(state.epoch * steps + state.step, _last(state))
+                reporter.advance(state.epoch + state.step / steps, _last(state))
                 resume.keep(state.state_dict)
             mean_loss, train_accuracy = (state.sums / steps).tolist()
             row = {

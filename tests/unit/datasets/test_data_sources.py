@@ -8,6 +8,7 @@ import torch
 
 from nayer import datasets
 from nayer.config import DataConfig
+from nayer.datasets.base import ImageSet
 from nayer.errors import InputError
 
 
@@ -20,6 +21,14 @@ def test_misspelt_data_set_suggests_the_nearest(function: object) -> None:
     assert callable(function)
     with pytest.raises(InputError, match="data.dataset: .*Did you mean 'digits'"):
         function(config("digit"))
+
+
+def test_digest_tells_images_and_labels_apart_and_not_how_they_lie_in_memory() -> None:
+    images, labels = torch.arange(24, dtype=torch.uint8).view(2, 3, 2, 2), torch.tensor([0, 1])
+    digest = ImageSet(images, labels).digest()
+    assert ImageSet(images.contiguous(memory_format=torch.channels_last), labels).digest() == digest
+    assert ImageSet(images, labels.flip(0)).digest() != digest
+    assert ImageSet(images.view(2, 3, 1, 4), labels).digest() != digest
 
 
 def test_given_names_replace_the_own_ones() -> None:

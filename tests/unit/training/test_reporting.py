@@ -15,6 +15,7 @@ def test_off_a_terminal_one_plain_line_per_interval():
     lines = stream.getvalue().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("distill: 50 %, agreement 50 %, ")
+    assert "epochs/min" in lines[0]
     assert "left" in lines[0]
 
 
@@ -41,6 +42,7 @@ def test_on_a_terminal_a_bar_shows_the_newest_values(monkeypatch):
     terminal.advance(2, "agreement 50 %")
     terminal.end()
     assert "agreement 50 %" in stream.getvalue()
+    assert "epochs/min" in stream.getvalue()
     assert "━" in stream.getvalue()
 
 

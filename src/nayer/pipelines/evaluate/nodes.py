@@ -23,7 +23,7 @@ def compare_on_test_data(
     test, device = datasets.load(data).test, resolve_device(runtime)
     logits = [metrics.predict(model, test.images, evaluate.batch_size, device) for model in (teacher, student)]
     result = metrics.compare(logits[0], logits[1], test.labels, teacher.class_names, evaluate.calibration_bins)
-    return result.metrics, result.per_class, result.confusion
+    return {**result.metrics, "test_data": test.digest()}, result.per_class, result.confusion
 
 
 def train_baselines(

@@ -24,5 +24,9 @@ def train_teacher(
     fingerprint = {"teacher": config.model_dump(), "data": data.model_dump(), "seed": seed}
     resume = ResumePoint(runtime, "teacher", fingerprint, reporter)
     history, seconds = train(teacher, real.train, real.validation, config.training, runtime, resume, reporter)
-    cost = {"seconds": seconds, "images_seen": len(real.train) * config.training.epochs}
+    cost = {
+        "seconds": seconds,
+        "images_seen": len(real.train) * config.training.epochs,
+        "training_data": real.train.digest(),
+    }
     return teacher, pd.DataFrame(history), cost
