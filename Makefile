@@ -11,7 +11,7 @@ export KEDRO_DISABLE_TELEMETRY = 1
 export DVC_NO_ANALYTICS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help run test lint e2e test-pythons ui fashion-mnist lock
+.PHONY: help run test lint e2e test-pythons ui fashion-mnist scenario lock
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -66,6 +66,9 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 	  [ -n "$$files" ] || { echo "The package is not installed: apt install dataset-fashion-mnist, then make fashion-mnist"; exit 1; }; \
 	  mkdir -p $(FASHION) && for file in $$files; do gunzip -c $$file >$(FASHION)/$$(basename $$file .gz) || exit 1; done; \
 	  echo "Fashion-MNIST lies in $(FASHION). Next: make run SCENARIO=fashion_mnist"
+
+scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME, from the Kedro pipelines
+	@$(BIN)/kedro scenario $(NAME)
 
 lock:  ## resolve pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock -q

@@ -78,4 +78,23 @@ def run(**options: Any) -> None:
         raise click.ClickException(text) from None
 
 
+@cli.command()
+@click.argument("name")
+def scenario(name: str) -> None:
+    """Write the DVC pipeline file of a scenario."""
+    # Kedro's sessions are slow to import, and `kedro run` does not need this.
+    from nayer.scenarios.stages import pipeline_file, render
+
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    bootstrap_project(project)
+    try:
+        check_names(project, name, [])
+        file = pipeline_file(project, name)
+        file.write_text(render(project, name))
+    except InputError as error:
+        raise click.ClickException(str(error)) from None
+    shown = file.relative_to(project)
+    click.echo(f"{shown} written. Next: dvc repro" + ("" if file.parent == project else f" {shown}"))
+
+
 cli.add_command(click.Command("run", callback=run, params=kedro_run.params, help=kedro_run.help))

@@ -1,58 +1,77 @@
-"""dvc.yaml says the same as Kedro about every stage: inputs, outputs, parameters."""
+"""The DVC pipeline files say the same as Kedro and the code: a side that moves alone fails here."""
 
 from pathlib import Path
 
+import grimp
 import pytest
 import yaml
-from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from nayer.hooks import file_of
+from nayer.cli import scenarios
 from nayer.pipeline_registry import CHAIN
+from nayer.scenarios import stages
 
 PROJECT = Path(__file__).parents[2]
-STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
-# Seconds and latencies: they differ from run to run, so nothing may depend on them.
-NOT_REPRODUCIBLE = {"teacher_cost.json", "distill_cost.json"}
+# What a stage reaches and what yet changes no result: it words errors, reports, keeps, estimates, names files.
+NEUTRAL = (
+    "nayer.errors",
+    "nayer.files",
+    "nayer.mlops",
+    "nayer.training.estimate",
+    "nayer.training.reporting",
+    "nayer.training.resume",
+)
 
 
-def files(entries: list) -> set[str]:
-    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
+@pytest.fixture(scope="module", autouse=True)
+def project() -> None:
+    bootstrap_project(PROJECT)
 
 
 @pytest.fixture(scope="module")
-def kedro_files():
-    """For every stage: files that its pipeline reads and writes, relative to the project."""
-    from kedro.framework.project import pipelines
-
-    bootstrap_project(PROJECT)
-    with KedroSession.create(project_path=PROJECT, env="digits") as session:
-        catalog = session.load_context().catalog
-
-        def paths(names) -> set[str]:
-            found = (file_of(catalog, name) for name in names)
-            return {str(path.relative_to(PROJECT)) for path in found if path}
-
-        return {name: (paths(pipelines[name].inputs()), paths(pipelines[name].outputs())) for name in CHAIN}
+def imports() -> grimp.ImportGraph:
+    return grimp.build_graph("nayer")
 
 
-def test_there_is_one_stage_for_each_pipeline():
-    assert set(STAGES) == set(CHAIN)
+def test_committed_pipeline_file_is_what_the_pipelines_give():
+    assert (PROJECT / "dvc.yaml").read_text() == stages.render(PROJECT, "digits"), "type: make scenario NAME=digits"
+
+
+@pytest.mark.parametrize("scenario", scenarios(PROJECT))
+def test_every_scenario_has_a_pipeline_file_with_its_own_outputs_and_existing_parameters(scenario):
+    described = yaml.safe_load(stages.render(PROJECT, scenario))["stages"]
+    assert list(described) == list(CHAIN)
+    for name, stage in described.items():
+        assert stage["cmd"] == f"kedro run --env {scenario} --pipelines {name}"
+        assert all(f"/{scenario}/" in out for out in stage["outs"])
+        for entry in stage["params"]:
+            for file, keys in entry.items():
+                content = yaml.safe_load((PROJECT / file).read_text())
+                assert all(key.split(".")[0] in content for key in keys)
+
+
+def test_stages_hand_on_to_each_other_by_files():
+    described = yaml.safe_load(stages.render(PROJECT, "digits"))["stages"]
+    made: set[str] = set()
+    for name in CHAIN:
+        needed = {path for path in described[name]["deps"] if path.startswith("data/")}
+        assert needed <= made, f"{name} needs what no stage before it makes"
+        made |= set(described[name]["outs"])
+
+
+def test_raw_data_is_a_dependency_of_those_that_read_it_and_of_no_other():
+    described = yaml.safe_load(stages.render(PROJECT, "fashion_mnist"))["stages"]
+    raw = "data/01_raw/FashionMNIST/raw"
+    assert [name for name in CHAIN if raw in described[name]["deps"]] == ["teacher", "evaluate"]
 
 
 @pytest.mark.parametrize("stage", CHAIN)
-def test_stage_reads_and_writes_what_its_pipeline_does(stage, kedro_files):
-    inputs, outputs = kedro_files[stage]
-    declared = files(STAGES[stage]["deps"])
-    assert {path for path in inputs if Path(path).name not in NOT_REPRODUCIBLE} == {
-        path for path in declared if path.startswith("data/")
-    }
-    assert outputs <= files(STAGES[stage]["outs"]) | files(STAGES[stage].get("metrics", []))
-    assert all((PROJECT / path).exists() for path in declared if path.startswith("src/"))
-
-
-@pytest.mark.parametrize("stage", CHAIN)
-def test_stage_tracks_its_own_parameters(stage):
-    tracked = {file: keys for entry in STAGES[stage]["params"] for file, keys in entry.items()}
-    assert tracked[f"conf/base/parameters_{stage}.yml"] == [stage]
-    assert tracked[f"conf/digits/parameters_{stage}.yml"] == [stage]
+def test_code_dependencies_are_those_that_the_stage_imports(stage, imports):
+    reached = imports.find_upstream_modules(f"nayer.pipelines.{stage}.nodes")
+    declared = [PROJECT / "src" / "nayer" / part for part in stages.CODE[stage]]
+    assert all(path.exists() for path in declared)
+    for module in reached:
+        file = PROJECT / "src" / Path(*module.split("."))
+        covered = any(file.with_suffix(".py") == path or path in (file, *file.parents) for path in declared)
+        package = file.is_dir()
+        assert covered or package or module.startswith(NEUTRAL), f"{module} decides what {stage} computes"

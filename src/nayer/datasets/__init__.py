@@ -1,6 +1,6 @@
 """Real data sets: for the teacher and the evaluation only. Nothing is ever fetched from here."""
 
 from nayer.datasets.base import ImageSet, RealData
-from nayer.datasets.sources import check, class_names, load
+from nayer.datasets.sources import check, class_names, files, load, names_lie_in_files
 
-__all__ = ["ImageSet", "RealData", "check", "class_names", "load"]
+__all__ = ["ImageSet", "RealData", "check", "class_names", "files", "load", "names_lie_in_files"]

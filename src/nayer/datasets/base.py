@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -58,6 +59,9 @@ class Source(Protocol):
 
     def count(self, config: DataConfig) -> int | None:
         """Number of classes; None where only files would tell and there are none."""
+
+    def files(self, config: DataConfig) -> Path | None:
+        """The folder that holds its files and nothing else; None if it needs none."""
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
         """The data set's own names, in the order of the labels; no image is read."""

@@ -23,6 +23,10 @@ class ImageFolder:
         train = Path(config.folder) / "train"
         return len(_class_folders(train)) if train.is_dir() else None
 
+    def files(self, config: DataConfig) -> Path | None:
+        """The folder itself."""
+        return Path(config.folder)
+
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
         """The names of the class folders."""
         return tuple(folder.name for folder in _part(config, "train"))

@@ -48,7 +48,7 @@ class KnownSet:
     name: str
     names: tuple[str, ...]
     spec: ImageSpec
-    files: tuple[str, ...]
+    required: tuple[str, ...]
     advice: str
     held_out: int
     read: Callable[[Path], tuple[ImageSet, ImageSet]]
@@ -56,6 +56,10 @@ class KnownSet:
     def count(self, config: DataConfig) -> int:
         """Number of classes."""
         return len(self.names)
+
+    def files(self, config: DataConfig) -> Path | None:
+        """The folder of the published files."""
+        return (Path(config.folder) / self.required[0]).parent if self.required else None
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
         """The published names."""
@@ -68,7 +72,7 @@ class KnownSet:
                 f"data.image_size: {config.image_size} contradicts '{self.name}', whose images have "
                 f"{self.spec.size} pixels a side: set it to {self.spec.size}."
             )
-        missing = [name for name in self.files if not (Path(config.folder) / name).is_file()]
+        missing = [name for name in self.required if not (Path(config.folder) / name).is_file()]
         if missing:
             raise InputError(
                 f"data.folder: '{config.folder}' has no '{missing[0]}', which '{self.name}' needs: "
@@ -142,7 +146,7 @@ KNOWN: Mapping[str, KnownSet] = {
             name="digits",
             names=labels.DIGITS,
             spec=ImageSpec(8, 1, (0.3065,), (0.3763,)),
-            files=(),
+            required=(),
             advice="reinstall scikit-learn",
             held_out=252,
             read=_read_digits,
@@ -151,7 +155,7 @@ KNOWN: Mapping[str, KnownSet] = {
             name="fashion_mnist",
             names=labels.FASHION_MNIST,
             spec=ImageSpec(28, 1, (0.2860,), (0.3530,)),
-            files=UBYTE_FILES,
+            required=UBYTE_FILES,
             advice="install the Debian package dataset-fashion-mnist and run 'make fashion-mnist', or unpack the four "
             "*-ubyte.gz files of https://github.com/zalandoresearch/fashion-mnist into '{folder}/FashionMNIST/raw'",
             held_out=10_000,
@@ -161,7 +165,7 @@ KNOWN: Mapping[str, KnownSet] = {
             name="cifar10",
             names=labels.CIFAR10,
             spec=ImageSpec(32, 3, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-            files=CIFAR10_FILES,
+            required=CIFAR10_FILES,
             advice="fetch cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and extract it in "
             "'{folder}', which gives '{folder}/cifar-10-batches-py'",
             held_out=5_000,
@@ -171,7 +175,7 @@ KNOWN: Mapping[str, KnownSet] = {
             name="cifar100",
             names=labels.CIFAR100,
             spec=ImageSpec(32, 3, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-            files=CIFAR100_FILES,
+            required=CIFAR100_FILES,
             advice="fetch cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and extract it in "
             "'{folder}', which gives '{folder}/cifar-100-python'",
             held_out=5_000,

@@ -1,6 +1,7 @@
 """The data sets by name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from nayer.config import DataConfig
 from nayer.datasets.base import RealData, Source
@@ -28,6 +29,16 @@ def class_names(config: DataConfig) -> tuple[str, ...]:
             "give one name per class, or null for the data set's own."
         )
     return tuple(config.class_names)
+
+
+def files(config: DataConfig) -> Path | None:
+    """The folder that holds the files of the data set; None if it needs none."""
+    return _source(config).files(config)
+
+
+def names_lie_in_files(config: DataConfig) -> bool:
+    """Whether the class names are read from those files."""
+    return config.class_names is None and config.dataset not in KNOWN
 
 
 def check(config: DataConfig) -> None:

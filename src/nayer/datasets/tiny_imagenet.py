@@ -25,6 +25,10 @@ class TinyImageNet:
         """Number of classes; None where the files are missing."""
         return len(_ids(config)) if (_root(config) / IDS).is_file() else None
 
+    def files(self, config: DataConfig) -> Path | None:
+        """The extracted archive."""
+        return _root(config)
+
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
         """The first word of every class; all its words where the first alone is that of another class, too."""
         words = {wnid: words for wnid, tab, words in (line.partition("\t") for line in _lines(config, WORDS)) if tab}

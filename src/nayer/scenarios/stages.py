@@ -1,0 +1,139 @@
+"""The DVC pipeline file of a scenario: one stage per pipeline, its files and parameters as Kedro knows them.
+
+Only what Kedro cannot know is said here: which code decides what a stage computes.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from nayer import datasets
+from nayer.config import DataConfig
+from nayer.hooks import file_of
+from nayer.pipeline_registry import CHAIN
+
+# Relative to src/nayer. What only reports, keeps, estimates or words errors changes no result and is left out.
+CODE = {
+    "lte": ("config.py", "datasets", "images.py", "lte", "pipelines/lte"),
+    "teacher": (
+        "config.py",
+        "datasets",
+        "images.py",
+        "models",
+        "pipelines/teacher",
+        "training/device.py",
+        "training/supervised.py",
+    ),
+    "distill": (
+        "config.py",
+        "images.py",
+        "lte/embeddings.py",
+        "models",
+        "pipelines/distill",
+        "synthesis",
+        "training/device.py",
+        "training/distillation.py",
+        "training/distillation_setup.py",
+        "training/student.py",
+    ),
+    "evaluate": (
+        "config.py",
+        "datasets",
+        "evaluation",
+        "images.py",
+        "lte/embeddings.py",
+        "models",
+        "pipelines/evaluate",
+        "synthesis/losses.py",
+        "synthesis/memory.py",
+        "training/device.py",
+        "training/student.py",
+    ),
+}
+# Of the machine's settings only the precision changes what is learnt. The report repeats all parameters and the
+# scenario's name; it is made again when one of its figures is.
+TRACKED = {"runtime": "runtime.precision", "scenario": None}
+METRICS = {"metrics"}
+PLOTS = {
+    "teacher_history": {"loss": ["loss"], "accuracy": ["train_accuracy", "validation_accuracy"]},
+    "distill_history": {"synthesis": ["ce", "bn"], "student": ["kd_loss"], "agreement": ["agreement"]},
+}
+DEFAULT = "digits"
+HEADER = "# Made by `make scenario NAME={scenario}` from the Kedro pipelines; do not edit.\n"
+
+
+def pipeline_file(project: Path, scenario: str) -> Path:
+    """Where the pipeline file of a scenario lies: the root's is that of the digits."""
+    return project / "dvc.yaml" if scenario == DEFAULT else project / "conf" / scenario / "dvc.yaml"
+
+
+def render(project: Path, scenario: str) -> str:
+    """The content of the pipeline file; the project must be bootstrapped."""
+    session = KedroSession.create(project_path=project, env=scenario)
+    with session:
+        context = session.load_context()
+        catalog, data = cast(DataCatalog, context.catalog), DataConfig.model_validate(context.params["data"])
+    root = Path(os.path.relpath(project, pipeline_file(project, scenario).parent))
+    stages = {name: stage(project, scenario, name, pipelines[name], catalog, data, root) for name in CHAIN}
+    content = {"stages": stages, "plots": plots(catalog, project, root)}
+    return HEADER.format(scenario=scenario) + yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def stage(
+    project: Path, scenario: str, name: str, pipeline: Pipeline, catalog: DataCatalog, data: DataConfig, root: Path
+) -> dict[str, Any]:
+    """One stage; the bytes of all outputs are DVC's, those of metrics.json git's."""
+    inputs, outputs = pipeline.inputs(), pipeline.all_outputs()
+    deps = [*(f"src/nayer/{part}" for part in CODE[name]), "requirements.lock", *files(inputs, catalog, project)]
+    raw = datasets.files(data)
+    if raw and "params:data" in inputs and (name != "lte" or datasets.names_lie_in_files(data)):
+        deps.append(relative(raw, project))
+    described = {
+        "cmd": f"kedro run --env {scenario} --pipelines {name}",
+        "wdir": str(root),
+        "deps": sorted(deps),
+        "params": tracked_parameters(project, scenario, inputs),
+        "outs": files(outputs - METRICS, catalog, project),
+    }
+    if measured := files(outputs & METRICS, catalog, project):
+        described["metrics"] = [{file: {"cache": False}} for file in measured]
+    return described if root != Path() else {key: value for key, value in described.items() if key != "wdir"}
+
+
+def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:
+    """The files behind datasets, relative to the project."""
+    return sorted(relative(path, project) for name in names if (path := file_of(catalog, name)))
+
+
+def relative(path: Path, project: Path) -> str:
+    """A path as a pipeline file says it; what lies outside of the project stays absolute."""
+    return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+
+
+def tracked_parameters(project: Path, scenario: str, inputs: Iterable[str]) -> list[dict[str, list[str]]]:
+    """For every parameter file of base and scenario that has them, the parameters that the stage reads."""
+    groups = sorted(name.removeprefix("params:").split(".")[0] for name in inputs if name.startswith("params:"))
+    found = []
+    for folder in ("base", scenario):
+        for file in sorted((project / "conf" / folder).glob("parameters*.yml")):
+            present = yaml.safe_load(file.read_text())
+            if keys := [key for name in groups if (key := TRACKED.get(name, name)) and name in present]:
+                found.append({relative(file, project): keys})
+    return found
+
+
+def plots(catalog: DataCatalog, project: Path, root: Path) -> list[dict[str, Any]]:
+    """Curves by epoch for `dvc plots show`."""
+    return [
+        {f"{history} {title}": {"x": "epoch", "y": {str(root / file): columns}}}
+        for history, curves in PLOTS.items()
+        for file in files([history], catalog, project)
+        for title, columns in curves.items()
+    ]
