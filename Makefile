@@ -11,6 +11,10 @@ export KEDRO_DISABLE_TELEMETRY = 1
 export DVC_NO_ANALYTICS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
+# TEACHER=x becomes --teacher x, CLASS_NAMES=y --class-names y.
+given = $(if $($(call variable,$(1))),--$(1) $($(call variable,$(1))))
+variable = $(shell echo $(1) | tr a-z- A-Z_)
+
 .PHONY: help run test lint e2e test-pythons ui fashion-mnist scenario lock
 .DEFAULT_GOAL := help
 
@@ -67,8 +71,8 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 	  mkdir -p $(FASHION) && for file in $$files; do gunzip -c $$file >$(FASHION)/$$(basename $$file .gz) || exit 1; done; \
 	  echo "Fashion-MNIST lies in $(FASHION). Next: make run SCENARIO=fashion_mnist"
 
-scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME, from the Kedro pipelines
-	@$(BIN)/kedro scenario $(NAME)
+scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME; with TEACHER=file, a new scenario for it
+	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation test-data student like,$(call given,$(option)))
 
 lock:  ## resolve pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock -q

@@ -22,6 +22,7 @@ IMAGES = ImageSpec(8, 1, (0.3,), (0.4,))
 def scenario_parameters(scenario: str, group: str) -> dict[str, Any]:
     """One group of parameters as Kedro merges it."""
     files = [PROJECT / "conf" / part / f"parameters_{group}.yml" for part in ("base", scenario)]
+    OmegaConf.register_new_resolver("globals", {"scenario": scenario}.__getitem__, replace=True)
     merged = OmegaConf.merge(*(OmegaConf.load(file) for file in files if file.exists()))
     return OmegaConf.to_container(merged, resolve=True)[group]
 

@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro.utils import load_obj
 
+from nayer.files import digest
 from nayer.mlops.reporter import MlflowReporter
 from nayer.training.reporting import Reporter, Several, Terminal
 
@@ -31,6 +32,25 @@ class FileDataset(AbstractDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "kind": self._kind}
+
+
+class DigestsDataset(AbstractDataset[Any, dict[str, str]]):
+    """The sha256 of files, by name."""
+
+    def __init__(self, files: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
+        self._files = files
+        self.metadata = metadata
+
+    def load(self) -> dict[str, str]:
+        """Digests of the files that are there."""
+        return {name: digest(Path(file)) for name, file in self._files.items() if Path(file).is_file()}
+
+    def save(self, data: Any) -> None:
+        """Nothing can be saved here."""
+        raise TypeError("digests are for loading only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"files": self._files}
 
 
 class ReporterDataset(AbstractDataset[Any, Reporter]):

@@ -13,8 +13,9 @@ from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 
-from nayer.errors import InputError, Interrupted, unknown
+from nayer.errors import InputError, Interrupted, Refused, unknown
 from nayer.pipeline_registry import CHAIN
+from nayer.scenarios import pipeline_file
 
 NOT_SCENARIOS = {"base", "local"}
 
@@ -42,7 +43,7 @@ def sentence(error: BaseException) -> str | None:
     """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, InputError | Interrupted | OmegaConfBaseException):
+        if isinstance(found, InputError | Interrupted | Refused | OmegaConfBaseException):
             return str(found)
         if isinstance(found, OSError) and isinstance(error, DatasetError):
             return f"A file could not be read or written: {found}."
@@ -80,21 +81,37 @@ def run(**options: Any) -> None:
 
 @cli.command()
 @click.argument("name")
-def scenario(name: str) -> None:
-    """Write the DVC pipeline file of a scenario."""
-    # Kedro's sessions are slow to import, and `kedro run` does not need this.
-    from nayer.scenarios.stages import pipeline_file, render
+@click.option("--teacher", help="Weights of a teacher that exists: makes a new scenario for it.")
+@click.option("--architecture", help="Its architecture: a name, or package.module:factory.")
+@click.option("--class-names", help="Text file with its class names, one a line, in the order of its classes.")
+@click.option("--image-size", type=int, help="Side of its images in pixels.")
+@click.option("--normalisation", help="What it was trained with: cifar10, imagenet, ..., or mean/std as 0.286/0.353.")
+@click.option("--test-data", default="none", show_default=True, help="A data set, or a folder of pictures by class.")
+@click.option("--student", help="Its architecture; left out, that of the scenario that is taken over.")
+@click.option("--like", default="fashion_mnist", show_default=True, help="Scenario whose distillation is taken over.")
+def scenario(name: str, **said: Any) -> None:
+    """Write the DVC pipeline file of a scenario; with --teacher, make the scenario first."""
+    # Torch and Kedro's sessions are slow to import, and `kedro run` needs neither here.
+    from nayer.scenarios.create import Brought, create
+    from nayer.scenarios.stages import render
 
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     bootstrap_project(project)
     try:
+        if said["teacher"]:
+            missing = [key for key in ("architecture", "class_names", "image_size", "normalisation") if not said[key]]
+            if missing:
+                raise InputError(f"--{missing[0].replace('_', '-')}: is missing; a teacher alone does not tell it.")
+            teacher = create(project, name, Brought(**said))
+            shape = f"{teacher.images.channels}x{teacher.images.size}x{teacher.images.size}"
+            click.echo(f"conf/{name} written: {teacher.architecture}, {len(teacher.class_names)} classes, {shape}.")
         check_names(project, name, [])
         file = pipeline_file(project, name)
         file.write_text(render(project, name))
     except InputError as error:
         raise click.ClickException(str(error)) from None
     shown = file.relative_to(project)
-    click.echo(f"{shown} written. Next: dvc repro" + ("" if file.parent == project else f" {shown}"))
+    click.echo(f"{shown} written. Next: kedro run --env {name}, or only what must run: dvc repro {shown}")
 
 
 cli.add_command(click.Command("run", callback=run, params=kedro_run.params, help=kedro_run.help))

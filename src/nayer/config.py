@@ -25,13 +25,15 @@ class DataConfig(Config):
     """The real data: for the teacher and the evaluation only."""
 
     dataset: str
-    """digits, fashion_mnist, cifar10, cifar100, tiny_imagenet, or image_folder."""
+    """digits, fashion_mnist, cifar10, cifar100, tiny_imagenet, image_folder, test_folder, or none."""
     folder: str
     """Where the files of the data set lie; digits need none."""
     image_size: Count
-    """Side of the images in pixels; an image folder is resized to it, other sets have their own."""
-    class_names: list[str] | None
-    """Names for the labels, in the order of the classes; null takes the data set's own."""
+    """Side of the images in pixels; the pictures of a folder are resized to it, other sets have their own."""
+    channels: Literal[1, 3] | None
+    """Of the pictures of a folder: 1 reads them as grey, null and 3 as RGB; other sets have their own."""
+    class_names: list[str] | str | None
+    """Names in the order of the classes: a list, or a text file with one a line; null takes the data set's own."""
 
 
 class RuntimeConfig(Config):
@@ -90,12 +92,26 @@ class TrainingConfig(Config):
     augmentation: AugmentationConfig
 
 
-class TeacherConfig(Config):
-    """The teacher and its recipe."""
+class Normalisation(Config):
+    """What a teacher that exists expects its images to be normalised by, per channel on the [0, 1] scale."""
 
+    mean: Annotated[list[float], Field(min_length=1)]
+    std: Annotated[list[Positive], Field(min_length=1)]
+
+
+class TeacherConfig(Config):
+    """The teacher: trained here, or one that exists."""
+
+    source: Literal["train", "file"]
+    """train it on the real data, or take the weights in a file."""
+    file: str | None
+    """Weights of `source: file`: safetensors, or what torch.save wrote (read without running a pickle)."""
     architecture: str
-    """wrn-D-W, resnet-18, resnet-34, or vgg-11-bn."""
-    training: TrainingConfig
+    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, or package.module:factory for a network of your own."""
+    normalisation: str | Normalisation | None
+    """For `source: file`: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
+    training: TrainingConfig | None
+    """The recipe; null where nothing is trained."""
 
 
 class SynthesisConfig(Config):
@@ -151,6 +167,8 @@ class DistillConfig(Config):
     """Images kept; null keeps all that the schedule makes."""
     memory_sample: Annotated[int, Field(ge=1, le=5000, strict=True)]
     """Images of the memory handed on for a look, balanced by class."""
+    held_out: Annotated[int, Field(ge=1, le=5000, strict=True)]
+    """Images made after the last epoch, which the student never learns from: to compare it with its teacher on."""
     augmentation: AugmentationConfig
     synthesis: SynthesisConfig
     student: StudentConfig
@@ -167,6 +185,30 @@ class EvaluateConfig(Config):
     """The student's ceiling and floor, trained on request by the student's recipe."""
 
 
+class GateConfig(Config):
+    """What a student must reach to become champion. What equals a limit passes."""
+
+    least_top1: Fraction
+    """Accuracy on real test data."""
+    least_agreement: Fraction
+    """Share of the test images on which student and teacher say the same."""
+    largest_file_mib: Positive
+    longest_latency_ms: Positive
+    """Median time of one image on the CPU of the machine that evaluated."""
+    largest_regression: Fraction
+    """How far the accuracy may lie below that of the standing champion on the same test data."""
+
+
+class PromoteConfig(Config):
+    """The registered model and the gate before its alias champion."""
+
+    model_name: str
+    """Name in the MLflow model registry."""
+    allow_unlabelled: bool
+    """Register a student without real test metrics; it becomes challenger, never champion."""
+    gate: GateConfig
+
+
 GROUPS: dict[str, type[Config]] = {
     "data": DataConfig,
     "runtime": RuntimeConfig,
@@ -174,6 +216,7 @@ GROUPS: dict[str, type[Config]] = {
     "teacher": TeacherConfig,
     "distill": DistillConfig,
     "evaluate": EvaluateConfig,
+    "promote": PromoteConfig,
 }
 SCALARS = ("scenario", "seed")
 

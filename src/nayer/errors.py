@@ -8,6 +8,10 @@ class InputError(ValueError):
     """What a user handed in cannot be used; the message says what to change. Nothing was written."""
 
 
+class Refused(Exception):
+    """A student was not let through the gate; the message says which threshold, and by how much."""
+
+
 class Interrupted(Exception):
     """A run was asked to stop by a signal; the message says what was kept and how to go on."""
 

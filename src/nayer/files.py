@@ -68,6 +68,15 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     return tensors, metadata
 
 
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """The sha256 over names and values of tensors, as hex: the same however and where they are stored."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        total.update(name.encode())
+        total.update(tensors[name].detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
 def digest(path: Path) -> str:
     """The sha256 of a file, as hex."""
     with path.open("rb") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import mlflow
+import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines as registered
@@ -17,7 +17,7 @@ from nayer.config import check_types
 from nayer.errors import Interrupted
 from nayer.files import digest
 from nayer.mlops import tracking
-from nayer.pipeline_registry import CHAIN
+from nayer.pipeline_registry import CHAIN, REGISTRY
 from nayer.preflight import check_folders, check_parameters
 from nayer.summary import print_summary
 
@@ -28,7 +28,7 @@ METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost")
 def stages_in(pipeline: Pipeline) -> list[str]:
     """Names of the pipelines of which nodes will run, in the order of the chain."""
     wanted = {node.name for node in pipeline.nodes}
-    known = [name for name in CHAIN if name in registered]
+    known = [name for name in (*CHAIN, *REGISTRY) if name in registered]
     return [name for name in known if wanted & {node.name for node in registered[name].nodes}]
 
 
@@ -58,8 +58,8 @@ class ProjectHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Results and the next step."""
-        report = file_of(catalog, "report")
-        print_summary(stages_in(pipeline), self.parameters["scenario"], report.parent if report else Path())
+        reports = next(path.parent for name in ("report", "metrics") if (path := file_of(catalog, name)))
+        print_summary(stages_in(pipeline), self.parameters["scenario"], reports)
 
 
 class MlflowHooks:
@@ -76,17 +76,18 @@ class MlflowHooks:
         """Open the run; from here on a signal ends it as KILLED."""
         tracking.configure(self.project, self.settings["tracking_uri"], self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
-        mlflow.start_run(run_name=f"{scenario}: {', '.join(stages)}")
-        mlflow.set_tags({"scenario": scenario, "stages": ",".join(stages), **tracking.git_tags(self.project)})
+        tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
+        for run_id in tracking.catch_up(self.project):
+            click.echo(f"Sent to MLflow what it had missed of run {run_id}.", err=True)
+        self.outbox = tracking.begin(self.project, f"{scenario}: {', '.join(stages)}", tags)
         groups = {
             name.removeprefix("params:").split(".")[0] for name in pipeline.inputs() if name.startswith("params:")
         }
         tracking.log_parameters({name: value for name, value in self.parameters.items() if name in groups})
         self.catalog = catalog
         # The digests by which the runs of one chain find each other: one run's output is another's input.
-        for name in pipeline.inputs():
-            if (path := file_of(catalog, name)) and path.is_file():
-                mlflow.set_tag(f"input.{name}", digest(path))
+        read = {name: path for name in pipeline.inputs() if (path := file_of(catalog, name)) and path.is_file()}
+        self.outbox.tags({f"input.{name}": digest(path) for name, path in read.items()})
         self.handlers = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(self, number: int, _: FrameType | None) -> None:
@@ -98,11 +99,11 @@ class MlflowHooks:
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Tag the digest of every file, and log metrics, figures, tables and the report."""
         if dataset_name in METRICS:
-            tracking.log_figures(data, "" if dataset_name == "metrics" else f"{dataset_name}.")
+            tracking.send_figures(self.outbox, data, "" if dataset_name == "metrics" else f"{dataset_name}.")
         if path := file_of(self.catalog, dataset_name):
-            mlflow.set_tag(f"output.{dataset_name}", digest(path))
+            self.outbox.tags({f"output.{dataset_name}": digest(path)})
             if path.suffix in ARTIFACTS:
-                mlflow.log_artifact(str(path))
+                self.outbox.artifact(path)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -116,8 +117,7 @@ class MlflowHooks:
 
     def close(self, status: str) -> None:
         """Send what is under way, end the run, and give the signals back."""
-        if mlflow.active_run():
-            mlflow.flush_async_logging()
-            mlflow.end_run(status)
+        if told := tracking.end(status):
+            click.echo(told, err=True)
         for number, handler in getattr(self, "handlers", {}).items():
             signal.signal(number, handler)

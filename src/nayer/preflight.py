@@ -14,6 +14,8 @@ from nayer.lte.encoders import check_encoder
 from nayer.models.architectures import build_network, check_image_size
 from nayer.models.generator import upsamplings
 from nayer.training.device import resolve_device
+from nayer.training.distillation_setup import check_batchnorm
+from nayer.training.existing import existing_teacher
 
 LEAST_FREE_BYTES = 100 * 2**20
 
@@ -32,14 +34,22 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
     resolve_device(RuntimeConfig.model_validate(parameters["runtime"]))
     if chosen & {"lte", "teacher"}:
         check_class_names(datasets.class_names(data), "data.class_names")
-    if chosen & {"teacher", "evaluate"}:
+    teacher = TeacherConfig.model_validate(parameters["teacher"])
+    if ("evaluate" in chosen and data.dataset != datasets.NONE) or ("teacher" in chosen and teacher.source == "train"):
         datasets.check(data)
     if "lte" in chosen:
         check_encoder(LteConfig.model_validate(parameters["lte"]))
     if "teacher" in chosen:
-        teacher = TeacherConfig.model_validate(parameters["teacher"])
-        build_network(teacher.architecture, 1, 2, "teacher.architecture")
         check_image_size(teacher.architecture, data.image_size, "teacher.architecture")
+        if teacher.source == "train":
+            if data.dataset == "test_folder" or teacher.training is None:
+                raise InputError(
+                    "teacher.source: 'train' needs training images and teacher.training; give an image_folder and a "
+                    "recipe, or set file and take a teacher that exists."
+                )
+            build_network(teacher.architecture, 1, 2, "teacher.architecture")
+        else:
+            check_batchnorm(existing_teacher(teacher, data), distill)
     if "distill" in chosen:
         build_network(distill.student.architecture, 1, 2, "distill.student.architecture")
     if chosen >= {"teacher", "distill"}:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+MODELS = ("teacher", "student")
 NEXT = {
     "lte": "kedro run --pipelines teacher",
     "teacher": "kedro run --pipelines distill",
@@ -24,23 +25,41 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         shown = reports.relative_to(Path.cwd()) if reports.is_relative_to(Path.cwd()) else reports
         console.print(f"Report   {shown}/report.html", highlight=False, soft_wrap=True)
         console.print("Tracking make ui, then open http://127.0.0.1:5000", highlight=False)
-    elif stages:
+        console.print(f"Next     kedro run --env {scenario} --pipelines promote", highlight=False, soft_wrap=True)
+    if "promote" in stages:
+        done = json.loads((reports / "promotion.json").read_text())
+        state = "champion" if done["champion"] else "challenger, without real test data never champion"
+        console.print(f"Version {done['version']} of '{done['model']}' is {state}.", highlight=False, soft_wrap=True)
+        console.print("\n".join(done["gate"]), highlight=False, markup=False, soft_wrap=True)
+        alias = "champion" if done["champion"] else "challenger"
+        serve = f"mlflow models serve -m models:/{done['model']}@{alias} --env-manager local"
+        console.print(f"Next: {serve}", highlight=False, markup=False, soft_wrap=True)
+    elif "rollback" in stages:
+        done = json.loads((reports / "rollback.json").read_text())
+        console.print(
+            f"Version {done['to_version']} of '{done['model']}' is champion again, in place of {done['from_version']}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif stages and stages[-1] in NEXT:
         following = f"{NEXT[stages[-1]]} --env {scenario}"
         console.print(f"{', '.join(stages)} done. Next: {following}", highlight=False, soft_wrap=True)
 
 
 def results(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> Table:
     """Teacher and student side by side."""
-    table = Table(title=f"{scenario}: test data, n = {metrics['test_images']:,}", title_justify="left")
+    labelled = "student" in metrics
+    images = f"test data, n = {metrics['test_images']:,}" if labelled else "synthetic images only"
+    table = Table(title=f"{scenario}: {images}", title_justify="left")
     table.add_column()
-    for model in ("teacher", "student"):
+    for model in MODELS:
         table.add_column(f"{model} ({cost[model]['architecture']})", justify="right")
     rows = (
-        ("top-1 accuracy", [f"{metrics[model]['top1']:.2%}" for model in ("teacher", "student")]),
+        *([("top-1 accuracy", [f"{metrics[model]['top1']:.2%}" for model in MODELS])] if labelled else []),
         ("agreement with the teacher", ["", f"{metrics['agreement']:.2%}"]),
-        ("parameters", [f"{cost[model]['parameters']:,}" for model in ("teacher", "student")]),
-        ("multiply-adds per image", [f"{cost[model]['macs']:,}" for model in ("teacher", "student")]),
-        ("file", [f"{cost[model]['file_bytes'] / 1024:,.0f} KiB" for model in ("teacher", "student")]),
+        ("parameters", [f"{cost[model]['parameters']:,}" for model in MODELS]),
+        ("multiply-adds per image", [f"{cost[model]['macs']:,}" for model in MODELS]),
+        ("file", [f"{cost[model]['file_bytes'] / 1024:,.0f} KiB" for model in MODELS]),
         ("training", [f"{cost[stage]['seconds']:.0f} s" for stage in ("teacher_training", "distillation")]),
     )
     for name, values in rows:

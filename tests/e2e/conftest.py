@@ -1,45 +1,17 @@
-"""A clone of the project in which real command lines are typed."""
+"""A clone of the project in which real command lines are typed, and services on loopback."""
 
 import os
-import shutil
+import signal
+import socket
 import subprocess
-import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-
-PROJECT = Path(__file__).parents[2]
-PARTS = (
-    "conf",
-    "src",
-    "pyproject.toml",
-    ".telemetry",
-    "dvc.yaml",
-    ".dvc",
-    ".dvcignore",
-    "requirements.lock",
-    "README.md",
-)
-Typed = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def clone(folder: Path) -> Path:
-    """The parts of the project that a run needs, without outputs."""
-    for name in PARTS:
-        source = PROJECT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "tmp", "cache"))
-        elif source.exists():
-            shutil.copy(source, folder / name)
-    (folder / "conf" / "local").mkdir(exist_ok=True)
-    return folder
-
-
-def environment() -> dict[str, str]:
-    """This environment without what would redirect a run, with the commands of this Python first."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "KEDRO_"))}
-    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"}
+import requests
+from clones import Typed, clone, environment, typing_in
 
 
 @pytest.fixture
@@ -53,8 +25,9 @@ def project(tmp_path: Path) -> Path:
 def started(project: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Types a command in the project and does not wait for it."""
 
-    def start(*command: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(command, cwd=project, env=environment(), stderr=subprocess.PIPE, text=True)
+    def start(*command: str, **variables: str) -> "subprocess.Popen[str]":
+        kept = {**environment(), **variables}
+        return subprocess.Popen(command, cwd=project, env=kept, stderr=subprocess.PIPE, text=True)
 
     return start
 
@@ -62,16 +35,47 @@ def started(project: Path) -> Callable[..., "subprocess.Popen[str]"]:
 @pytest.fixture
 def typed(project: Path) -> Typed:
     """Types a command in the project and waits for it."""
+    return typing_in(project)
 
-    def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=project,
-            env={**environment(), **variables},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
 
-    return run
+class Services:
+    """Commands that answer HTTP on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *command: str, healthy: str, **variables: str) -> str:
+        """Start a command with a free --port and wait until it answers at /`healthy`; returns its address."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self.last = (*command, "--port", port), f"http://127.0.0.1:{port}", healthy, variables
+        return self.again()
+
+    def again(self) -> str:
+        """Start the last command once more, on the same port."""
+        command, address, healthy, variables = self.last
+        with (self.folder / "service.log").open("a") as log:
+            settings = {"cwd": self.folder, "stdout": log, "stderr": log, "start_new_session": True}
+            self.running.append(subprocess.Popen(command, env={**environment(), **variables}, text=True, **settings))
+        for _ in range(240):
+            with suppress(requests.RequestException):
+                if requests.get(f"{address}/{healthy}", timeout=1).ok:
+                    return address
+            time.sleep(0.5)
+        raise AssertionError((self.folder / "service.log").read_text())
+
+    def stop(self) -> None:
+        """Kill the last one."""
+        process = self.running.pop()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+
+@pytest.fixture
+def service(project: Path) -> Iterator[Services]:
+    services = Services(project)
+    yield services
+    while services.running:
+        services.stop()

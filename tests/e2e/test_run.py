@@ -79,25 +79,6 @@ def test_a_stopped_run_is_killed_in_mlflow_and_its_continuation_says_so(number, 
     assert (project / STUDENT).read_bytes() == resumed, "an uninterrupted run gives the same bytes"
 
 
-def test_dvc_repro_runs_the_stages_once(typed, project):
-    for command in (("git", "init", "-q"), ("git", "add", "-A")):
-        assert typed(*command).returncode == 0
-    # The digits as DVC sees them, at the size of a test.
-    for name in ("teacher", "distill"):
-        small = (project / "conf" / "test" / f"parameters_{name}.yml").read_text()
-        (project / "conf" / "digits" / f"parameters_{name}.yml").write_text(small)
-    first = typed("dvc", "repro")
-    assert first.returncode == 0, first.stderr
-    assert {f"Running stage '{name}'" for name in ("lte", "teacher", "distill", "evaluate")} <= set(
-        re.findall(r"Running stage '\w+'", first.stdout)
-    )
-    assert (project / "dvc.lock").is_file()
-    second = typed("dvc", "repro")
-    assert second.returncode == 0
-    assert "Running stage" not in second.stdout
-    assert "student" in typed("dvc", "metrics", "show").stdout
-
-
 def test_commands_of_the_readme_are_those_tested_here():
     text = (PROJECT / "README.md").read_text()
     for command in ("make run", "make test", "kedro run\n", "kedro run --pipelines distill", "dvc repro"):

@@ -62,7 +62,7 @@ def test_metrics_have_their_fixed_names_and_are_fractions(project):
     fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement"}
     assert fractions <= set(metrics)
     assert all(0 <= metrics[name] <= 1 for name in fractions)
-    assert len(metrics["test_data"]) == 64
+    assert len(metrics["digests.test_data"]) == 64
     assert metrics["retention"] == pytest.approx(metrics["student.top1"] / metrics["teacher.top1"])
     assert metrics["test_images"] == 540
 

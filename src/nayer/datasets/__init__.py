@@ -1,6 +1,17 @@
 """Real data sets: for the teacher and the evaluation only. Nothing is ever fetched from here."""
 
+from nayer.datasets.absent import NONE
 from nayer.datasets.base import ImageSet, RealData
-from nayer.datasets.sources import check, class_names, files, load, names_lie_in_files
+from nayer.datasets.sources import check, class_names, files, load, names_lie_in_files, normalisation
 
-__all__ = ["ImageSet", "RealData", "check", "class_names", "files", "load", "names_lie_in_files"]
+__all__ = [
+    "NONE",
+    "ImageSet",
+    "RealData",
+    "check",
+    "class_names",
+    "files",
+    "load",
+    "names_lie_in_files",
+    "normalisation",
+]

@@ -1,4 +1,4 @@
-"""A folder of pictures, one sub-folder per class: <folder>/train/<class>/* and <folder>/test/<class>/*."""
+"""Folders of pictures with one sub-folder per class: <folder>/{train,test}/<class>/*, or test pictures alone."""
 
 from pathlib import Path
 
@@ -47,8 +47,51 @@ class ImageFolder:
         everything, held_out = _read_part(config, "train")
         test, _ = _read_part(config, "test")
         train = everything[~held_out]
-        spec = ImageSpec(config.image_size, CHANNELS, *channel_statistics(train.images))
+        spec = ImageSpec(config.image_size, train.images.shape[1], *channel_statistics(train.images))
         return RealData(train, everything[held_out], test, class_names, spec)
+
+
+class TestFolder:
+    """Labelled test pictures alone, <folder>/<class>/*: what the evaluation of a teacher that exists needs."""
+
+    __test__ = False  # no test of pytest's
+
+    def count(self, config: DataConfig) -> int | None:
+        """Number of class folders; None where the folder is missing."""
+        folder = Path(config.folder)
+        return len(_class_folders(folder)) if folder.is_dir() else None
+
+    def files(self, config: DataConfig) -> Path | None:
+        """The folder itself."""
+        return Path(config.folder)
+
+    def class_names(self, config: DataConfig) -> tuple[str, ...]:
+        """The names of the class folders."""
+        return tuple(folder.name for folder in _part(config, ""))
+
+    def check(self, config: DataConfig) -> None:
+        """Raise InputError if there are no class folders."""
+        _part(config, "")
+
+    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
+        """Read, resize and crop all pictures; a picture's class is the name of its folder, whatever the order.
+
+        Raises:
+            InputError: the folders are not named as the classes are.
+        """
+        folders = {folder.name: folder for folder in _part(config, "")}
+        if odd := sorted(folders.keys() ^ set(class_names)):
+            raise InputError(
+                f"data.folder: the folders of '{config.folder}' must be named as the classes are, to tell which is "
+                f"which; '{odd[0]}' is only among the {'folders' if odd[0] in folders else 'class names'}."
+            )
+        pictures = {label: list_pictures(folders[name]) for label, name in enumerate(class_names)}
+        files = [file for of_class in pictures.values() for file in of_class]
+        images = read_pictures(files, config.image_size, config.channels or CHANNELS)
+        labels = torch.tensor([label for label, of_class in pictures.items() for _ in of_class])
+        test, nothing = ImageSet(images, labels), ImageSet(images[:0], labels[:0])
+        spec = ImageSpec(config.image_size, images.shape[1], *channel_statistics(images))
+        return RealData(nothing, nothing, test, class_names, spec)
 
 
 def _part(config: DataConfig, part: str) -> list[Path]:
@@ -80,4 +123,5 @@ def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
         files += pictures
         labels += [label] * len(pictures)
         held_out += [index % HELD_OUT == 0 for index in range(len(pictures))]
-    return ImageSet(read_pictures(files, config.image_size), torch.tensor(labels)), torch.tensor(held_out)
+    images = read_pictures(files, config.image_size, config.channels or CHANNELS)
+    return ImageSet(images, torch.tensor(labels)), torch.tensor(held_out)

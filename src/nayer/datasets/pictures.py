@@ -32,26 +32,26 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def read_pictures(files: Sequence[Path], size: int) -> Tensor:
-    """RGB images (N, 3, size, size) uint8: the short side resized to `size`, the middle cut out.
+def read_pictures(files: Sequence[Path], size: int, channels: int = CHANNELS) -> Tensor:
+    """Images (N, channels, size, size) uint8, RGB or grey: the short side resized to `size`, the middle cut out.
 
     Raises:
         InputError: a file is no picture, or all of them do not fit into the memory.
     """
     _check_memory(len(files), size)
-    images = torch.empty(len(files), CHANNELS, size, size, dtype=torch.uint8)
+    images = torch.empty(len(files), channels, size, size, dtype=torch.uint8)
     for index, file in enumerate(files):
-        images[index] = _read_picture(file, size)
+        images[index] = _read_picture(file, size, "L" if channels == 1 else "RGB")
     return images
 
 
-def _read_picture(file: Path, size: int) -> Tensor:
+def _read_picture(file: Path, size: int, mode: str) -> Tensor:
     try:
         with Image.open(file) as opened:
-            square = ImageOps.fit(opened.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+            square = ImageOps.fit(opened.convert(mode), (size, size), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"data.folder: '{file}' is no readable picture ({error}): replace or remove it.") from error
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(square)).view(size, size, -1).permute(2, 0, 1)
 
 
 def _check_memory(count: int, size: int) -> None:

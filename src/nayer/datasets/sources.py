@@ -4,13 +4,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nayer.config import DataConfig
+from nayer.datasets.absent import NONE, NoData
 from nayer.datasets.base import RealData, Source
-from nayer.datasets.folders import ImageFolder
+from nayer.datasets.folders import ImageFolder, TestFolder
 from nayer.datasets.known import KNOWN
 from nayer.datasets.tiny_imagenet import TinyImageNet
 from nayer.errors import InputError, unknown
 
-SOURCES: Mapping[str, Source] = {**KNOWN, "tiny_imagenet": TinyImageNet(), "image_folder": ImageFolder()}
+NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    **{name: (known.spec.mean, known.spec.std) for name, known in KNOWN.items()},
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+SOURCES: Mapping[str, Source] = {
+    **KNOWN,
+    "tiny_imagenet": TinyImageNet(),
+    "image_folder": ImageFolder(),
+    "test_folder": TestFolder(),
+    NONE: NoData(),
+}
 
 
 def class_names(config: DataConfig) -> tuple[str, ...]:
@@ -22,13 +35,25 @@ def class_names(config: DataConfig) -> tuple[str, ...]:
     source = _source(config)
     if config.class_names is None:
         return source.class_names(config)
+    names = _listed(config.class_names) if isinstance(config.class_names, str) else tuple(config.class_names)
     count = source.count(config)
-    if count is not None and len(config.class_names) != count:
+    if count is not None and len(names) != count:
         raise InputError(
-            f"data.class_names: {len(config.class_names)} names given, '{config.dataset}' has {count} classes: "
+            f"data.class_names: {len(names)} names given, '{config.dataset}' has {count} classes: "
             "give one name per class, or null for the data set's own."
         )
-    return tuple(config.class_names)
+    return names
+
+
+def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel by the name of a data set or custom.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    if name not in NORMALISATIONS:
+        raise unknown("teacher.normalisation", name, NORMALISATIONS)
+    return NORMALISATIONS[name]
 
 
 def files(config: DataConfig) -> Path | None:
@@ -59,6 +84,18 @@ def load(config: DataConfig) -> RealData:
     """
     check(config)
     return _source(config).load(config, class_names(config))
+
+
+def _listed(file: str) -> tuple[str, ...]:
+    """The lines of a text file; empty ones at its end do not count."""
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"data.class_names: '{file}' cannot be read as a text file ({error}); give the path of one with one name "
+            "a line, or a list."
+        ) from error
+    return tuple(line.strip() for line in text.rstrip().splitlines())
 
 
 def _source(config: DataConfig) -> Source:

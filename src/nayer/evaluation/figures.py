@@ -59,8 +59,11 @@ def training_curves(teacher_history: pd.DataFrame, distill_history: pd.DataFrame
     (teacher, agreement), (synthesis, distillation) = figure.subplots(2, 2)
     warmup = distill_history[distill_history["phase"] == "warm-up"]
     learning = distill_history[distill_history["phase"] != "warm-up"]
-    for column, label, color in (("train_accuracy", "training", GREY), ("validation_accuracy", "validation", BLUE)):
-        _line(teacher, teacher_history["epoch"], 100 * teacher_history[column], label, color)
+    if teacher_history.empty:
+        teacher.text(0.5, 0.5, "not trained here", ha="center", va="center", transform=teacher.transAxes, color=GREY)
+    else:
+        for column, label, color in (("train_accuracy", "training", GREY), ("validation_accuracy", "validation", BLUE)):
+            _line(teacher, teacher_history["epoch"], 100 * teacher_history[column], label, color)
     _finish(teacher, "Teacher: accuracy, %")
     _line(agreement, learning["epoch"], 100 * learning["agreement"], ALONE, BLUE)
     _finish(agreement, "Student: agreement on synthetic images, %", warmup)
@@ -157,16 +160,16 @@ def embedding_similarity(table: Tensor, class_names: Sequence[str]) -> Figure:
 
 
 @mpl.rc_context(STYLE)
-def confusion(counts: pd.DataFrame) -> Figure:
-    """True class (rows) against the student's class (columns): shares of the row as colour, counts as text."""
+def confusion(counts: pd.DataFrame, rows: str = "true class") -> Figure:
+    """`rows` against the student's class (columns): shares of the row as colour, counts as text."""
     values: Matrix = counts.to_numpy(dtype=float)
     shares = values / np.maximum(values.sum(1, keepdims=True), 1)
     written = [[f"{value:.0f}" if value else "" for value in row] for row in values]
     # Rare mistakes are what one looks for: the root lifts them out of the white.
     names = [str(name) for name in counts.columns]
-    figure = _matrix(shares, written, names, "share of the true class", PowerNorm(0.5, 0, 1))
+    figure = _matrix(shares, written, names, "share of the row", PowerNorm(0.5, 0, 1))
     figure.axes[0].set_xlabel("student's answer")
-    figure.axes[0].set_ylabel("true class")
+    figure.axes[0].set_ylabel(rows)
     return figure
 
 

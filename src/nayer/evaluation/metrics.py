@@ -25,8 +25,9 @@ class Comparison:
     """The content of `metrics.json`, and two tables.
 
     `metrics` is nested by model: `{"teacher": {"top1": ...}, "student": {...}, "agreement": ...}`; all are fractions
-    but `nll` (nats) and `test_images` (a count). `per_class` has one row per class, `confusion` one row per true class
-    and one column per class that the student says, with counts of images.
+    but `nll` (nats) and `test_images` (a count). Without labels there are `agreement` and `synthetic_images` only.
+    `per_class` has one row per class, `confusion` one row per true class and one column per class that the student
+    says, with counts of images.
     """
 
     metrics: dict[str, Any]
@@ -75,6 +76,26 @@ def compare(
     counts = confusion_matrix(labels.numpy(), student.numpy(), labels=range(len(names)))
     confusion = pd.DataFrame(counts, index=names, columns=names)
     return Comparison(metrics, by_class(teacher, student, labels, names), confusion)
+
+
+def compare_unlabelled(
+    teacher_logits: Tensor, student_logits: Tensor, labels: Tensor, class_names: Sequence[str]
+) -> Comparison:
+    """What can be said where nobody knows the right answers: how often the student says what its teacher says.
+
+    `labels` are the classes that the images were made for; the tables count by the teacher's answer.
+
+    Raises:
+        InputError: as `compare`.
+    """
+    for name, logits in (("teacher", teacher_logits), ("student", student_logits)):
+        _check(name, logits, labels, len(class_names))
+    teacher, student = teacher_logits.argmax(1), student_logits.argmax(1)
+    names = list(class_names)
+    counts = confusion_matrix(teacher.numpy(), student.numpy(), labels=range(len(names)))
+    table = by_class(teacher, student, teacher, names).drop(columns=["teacher_accuracy", "student_accuracy"])
+    metrics = {"agreement": share(teacher == student), "synthetic_images": len(labels)}
+    return Comparison(metrics, table, pd.DataFrame(counts, index=names, columns=names))
 
 
 def single(logits: Tensor, labels: Tensor, calibration_bins: int) -> dict[str, float]:

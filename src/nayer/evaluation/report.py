@@ -61,13 +61,15 @@ def render(
     )
     environment.filters |= {"percent": percent, "count": count, "decimal": decimal, "points": points, "times": times}
     classes = class_rows(per_class)
+    labelled = "student" in metrics
     return environment.get_template("report.html.j2").render(
         scenario=scenario,
         names={model: display_name(cost[model]["architecture"]) for model in ("teacher", "student")},
         headline=headline(metrics, cost),
         tiles=tiles(metrics, cost),
         metrics=metrics,
-        interval=wilson(metrics["student"]["top1"], metrics["test_images"]),
+        labelled=labelled,
+        interval=wilson(metrics["student"]["top1"], metrics["test_images"]) if labelled else None,
         ladder=ladder(metrics, baselines or {}),
         classes=classes,
         hardest=hardest(classes),
@@ -87,25 +89,32 @@ def headline(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
     size = f"{times(max(ratio, 1 / ratio))} {'smaller' if ratio > 1 else 'larger'}"
     if math.isclose(ratio, 1, rel_tol=0.04):
         size = "as large as its teacher"
-    keeps = f"keeps {100 * metrics['retention']:.1f}{SPACE}% of its teacher's accuracy"
+    keeps = f"agrees with its teacher on {100 * metrics['agreement']:.1f}{SPACE}% of synthetic images"
+    if "student" in metrics:
+        keeps = f"keeps {100 * metrics['retention']:.1f}{SPACE}% of its teacher's accuracy"
     return f"{display_name(cost['student']['architecture'])} student, {size}, {keeps}"
 
 
 def display_name(architecture: str) -> str:
     """An architecture as papers write it."""
+    if ":" in architecture:  # somebody's own
+        return architecture
     family, *rest = architecture.split("-")
     return "-".join([{"resnet": "ResNet"}.get(family, family.upper()), *(part.upper() for part in rest)])
 
 
 def tiles(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Value, what it is, and what stands behind it, for the six figures one asks for first."""
+    """Value, what it is, and what stands behind it, for the figures one asks for first."""
     teacher, student, ratio = cost["teacher"], cost["student"], cost["ratio"]
-    lost = points(metrics["student"]["top1"] - metrics["teacher"]["top1"])
-    rows = [
-        (percent(metrics["student"]["top1"]), "student, top-1", f"{lost} points against its teacher"),
-        (percent(metrics["teacher"]["top1"]), "teacher, top-1", f"{count(metrics['test_images'])} real test images"),
-        (percent(metrics["agreement"]), "agreement", "same answer as the teacher"),
-    ]
+    rows = [(percent(metrics["agreement"]), "agreement", "same answer as the teacher")]
+    if "student" in metrics:
+        lost = points(metrics["student"]["top1"] - metrics["teacher"]["top1"])
+        images = f"{count(metrics['test_images'])} real test images"
+        rows = [
+            (percent(metrics["student"]["top1"]), "student, top-1", f"{lost} points against its teacher"),
+            (percent(metrics["teacher"]["top1"]), "teacher, top-1", images),
+            *rows,
+        ]
     for key, thing, unit in (
         ("parameters", "parameters", ""),
         ("macs", "multiply-adds", ""),
@@ -142,7 +151,8 @@ def class_rows(per_class: pd.DataFrame) -> list[dict[str, Any]]:
         row = {str(key): value for key, value in record.items()}
         # A table that was read from a file may have lost a name such as "null".
         name = f"class {index}" if pd.isna(row["class"]) else str(row["class"])
-        change = row["student_accuracy"] - row["teacher_accuracy"] if row["images"] else None
+        known = row["images"] and "student_accuracy" in row
+        change = row["student_accuracy"] - row["teacher_accuracy"] if known else None
         rows.append({**row, "class": name, "change": change})
     return rows
 

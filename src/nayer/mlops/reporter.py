@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping
 
-import mlflow
-
+from nayer.mlops import tracking
 from nayer.training.reporting import Silence
 
 
@@ -12,20 +11,20 @@ class MlflowReporter(Silence):
     """Sends every epoch's figures to the open MLflow run without waiting for the answer; silent without a run."""
 
     def __init__(self) -> None:
-        run = mlflow.active_run()
-        self.run_id = run.info.run_id if run else ""
+        self.outbox = tracking.current()
+        self.run_id = self.outbox.run_id if self.outbox else ""
 
     def resumed(self, run_id: str) -> None:
         """Tag the open run as the continuation of `run_id`."""
-        if self.run_id and run_id:
-            mlflow.set_tag("resumed_from", run_id)
+        if self.outbox and run_id:
+            self.outbox.tags({"resumed_from": run_id})
 
     def epoch(self, stage: str, epoch: int, values: Mapping[str, float | None]) -> None:
         """Log the figures that are numbers as `stage.name` at this epoch."""
-        if not self.run_id:
+        if self.outbox is None:
             return
         numbers = {
             f"{stage}.{name}": value for name, value in values.items() if value is not None and math.isfinite(value)
         }
         numbers.pop(f"{stage}.epoch", None)
-        mlflow.log_metrics(numbers, step=epoch, synchronous=False)
+        self.outbox.metrics(numbers, epoch)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,12 +10,19 @@ from urllib.parse import urlsplit
 import git
 import mlflow
 import requests
+from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
 from nayer.errors import InputError
+from nayer.files import digest
+from nayer.mlops.outbox import Outbox, send_kept
+from nayer.scenarios import pipeline_file
 
 SERVER_SECONDS = 10
 LONGEST_VALUE = 6000
+OUTBOX = Path("data", ".outbox")
+# The open run last, as MLflow itself keeps them.
+_open: list[Outbox] = []
 
 
 def configure(project: Path, tracking_uri: str, experiment: str) -> None:
@@ -52,13 +60,46 @@ def check_server(uri: str) -> None:
         ) from error
 
 
-def git_tags(project: Path) -> dict[str, str]:
-    """Commit and whether tracked files differ from it; empty outside of a repository."""
+def source_tags(project: Path, scenario: str) -> dict[str, str]:
+    """Commit, whether tracked files differ from it, and the digest of dvc.lock; what there is none of is left out."""
+    tags = {}
+    lock = pipeline_file(project, scenario).with_name("dvc.lock")
+    if lock.is_file():
+        tags["dvc_lock"] = digest(lock)
     try:
         repository = git.Repo(project, search_parent_directories=True)
-        return {"git_commit": repository.head.commit.hexsha, "git_dirty": str(repository.is_dirty()).lower()}
+        tags |= {"git_commit": repository.head.commit.hexsha, "git_dirty": str(repository.is_dirty()).lower()}
     except (git.InvalidGitRepositoryError, git.NoSuchPathError, ValueError):
-        return {}
+        pass
+    return tags
+
+
+def catch_up(project: Path) -> list[str]:
+    """Send what earlier runs could not send; returns their ids."""
+    return send_kept(project / OUTBOX)
+
+
+def begin(project: Path, name: str, tags: Mapping[str, str]) -> Outbox:
+    """Open a run, and the outbox by which it is told everything."""
+    run = mlflow.start_run(run_name=name, tags=dict(tags))
+    _open.append(Outbox(run.info.run_id, project / OUTBOX))
+    return _open[-1]
+
+
+def current() -> Outbox | None:
+    """The outbox of the open run, if there is one."""
+    return _open[-1] if _open else None
+
+
+def end(status: str) -> str | None:
+    """Send what is under way and end the run; returns what to tell the user if MLflow missed something."""
+    if not _open:
+        return None
+    told = _open.pop().close(status)
+    # The outbox has ended the run, or cannot; here MLflow only forgets that it was open.
+    with suppress(MlflowException):
+        mlflow.end_run(status)
+    return told
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,8 +119,8 @@ def log_parameters(values: Mapping[str, Any]) -> None:
     mlflow.log_params({key: str(value)[:LONGEST_VALUE] for key, value in flatten(values).items()})
 
 
-def log_figures(values: Mapping[str, Any], prefix: str = "") -> None:
+def send_figures(outbox: Outbox, values: Mapping[str, Any], prefix: str = "") -> None:
     """Each number of a nested mapping as its own metric, each text, such as a digest or a version, as its own tag."""
     flat = flatten(values, prefix)
-    mlflow.log_metrics({key: value for key, value in flat.items() if isinstance(value, int | float)})
-    mlflow.set_tags({key: value for key, value in flat.items() if isinstance(value, str)})
+    outbox.metrics({key: value for key, value in flat.items() if isinstance(value, int | float)})
+    outbox.tags({key: value for key, value in flat.items() if isinstance(value, str)})

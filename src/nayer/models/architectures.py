@@ -1,6 +1,12 @@
 """Classifier architectures by name."""
 
+import inspect
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
 
 from torch import nn
 
@@ -12,6 +18,9 @@ from nayer.models.wide_resnet import WideResNet
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-34": (3, 4, 6, 3)}
 # wrn-D-W stands for every depth 6 n + 4 and every width; the listed ones are those of the papers.
 EXAMPLES = ("wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2", *RESNETS, "vgg-11-bn")
+# How factories call what they are told: torchvision, timm, and everybody else.
+CLASSES_WORDS = ("num_classes", "classes", "n_classes")
+CHANNELS_WORDS = ("in_channels", "channels", "in_chans")
 SMALLEST_IMAGE = {"vgg-11-bn": 16}
 
 
@@ -30,7 +39,39 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
         return ResNet(RESNETS[architecture], channels, classes)
     if architecture == "vgg-11-bn":
         return VGG(channels, classes)
+    if ":" in architecture:
+        return _own_network(architecture, channels, classes, key)
     raise unknown(key, architecture, EXAMPLES)
+
+
+def _own_network(architecture: str, channels: int, classes: int, key: str) -> nn.Module:
+    """What a user's `package.module:factory` gives; it is told the shape where it has a parameter for it."""
+    place, _, name = architecture.partition(":")
+    try:
+        with _importable(Path.cwd()):
+            factory = getattr(import_module(place), name)
+        known = inspect.signature(factory).parameters
+        shape = {word: classes for word in CLASSES_WORDS if word in known}
+        shape |= {word: channels for word in CHANNELS_WORDS if word in known}
+        network = factory(**shape)
+    except Exception as error:  # the user's code may fail in any way
+        raise InputError(
+            f"{key}: '{architecture}' gave no network ({type(error).__name__}: {error}); it must be importable from "
+            "the project's folder and callable with at most num_classes and in_channels."
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{key}: '{architecture}' gave a {type(network).__name__}, not a torch.nn.Module.")
+    return network
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Modules that lie in `folder` can be imported."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def check_image_size(architecture: str, size: int, key: str) -> None:

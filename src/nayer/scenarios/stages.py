@@ -4,7 +4,7 @@ Only what Kedro cannot know is said here: which code decides what a stage comput
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +15,10 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from nayer import datasets
-from nayer.config import DataConfig
+from nayer.config import DataConfig, TeacherConfig
 from nayer.hooks import file_of
 from nayer.pipeline_registry import CHAIN
+from nayer.scenarios import pipeline_file
 
 # Relative to src/nayer. What only reports, keeps, estimates or words errors changes no result and is left out.
 CODE = {
@@ -29,6 +30,7 @@ CODE = {
         "models",
         "pipelines/teacher",
         "training/device.py",
+        "training/existing.py",
         "training/supervised.py",
     ),
     "distill": (
@@ -65,13 +67,7 @@ PLOTS = {
     "teacher_history": {"loss": ["loss"], "accuracy": ["train_accuracy", "validation_accuracy"]},
     "distill_history": {"synthesis": ["ce", "bn"], "student": ["kd_loss"], "agreement": ["agreement"]},
 }
-DEFAULT = "digits"
 HEADER = "# Made by `make scenario NAME={scenario}` from the Kedro pipelines; do not edit.\n"
-
-
-def pipeline_file(project: Path, scenario: str) -> Path:
-    """Where the pipeline file of a scenario lies: the root's is that of the digits."""
-    return project / "dvc.yaml" if scenario == DEFAULT else project / "conf" / scenario / "dvc.yaml"
 
 
 def render(project: Path, scenario: str) -> str:
@@ -79,22 +75,21 @@ def render(project: Path, scenario: str) -> str:
     session = KedroSession.create(project_path=project, env=scenario)
     with session:
         context = session.load_context()
-        catalog, data = cast(DataCatalog, context.catalog), DataConfig.model_validate(context.params["data"])
+        catalog = cast(DataCatalog, context.catalog)
+        raw = {name: raw_inputs(name, context.params) for name in CHAIN}
     root = Path(os.path.relpath(project, pipeline_file(project, scenario).parent))
-    stages = {name: stage(project, scenario, name, pipelines[name], catalog, data, root) for name in CHAIN}
+    stages = {name: stage(project, scenario, name, pipelines[name], catalog, raw[name], root) for name in CHAIN}
     content = {"stages": stages, "plots": plots(catalog, project, root)}
     return HEADER.format(scenario=scenario) + yaml.safe_dump(content, sort_keys=False, width=120)
 
 
 def stage(
-    project: Path, scenario: str, name: str, pipeline: Pipeline, catalog: DataCatalog, data: DataConfig, root: Path
+    project: Path, scenario: str, name: str, pipeline: Pipeline, catalog: DataCatalog, raw: list[Path], root: Path
 ) -> dict[str, Any]:
     """One stage; the bytes of all outputs are DVC's, those of metrics.json git's."""
     inputs, outputs = pipeline.inputs(), pipeline.all_outputs()
     deps = [*(f"src/nayer/{part}" for part in CODE[name]), "requirements.lock", *files(inputs, catalog, project)]
-    raw = datasets.files(data)
-    if raw and "params:data" in inputs and (name != "lte" or datasets.names_lie_in_files(data)):
-        deps.append(relative(raw, project))
+    deps += [relative(path, project) for path in raw]
     described = {
         "cmd": f"kedro run --env {scenario} --pipelines {name}",
         "wdir": str(root),
@@ -105,6 +100,16 @@ def stage(
     if measured := files(outputs & METRICS, catalog, project):
         described["metrics"] = [{file: {"cache": False}} for file in measured]
     return described if root != Path() else {key: value for key, value in described.items() if key != "wdir"}
+
+
+def raw_inputs(name: str, parameters: Mapping[str, Any]) -> list[Path]:
+    """What a stage reads that no stage makes: the files of the data set, the weights of a teacher that exists."""
+    data, teacher = DataConfig.model_validate(parameters["data"]), TeacherConfig.model_validate(parameters["teacher"])
+    if name == "teacher" and teacher.source == "file":
+        return [Path(teacher.file)] if teacher.file else []
+    reads = name in ("teacher", "evaluate") or (name == "lte" and datasets.names_lie_in_files(data))
+    files = datasets.files(data) if reads else None
+    return [files] if files else []
 
 
 def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:

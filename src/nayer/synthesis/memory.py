@@ -41,14 +41,14 @@ class MemoryBank:
         chosen, self._order = self._order[:count], self._order[count:]
         return self.images[chosen], self.labels[chosen]
 
-    def sample(self, count: int, classes: int) -> "MemorySample":
+    def sample(self, count: int, classes: int) -> "SyntheticSample":
         """Up to `count` of the newest images, balanced by class and sorted by it, on the CPU."""
         labels = self.labels[: len(self)]
         age = (self.added - 1 - torch.arange(len(self), device=labels.device)) % self.capacity
         newest_first = age.argsort()
         each = max(1, count // classes)
         chosen = torch.cat([newest_first[labels[newest_first] == label][:each] for label in range(classes)])[:count]
-        return MemorySample(self.images[chosen].cpu(), self.labels[chosen].cpu())
+        return SyntheticSample(self.images[chosen].cpu(), self.labels[chosen].cpu())
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part of the ring, the counter, and what is still to be dealt."""
@@ -70,22 +70,22 @@ class MemoryBank:
 
 
 @dataclass(frozen=True)
-class MemorySample:
-    """Some images of the memory for a look: uint8 (N, C, H, W), sorted by label (N,)."""
+class SyntheticSample:
+    """Some synthetic images: uint8 (N, C, H, W) with labels (N,)."""
 
     images: Tensor
     labels: Tensor
 
     def save(self, path: Path) -> None:
         """Write one safetensors file."""
-        save_tensors(path, {"images": self.images, "labels": self.labels}, "memory sample", {})
+        save_tensors(path, {"images": self.images, "labels": self.labels}, "synthetic sample", {})
 
     @classmethod
-    def load(cls, path: Path) -> "MemorySample":
+    def load(cls, path: Path) -> "SyntheticSample":
         """Read a file of `save`.
 
         Raises:
             InputError: the file is missing, damaged or foreign.
         """
-        tensors, _ = load_tensors(path, "memory sample")
+        tensors, _ = load_tensors(path, "synthetic sample")
         return cls(tensors["images"], tensors["labels"])

@@ -11,7 +11,7 @@ import torch
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
-from nayer.synthesis.memory import MemorySample
+from nayer.synthesis.memory import SyntheticSample
 from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES, LoopState, Row, build, check
 from nayer.training.estimate import estimate
 from nayer.training.reporting import Reporter
@@ -21,11 +21,14 @@ from nayer.training.student import TeacherTarget
 
 @dataclass(frozen=True)
 class Distilled:
-    """What comes out: the student of the last epoch, the history by epoch, some of the memory, the effort."""
+    """What comes out: the student of the last epoch, the history by epoch, synthetic images, the effort."""
 
     student: Classifier
     history: list[Row]
-    sample: MemorySample
+    sample: SyntheticSample
+    """Some of the memory, that is of what the student learnt from."""
+    held_out: SyntheticSample
+    """What it never learnt from."""
     seconds: dict[str, float]
     images_made: int
 
@@ -54,7 +57,9 @@ def distill(
         reporter.say(f"distill: going on in epoch {state.epoch + 1} of {state.synthesizer.schedule.total_epochs}")
     fit(state, target, config, resume, reporter)
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
-    return Distilled(state.trainer.student.eval(), state.history, sample, state.seconds, state.memory.added)
+    images, labels = (torch.cat(parts)[: config.held_out].cpu() for parts in zip(*state.held_out, strict=True))
+    student = state.trainer.student.eval()
+    return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, state.memory.added)
 
 
 def fit(
@@ -96,6 +101,11 @@ def fit(
             state.history.append(row)
             reporter.epoch("distill", row["epoch"], {name: row[name] for name in row if name not in ("epoch", "phase")})
             state.epoch, state.batch, state.step = state.epoch + 1, 0, 0
+
+        while sum(len(labels) for _, labels in state.held_out) < config.held_out:
+            made = state.synthesizer.step(state.trainer.student)
+            state.held_out.append((made.images, made.labels))
+            resume.keep(state.state_dict)
     resume.discard()
 
 

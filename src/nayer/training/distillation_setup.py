@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.errors import InputError
@@ -42,6 +43,7 @@ class LoopState:
         self.synthesis_sums = torch.zeros(len(SYNTHESIS_LOSSES), device=device)
         self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)
         self.history: list[Row] = []
+        self.held_out: list[tuple[Tensor, Tensor]] = []
         self.seconds = {"synthesis": 0.0, "student": 0.0}
 
     def state_dict(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class LoopState:
             "counters": [self.epoch, self.batch, self.step],
             "sums": [self.synthesis_sums, self.student_sums],
             "history": self.history,
+            "held_out": self.held_out,
             "seconds": self.seconds,
             "random": random_state(),
         }
@@ -66,6 +69,7 @@ class LoopState:
         device = self.memory.images.device
         self.synthesis_sums, self.student_sums = (each.to(device) for each in state["sums"])
         self.history, self.seconds = state["history"], state["seconds"]
+        self.held_out = [(images.to(device), labels.to(device)) for images, labels in state["held_out"]]
         set_random_state(state["random"])
 
 
@@ -87,16 +91,27 @@ def check(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfi
         config.student.architecture, teacher.class_names, teacher.images, key="distill.student.architecture"
     )
     warnings = []
-    if not any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.modules()):
-        if config.synthesis.bn_weight:
-            raise InputError(
-                f"distill.synthesis.bn_weight: {config.synthesis.bn_weight:g}, but '{teacher.architecture}' "
-                "has no BatchNorm2d to compare with; set it to 0 to go on without that term."
-            )
+    if not check_batchnorm(teacher, config):
         warnings.append("the teacher has no BatchNorm2d; going on without that term, expect a weaker student")
     if tuple(embeddings.class_names) != tuple(teacher.class_names):
         warnings.append("class names of table and teacher differ; row i is taken for the teacher's class i")
     return warnings
+
+
+def check_batchnorm(teacher: Classifier, config: DistillConfig) -> bool:
+    """Whether the teacher has the layers that the BatchNorm term needs.
+
+    Raises:
+        InputError: it has none, and the term is asked for.
+    """
+    if any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.modules()):
+        return True
+    if config.synthesis.bn_weight:
+        raise InputError(
+            f"distill.synthesis.bn_weight: {config.synthesis.bn_weight:g}, but '{teacher.architecture}' "
+            "has no BatchNorm2d to compare with; set it to 0 to go on without that term."
+        )
+    return False
 
 
 def build(

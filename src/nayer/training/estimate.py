@@ -24,7 +24,7 @@ def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillCo
         state, target = build(teacher, embeddings, probe, runtime, seed=0)
         synthesis_step, student_step = step_seconds(state, target, config)
     schedule = state.synthesizer.schedule
-    batches = schedule.images / schedule.batch_size
+    batches = (schedule.images + config.held_out) / schedule.batch_size
     synthesis = batches * config.synthesis.steps * synthesis_step
     distillation = config.epochs * config.student.steps * student_step
     pixels = teacher.images.channels * teacher.images.size**2

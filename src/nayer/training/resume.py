@@ -34,15 +34,6 @@ def library_digest() -> str:
     return total.hexdigest()
 
 
-def weights_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """The sha256 over names and values of tensors."""
-    total = hashlib.sha256()
-    for name in sorted(tensors):
-        total.update(name.encode())
-        total.update(tensors[name].detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
-
-
 def random_state() -> dict[str, Any]:
     """The state of torch's generators."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []

@@ -15,6 +15,7 @@ from nayer.training.reporting import Reporter
 from nayer.training.resume import ResumePoint, random_state, set_random_state
 
 Row = dict[str, float]
+COLUMNS = ["epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate"]
 
 
 class Labelled(Protocol):

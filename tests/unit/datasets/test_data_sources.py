@@ -13,7 +13,7 @@ from nayer.errors import InputError
 
 
 def config(dataset: str, names: list[str] | None = None) -> DataConfig:
-    return DataConfig(dataset=dataset, folder="nowhere", image_size=8, class_names=names)
+    return DataConfig(dataset=dataset, folder="nowhere", image_size=8, channels=None, class_names=names)
 
 
 @pytest.mark.parametrize("function", [datasets.class_names, datasets.check, datasets.load])
@@ -54,7 +54,8 @@ def test_image_set_is_cut_by_slice_and_by_indices() -> None:
 def test_names_are_known_without_the_libraries_that_read_images() -> None:
     code = (
         "import sys; from nayer import datasets; from nayer.config import DataConfig; "
-        "datasets.class_names(DataConfig(dataset='cifar10', folder='x', image_size=32, class_names=None)); "
+        "config = dict(dataset='cifar10', folder='x', image_size=32, channels=None, class_names=None); "
+        "datasets.class_names(DataConfig(**config)); "
         "sys.exit('torchvision' in sys.modules or 'sklearn' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -31,7 +31,7 @@ PINNED = [
 
 def config(dataset: str, folder: Path | str = "nowhere", size: int | None = None) -> DataConfig:
     side = size or KNOWN[dataset].spec.size
-    return DataConfig(dataset=dataset, folder=str(folder), image_size=side, class_names=None)
+    return DataConfig(dataset=dataset, folder=str(folder), image_size=side, channels=None, class_names=None)
 
 
 def digest(tensor: torch.Tensor) -> str:
@@ -142,7 +142,7 @@ def test_constants_of_the_real_fashion_mnist(tmp_path: Path) -> None:
 def test_cifar_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, key: str, batches: int) -> None:
     """A small copy in the real format; only torchvision's md5 comparison is switched off."""
     generator, written = np.random.default_rng(0), []
-    for file in KNOWN[name].files:
+    for file in KNOWN[name].required:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         written.append(generator.integers(0, 256, (10, 3072), dtype=np.uint8))
         content = {"data": written[-1], key: list(range(10)), "label_names": [], "fine_label_names": []}
@@ -159,7 +159,7 @@ def test_cifar_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 
 
 def test_foreign_cifar_files_are_never_unpickled(tmp_path: Path) -> None:
-    for file in KNOWN["cifar10"].files:
+    for file in KNOWN["cifar10"].required:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_bytes(b"cos\nabort\n(tR.")
     with pytest.raises(InputError, match="damaged .Dataset not found or corrupted"):

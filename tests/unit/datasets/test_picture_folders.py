@@ -19,7 +19,7 @@ WORDS = "n03\tcrane, tower crane\nn01\tgoldfish, Carassius auratus\nn02\tcrane, 
 
 
 def config(folder: Path, dataset: str = "image_folder", size: int = 4, names: list[str] | None = None) -> DataConfig:
-    return DataConfig(dataset=dataset, folder=str(folder), image_size=size, class_names=names)
+    return DataConfig(dataset=dataset, folder=str(folder), image_size=size, channels=None, class_names=names)
 
 
 def paint(path: Path, colour: Colour, size: tuple[int, int] = (4, 4)) -> None:
@@ -187,3 +187,25 @@ def test_tiny_imagenet_names_from_the_parameters(tiny: Path, tmp_path: Path) -> 
     with pytest.raises(InputError, match="2 names given, 'tiny_imagenet' has 3 classes"):
         datasets.class_names(config(tiny, "tiny_imagenet", 64, names[:2]))
     assert len(datasets.class_names(config(tmp_path / "nowhere", "tiny_imagenet", 64, names))) == 3
+
+
+def test_grey_pictures_have_one_channel_where_the_teacher_wants_it(folder: Path) -> None:
+    grey = datasets.load(config(folder).model_copy(update={"channels": 1}))
+    assert grey.test.images.shape == (2, 1, 4, 4)
+    assert grey.test.images.unique().tolist() == [9]
+    assert grey.spec.channels == 1
+
+
+def test_test_pictures_alone_take_their_class_from_the_name_of_the_folder(folder: Path) -> None:
+    names = ["zebra", "ant_lion"]  # the teacher's order, not that of the alphabet
+    data = datasets.load(config(folder / "train", "test_folder", names=names))
+    assert data.class_names == ("zebra", "ant_lion")
+    assert data.test.labels.tolist() == [0] * 3 + [1] * 12
+    assert len(data.train) == len(data.validation) == 0
+
+
+def test_folders_that_are_not_named_as_the_classes_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="'bee' is only among the class names"):
+        datasets.load(config(folder / "train", "test_folder", names=["ant_lion", "bee"]))
+    with pytest.raises(InputError, match="holds no class folders"):
+        datasets.check(config(folder / "nowhere", "test_folder"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nayer.errors import InputError
-from nayer.evaluation.metrics import compare, predict
+from nayer.evaluation.metrics import compare, compare_unlabelled, predict
 from nayer.images import to_float
 
 NAMES = ("ant", "bee", "cat")
@@ -112,3 +112,14 @@ def test_predictions_do_not_hang_on_the_batches_or_on_training_mode(teacher):
     assert found.dtype == torch.float32
     assert not found.requires_grad
     torch.testing.assert_close(found, expected)
+
+
+def test_without_labels_only_agreement_is_claimed_and_tables_count_by_the_teachers_answer():
+    teacher = torch.eye(3)[[0, 0, 1, 2]]
+    student = torch.eye(3)[[0, 1, 1, 2]]
+    found = compare_unlabelled(teacher, student, torch.tensor([2, 2, 2, 2]), ["ant", "bee", "cat"])
+    assert found.metrics == {"agreement": 0.75, "synthetic_images": 4}
+    assert found.per_class["agreement"].tolist() == [0.5, 1.0, 1.0]
+    assert found.per_class["images"].tolist() == [2, 1, 1]
+    assert not [column for column in found.per_class if "accuracy" in column]
+    assert found.confusion.loc["ant"].tolist() == [1, 1, 0]

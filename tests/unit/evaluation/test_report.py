@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nayer.evaluation import figures, report
+from nayer.evaluation.metrics import compare_unlabelled
 
 HOSTILE = "<script>alert(1)</script> & $x$"
 
@@ -68,6 +69,18 @@ def test_no_figure_is_missing_or_not_a_number(render, classes):
     html = render(classes)
     assert not re.search(r"\b(nan|inf|None|undefined)\b", Page(html).text)
     assert len(html) < 2_000_000
+
+
+def test_without_test_data_the_page_claims_no_accuracy(render):
+    generator = torch.Generator().manual_seed(3)
+    logits = [torch.randn(30, 10, generator=generator) for _ in range(2)]
+    labels = torch.arange(30) % 10
+    found = compare_unlabelled(*logits, labels, [f"class {index}" for index in range(10)])
+    text = Page(render(metrics=found.metrics, per_class=found.per_class)).text
+    assert "Without test data" in text
+    assert "30 synthetic images" in text.replace("\xa0", " ")
+    assert "top-1" not in text.lower()
+    assert not re.search(r"\b(nan|None|undefined)\b", text)
 
 
 def test_a_class_without_images_has_dashes(render):

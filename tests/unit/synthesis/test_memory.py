@@ -2,7 +2,7 @@
 
 import torch
 
-from nayer.synthesis.memory import MemoryBank, MemorySample
+from nayer.synthesis.memory import MemoryBank, SyntheticSample
 
 
 def numbered(first: int, count: int) -> torch.Tensor:
@@ -63,6 +63,6 @@ def test_state_round_trip_deals_the_same_images():
 def test_sample_file_round_trip(tmp_path):
     sample = bank_with(8, (0, 8)).sample(4, 2)
     sample.save(tmp_path / "sample.safetensors")
-    loaded = MemorySample.load(tmp_path / "sample.safetensors")
+    loaded = SyntheticSample.load(tmp_path / "sample.safetensors")
     assert torch.equal(loaded.images, sample.images)
     assert torch.equal(loaded.labels, sample.labels)

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from nayer.errors import InputError, Interrupted
+from nayer.files import tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.distillation import distill
 from nayer.training.distillation_setup import build, check
 from nayer.training.reporting import Silence
-from nayer.training.resume import ResumePoint, weights_digest
+from nayer.training.resume import ResumePoint
 
 GOLDEN = Path(__file__).parents[2] / "assets" / "golden_losses.json"
 
@@ -78,9 +79,17 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(calls, teacher, embeddi
     resumed = run(teacher, embeddings, config, runtime, reporter)
     assert any("going on" in said for said in reporter.said)
     assert resumed.history == whole.history
-    assert weights_digest(resumed.student.state_dict()) == weights_digest(whole.student.state_dict())
+    assert tensors_digest(resumed.student.state_dict()) == tensors_digest(whole.student.state_dict())
     assert torch.equal(resumed.sample.images, whole.sample.images)
+    assert torch.equal(resumed.held_out.images, whole.held_out.images)
     assert not state.exists(), "a finished stage leaves no state"
+
+
+def test_held_out_images_are_made_and_never_learnt_from(teacher, embeddings, distill_config, runtime):
+    few, many = (run(teacher, embeddings, distill_config(held_out=count), runtime) for count in (3, 60))
+    assert (len(few.held_out.labels), len(many.held_out.labels)) == (3, 60)
+    assert few.images_made == many.images_made, "they never enter the memory"
+    assert tensors_digest(few.student.state_dict()) == tensors_digest(many.student.state_dict())
 
 
 def test_another_configuration_starts_afresh_and_says_what_changed(teacher, embeddings, distill_config, runtime):

@@ -5,12 +5,13 @@ from typing import Any
 import pandas as pd
 
 from nayer.config import DistillConfig, RuntimeConfig
+from nayer.files import tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
-from nayer.synthesis.memory import MemorySample
+from nayer.synthesis.memory import SyntheticSample
 from nayer.training.distillation import distill
 from nayer.training.reporting import Reporter
-from nayer.training.resume import ResumePoint, weights_digest
+from nayer.training.resume import ResumePoint
 
 
 def distill_student(
@@ -20,11 +21,11 @@ def distill_student(
     runtime: RuntimeConfig,
     seed: int,
     reporter: Reporter,
-) -> tuple[Classifier, pd.DataFrame, MemorySample, dict[str, Any]]:
-    """Distil the student of the last epoch, with its history, a look into the memory, and the effort."""
+) -> tuple[Classifier, pd.DataFrame, SyntheticSample, SyntheticSample, dict[str, Any]]:
+    """Distil the student of the last epoch, with its history, a look into the memory, unseen images, and the effort."""
     inputs = {
-        "teacher": weights_digest(teacher.network.state_dict()),
-        "label_embeddings": weights_digest({"table": embeddings.table}),
+        "teacher": tensors_digest(teacher.network.state_dict()),
+        "label_embeddings": tensors_digest({"table": embeddings.table}),
     }
     fingerprint = {"distill": config.model_dump(), "seed": seed, "precision": runtime.precision, **inputs}
     resume = ResumePoint(runtime, "distill", fingerprint, reporter)
@@ -35,4 +36,4 @@ def distill_student(
         "seconds_by_phase": result.seconds,
         "images_made": result.images_made,
     }
-    return result.student, pd.DataFrame(result.history), result.sample, cost
+    return result.student, pd.DataFrame(result.history), result.sample, result.held_out, cost

@@ -7,23 +7,41 @@ from matplotlib.figure import Figure
 
 from nayer import datasets
 from nayer.config import DataConfig, DistillConfig, EvaluateConfig, RuntimeConfig
+from nayer.errors import InputError
 from nayer.evaluation import baselines, cost, figures, metrics, report
+from nayer.files import tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.mlops.tracking import flatten
 from nayer.models.classifier import Classifier
-from nayer.synthesis.memory import MemorySample
+from nayer.synthesis.memory import SyntheticSample
 from nayer.training.device import resolve_device
 from nayer.training.reporting import Reporter
 
 
-def compare_on_test_data(
-    teacher: Classifier, student: Classifier, evaluate: EvaluateConfig, data: DataConfig, runtime: RuntimeConfig
+def compare_models(
+    teacher: Classifier,
+    student: Classifier,
+    held_out: SyntheticSample,
+    evaluate: EvaluateConfig,
+    data: DataConfig,
+    runtime: RuntimeConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Read the test data once and compare student and teacher on it."""
-    test, device = datasets.load(data).test, resolve_device(runtime)
-    logits = [metrics.predict(model, test.images, evaluate.batch_size, device) for model in (teacher, student)]
-    result = metrics.compare(logits[0], logits[1], test.labels, teacher.class_names, evaluate.calibration_bins)
-    return {**result.metrics, "test_data": test.digest()}, result.per_class, result.confusion
+    """Compare student and teacher on the real test data, read once; without any, on held-out synthetic images."""
+    real = data.dataset != datasets.NONE
+    test, device = datasets.load(data).test if real else held_out, resolve_device(runtime)
+    taught, learnt = (metrics.predict(model, test.images, evaluate.batch_size, device) for model in (teacher, student))
+    names = teacher.class_names
+    if real:
+        result = metrics.compare(taught, learnt, test.labels, names, evaluate.calibration_bins)
+    else:
+        result = metrics.compare_unlabelled(taught, learnt, test.labels, names)
+    # What was compared, so that nobody takes these figures for those of another student.
+    digests = {
+        "teacher": tensors_digest(teacher.network.state_dict()),
+        "student": tensors_digest(student.network.state_dict()),
+        **({"test_data": test.digest()} if isinstance(test, datasets.ImageSet) else {}),
+    }
+    return {**result.metrics, "digests": digests}, result.per_class, result.confusion
 
 
 def train_baselines(
@@ -36,9 +54,11 @@ def train_baselines(
     reporter: Reporter,
 ) -> dict[str, float]:
     """Test accuracy of the ceiling and floor that `evaluate.baselines` asks for; nothing by default."""
-    if not evaluate.baselines:
+    if not evaluate.baselines or data.dataset == datasets.NONE:
         return {}
     real = datasets.load(data)
+    if not len(real.train):
+        raise InputError("evaluate.baselines: they need training images, which a test_folder has not; set [].")
     return {
         name: baselines.accuracy_of(name, teacher, real, distill, runtime, seed, reporter)
         for name in evaluate.baselines
@@ -65,7 +85,7 @@ def report_results(
     baselines: dict[str, float],
     teacher_history: pd.DataFrame,
     distill_history: pd.DataFrame,
-    sample: MemorySample,
+    sample: SyntheticSample,
     embeddings: LabelEmbeddings,
     student: Classifier,
     parameters: dict[str, Any],
@@ -76,7 +96,7 @@ def report_results(
         "training_curves": figures.training_curves(teacher_history, distill_history),
         "synthetic_images": figures.synthetic_images(sample.images, sample.labels, names),
         "embedding_similarity": figures.embedding_similarity(embeddings.table, names),
-        "confusion_matrix": figures.confusion(confusion),
+        "confusion_matrix": figures.confusion(confusion, "true class" if "student" in metrics else "teacher's answer"),
     }
     provenance = {
         "class names": ", ".join(names),

@@ -10,8 +10,8 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.compare_on_test_data,
-                ["teacher", "student", "params:evaluate", "params:data", "params:runtime"],
+                nodes.compare_models,
+                ["teacher", "student", "held_out_sample", "params:evaluate", "params:data", "params:runtime"],
                 ["metrics", "per_class", "confusion"],
             ),
             Node(

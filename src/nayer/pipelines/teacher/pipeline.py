@@ -2,11 +2,11 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from nayer.pipelines.teacher.nodes import train_teacher
+from nayer.pipelines.teacher.nodes import make_teacher
 
 
 def create_pipeline() -> Pipeline:
-    """Real data -> teacher."""
+    """Real data, or a file of weights -> teacher."""
     inputs = ["params:teacher", "params:data", "params:runtime", "params:seed", "reporter"]
     outputs = ["teacher", "teacher_history", "teacher_cost"]
-    return Pipeline([Node(train_teacher, inputs, outputs, tags="gpu")])
+    return Pipeline([Node(make_teacher, inputs, outputs, tags="gpu")])

@@ -1,0 +1,53 @@
+"""A student as an MLflow model: raw pixels in, logits out; neither project code nor pickle is needed to load it."""
+
+from importlib.metadata import version
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import Schema, TensorSpec
+from torch import Tensor, nn
+
+from nayer.models.classifier import Classifier
+
+REQUIREMENTS = ("mlflow", "numpy", "torch")
+
+
+class RawPixels(nn.Module):
+    """uint8 pixels (N, C, H, W) -> logits (N, classes); scaling and normalisation travel inside."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits in fp32."""
+        logits: Tensor = self.classifier(pixels.to(torch.float32) / 255)
+        return logits
+
+
+def signature(student: Classifier) -> ModelSignature:
+    """Pixels of any number of images, and their logits; without names, so that a plain array can be sent."""
+    images = student.images
+    pixels = TensorSpec(np.dtype(np.uint8), (-1, images.channels, images.size, images.size))
+    logits = TensorSpec(np.dtype(np.float32), (-1, len(student.class_names)))
+    return ModelSignature(Schema([pixels]), Schema([logits]))
+
+
+def log_student(student: Classifier) -> ModelInfo:
+    """Export the student with torch.export and log it to the open run."""
+    images = student.images
+    # Two images: the batch size stays free. One would be frozen into the graph.
+    example = np.zeros((2, images.channels, images.size, images.size), np.uint8)
+    info: ModelInfo = mlflow.pytorch.log_model(
+        RawPixels(student).eval(),
+        name="student",
+        serialization_format="pt2",
+        signature=signature(student),
+        input_example=example,
+        pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
+        metadata={"class_names": list(student.class_names), "architecture": student.architecture},
+    )
+    return info

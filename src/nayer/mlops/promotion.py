@@ -1,0 +1,149 @@
+"""From an evaluated student to a registered version, and through the gate to `champion`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import torch
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from nayer.config import PromoteConfig
+from nayer.datasets import ImageSet
+from nayer.errors import InputError, Refused
+from nayer.evaluation.metrics import share
+from nayer.files import tensors_digest
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.mlops.card import card
+from nayer.mlops.gate import checks
+from nayer.mlops.packaging import log_student
+from nayer.mlops.registry import CHALLENGER, CHAMPION, Registry, number
+from nayer.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A student with all that was found out about it."""
+
+    student: Classifier
+    embeddings: LabelEmbeddings
+    metrics: Mapping[str, Any]
+    """The content of metrics.json."""
+    cost: Mapping[str, Any]
+    """The content of cost.json."""
+    digests: Mapping[str, str]
+    """sha256 of the files of student, teacher, label embeddings and metrics."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it was evaluated on real test data."""
+        return "student" in self.metrics
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What the gate looks at."""
+        of_student = self.cost["student"]
+        figures = {
+            "agreement": self.metrics["agreement"],
+            "file_mib": of_student["file_bytes"] / 2**20,
+            "latency_ms_batch_1": of_student["latency_ms_batch_1"],
+        }
+        return figures | ({"student.top1": self.metrics["student"]["top1"]} if self.labelled else {})
+
+
+def promote(
+    candidate: Candidate, config: PromoteConfig, tags: Mapping[str, str], test: Callable[[], ImageSet]
+) -> dict[str, Any]:
+    """Register the candidate as challenger, and make it champion if it passes the gate.
+
+    `test` reads the test data; it is called only if the champion was evaluated on other data.
+
+    Raises:
+        InputError: the figures are of another student, or none on real data; nothing was registered.
+        Refused: the gate stays closed; the candidate is registered as challenger.
+    """
+    check_evaluated(candidate, config)
+    registry = Registry(config.model_name)
+    champion = registry.at(CHAMPION)
+    version = register(candidate, registry, tags)
+    registry.point(CHALLENGER, version)
+    result = {"model": config.model_name, "version": version, "champion": False, "gate": []}
+    if not candidate.labelled:
+        return result
+    to_beat = None
+    if champion and number(champion) != version:
+        to_beat = champion_top1(champion, candidate.metrics["digests"]["test_data"], test)
+    found = checks(config.gate, candidate.figures, to_beat)
+    missed = "; ".join(str(check) for check in found if not check.passed)
+    registry.tag(version, {"gate": f"refused: {missed}" if missed else "passed"})
+    if missed:
+        stays = f"version {champion.version} stays champion" if champion else "there is no champion"
+        raise Refused(f"Version {version} of '{config.model_name}' stays challenger, {stays}: {missed}.")
+    if champion is None or number(champion) != version:
+        registry.promote(version)
+    return {**result, "champion": True, "gate": [str(check) for check in found]}
+
+
+def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
+    """Refuse figures that are not of this student, or not on real test data."""
+    student, metrics = candidate.student, candidate.metrics
+    measured = metrics.get("digests", {})
+    if measured.get("student") != tensors_digest(student.network.state_dict()):
+        raise InputError(
+            "metrics: they are of another student than the file; run kedro run --pipelines evaluate first."
+        )
+    if measured.get("teacher") != student.provenance.get("teacher"):
+        raise InputError(
+            "teacher: the student was distilled from another one than it was compared with; run kedro run --pipelines "
+            "distill,evaluate first."
+        )
+    if not candidate.labelled and not config.allow_unlabelled:
+        raise InputError(
+            "promote.allow_unlabelled: false, and the student was not evaluated on real test data; give some "
+            "(data.folder) and evaluate again, or set true for a challenger that cannot become champion."
+        )
+
+
+def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) -> str:
+    """The version that holds the candidate, made if there is none; its tags are brought up to date."""
+    measured = candidate.metrics["digests"]
+    described = {
+        **tags,
+        **{name: digest for name, digest in candidate.digests.items() if name != "metrics"},
+        "test_data": measured.get("test_data", ""),
+        **{name: repr(value) for name, value in candidate.figures.items()},
+    }
+    held = registry.holding(candidate.digests["student"])
+    if held:
+        registry.tag(held.version, described)
+        return number(held)
+    logged = log_student(candidate.student)
+    mlflow.log_metrics(candidate.figures, model_id=logged.model_id)
+    description = card(
+        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, described
+    )
+    version = registry.add(logged.model_uri, logged.model_id, logged.run_id, description, described)
+    runs = registry.mark_runs(version, candidate.digests)
+    registry.tag(version, {f"run.{output}": run_id for output, run_id in runs.items()})
+    return version
+
+
+def champion_top1(champion: ModelVersion, test_data: str, test: Callable[[], ImageSet]) -> float:
+    """The champion's accuracy on the candidate's test data: as noted, or measured again from the registry."""
+    if champion.tags.get("test_data") == test_data:
+        return float(champion.tags["student.top1"])
+    try:
+        model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{champion.version}")
+    except (MlflowException, OSError) as error:
+        raise InputError(
+            f"promote: the champion, version {champion.version} of '{champion.name}', was evaluated on other test data "
+            f"and its files cannot be loaded ({str(error).splitlines()[0]}); restore them, roll back "
+            "(kedro run --pipelines rollback), or take its alias away on the MLflow page."
+        ) from error
+    images = test()
+    hits = [
+        torch.from_numpy(model.predict(batch.numpy())).argmax(1) == labels
+        for batch, labels in zip(images.images.split(500), images.labels.split(500), strict=True)
+    ]
+    return share(torch.cat(hits))

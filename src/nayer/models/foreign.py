@@ -1,0 +1,133 @@
+"""Weights that were made elsewhere: read without running a pickle, found in what wraps them, fitted to a network."""
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from nayer.errors import InputError
+
+# Under which training scripts keep the weights, the averaged ones last: they are taken where there are no others.
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "teacher",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+)
+# What DataParallel, AveragedModel, Lightning and torch.compile put before every key.
+PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.")
+COUNTER = "num_batches_tracked"
+LISTED = 3
+
+
+def read_weights(path: Path, key: str) -> dict[str, Tensor]:
+    """The state dict in a .safetensors file, or in a file of `torch.save`, old or new.
+
+    Raises:
+        InputError: the file is missing, cut short, holds code or no weights; `key` is the parameter in the message.
+    """
+    if not path.is_file():
+        raise InputError(f"{key}: '{path}' does not exist; correct the path.")
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{key}: '{path}' holds more than weights (a whole model, or code), which is never run here; where you "
+            "trust it, write torch.save(model.state_dict(), ...) or a safetensors file, and give that."
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, LookupError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(
+            f"{key}: '{path}' is damaged or only half downloaded ({reason}); fetch or save it again."
+        ) from error
+    weights = find_weights(content)
+    if not weights:
+        raise InputError(f"{key}: '{path}' holds no weights; write torch.save(model.state_dict(), ...) and give that.")
+    return weights
+
+
+def _load_pickled(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def find_weights(content: Any) -> dict[str, Tensor]:
+    """The tensors by name in a state dict or in a training script's checkpoint; empty if there are none."""
+    if not isinstance(content, Mapping):
+        return {}
+    for name in WRAPPERS:
+        if isinstance(content.get(name), Mapping) and (inner := find_weights(content[name])):
+            return inner
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def fit(network: nn.Module, weights: Mapping[str, Tensor], where: str, key: str) -> None:
+    """Load weights into a network whose keys they have, apart from a common prefix.
+
+    Raises:
+        InputError: keys or shapes differ, or values are not finite; says which, and what to set.
+    """
+    expected = network.state_dict()
+    found = strip(weights, expected)
+    for name, value in expected.items():
+        # PyTorch before 0.4.1 did not keep this counter, and nothing here reads it.
+        if name.endswith(COUNTER) and name not in found:
+            found[name] = value
+    complaints = []
+    if missing := sorted(expected.keys() - found.keys()):
+        complaints.append(f"misses {listed(missing)}")
+    if extra := sorted(found.keys() - expected.keys()):
+        complaints.append(f"has {listed(extra)} too many")
+    if misfits := [name for name in expected if name in found and found[name].shape != expected[name].shape]:
+        shapes = [f"{name} is {tuple(found[name].shape)}, not {tuple(expected[name].shape)}" for name in misfits]
+        complaints.append("; ".join(shapes[:LISTED]))
+    if complaints:
+        raise InputError(f"{key}: {where} {', '.join(complaints)}; {way_out(expected, found, misfits)}.")
+    spoilt = [name for name, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
+    if spoilt:
+        raise InputError(f"{key}: {where} has values that are no finite numbers in {listed(spoilt)}; train it again.")
+    network.load_state_dict({name: found[name].to(value.dtype) for name, value in expected.items()})
+
+
+def strip(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without the prefixes that all of them share, as far as the network does not have them itself."""
+    found = {name: value for name, value in weights.items() if name != "n_averaged"}
+    while found and not found.keys() & expected.keys():
+        prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in found)), None)
+        if prefix is None:
+            break
+        found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def listed(names: list[str]) -> str:
+    """Some of the names, and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], misfits: list[str]) -> str:
+    """What most likely has to be set for the weights to fit."""
+    if found.keys() == expected.keys() and misfits:
+        first = next(name for name in expected if expected[name].ndim > 1)
+        if misfits == [first] and found[first].shape[1] != expected[first].shape[1]:
+            return (
+                f"they were trained on images of {found[first].shape[1]} channels: give as many values in "
+                "teacher.normalisation"
+            )
+        last = [name for name in expected if expected[name].ndim > 1][-1]
+        if set(misfits) <= {last, last.replace("weight", "bias")}:
+            return f"they know {found[last].shape[0]} classes: give as many names in data.class_names"
+    return "set teacher.architecture to the one they were trained with, by name or as package.module:factory"

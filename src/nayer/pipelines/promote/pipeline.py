@@ -1,0 +1,20 @@
+"""Wiring of `promote`."""
+
+from kedro.pipeline import Node, Pipeline
+
+from nayer.pipelines.promote.nodes import promote_student
+
+
+def create_pipeline() -> Pipeline:
+    """Student and its figures -> a registered version."""
+    inputs = [
+        "student",
+        "label_embeddings",
+        "metrics",
+        "cost",
+        "digests",
+        "params:promote",
+        "params:data",
+        "params:scenario",
+    ]
+    return Pipeline([Node(promote_student, inputs, "promotion")])

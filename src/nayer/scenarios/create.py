@@ -1,0 +1,105 @@
+"""A scenario for a teacher that somebody brings: the files of `conf/<name>`, made from a scenario of like images."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nayer.config import DataConfig, TeacherConfig
+from nayer.datasets.sources import SOURCES
+from nayer.errors import InputError
+from nayer.models.classifier import Classifier
+from nayer.training.existing import existing_teacher
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+RESERVED = {"base", "local"}
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What the owner of a teacher says about it."""
+
+    teacher: str
+    """File of weights."""
+    architecture: str
+    class_names: str
+    """Text file, one name a line, in the order of the teacher's classes."""
+    image_size: int
+    normalisation: str
+    """Name of a preset, or `mean/std` with commas between the channels: 0.286/0.353."""
+    test_data: str
+    """A data set by name, a folder with one sub-folder of pictures per class, or none."""
+    student: str | None
+    like: str
+    """The scenario from which the distillation is taken over."""
+
+
+def create(project: Path, name: str, brought: Brought) -> Classifier:
+    """Write `conf/<name>`; the teacher is tried first and returned.
+
+    Raises:
+        InputError: the name is taken or none, or the teacher cannot be used; nothing is written.
+    """
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise InputError(f"NAME: '{name}' is no name for a scenario; take small letters, digits and underscores.")
+    folder = project / "conf" / name
+    if folder.exists():
+        raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
+    groups = parameters(project, name, brought)
+    data, teacher = DataConfig.model_validate(groups["data"]), TeacherConfig.model_validate(groups["teacher"])
+    found = existing_teacher(teacher, data)
+    # What base says already is left to it.
+    groups["data"] = {key: value for key, value in groups["data"].items() if value is not None}
+    part = project / "conf" / f".{name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    for group, values in groups.items():
+        (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
+    (part / "globals.yml").write_text(f"scenario: {name}\n")
+    part.rename(folder)
+    return found
+
+
+def parameters(project: Path, name: str, brought: Brought) -> dict[str, dict[str, Any]]:
+    """The groups of parameters of the new scenario."""
+    known = brought.test_data in SOURCES
+    normalisation = preset_or_values(brought.normalisation)
+    channels = len(normalisation["mean"]) if isinstance(normalisation, dict) else 3
+    data = {
+        "dataset": brought.test_data if known else "test_folder",
+        "folder": "data/01_raw" if known else brought.test_data,
+        "image_size": brought.image_size,
+        "channels": None if known else channels,
+        "class_names": brought.class_names,
+    }
+    teacher = {
+        "source": "file",
+        "file": brought.teacher,
+        "architecture": brought.architecture,
+        "normalisation": normalisation,
+        "training": None,
+    }
+    model = project / "conf" / brought.like / "parameters_distill.yml"
+    if not model.is_file():
+        raise InputError(f"LIKE: there is no scenario '{brought.like}' with a distillation to take over.")
+    distill = yaml.safe_load(model.read_text())["distill"]
+    if brought.student:
+        distill["student"]["architecture"] = brought.student
+    return {"data": data, "lte": {}, "teacher": teacher, "distill": distill, "evaluate": {}, "promote": {}}
+
+
+def preset_or_values(text: str) -> str | dict[str, list[float]]:
+    """`cifar10` as it is, `0.5,0.5/0.2,0.2` as mean and std."""
+    if "/" not in text:
+        return text
+    try:
+        mean, std = ([float(value) for value in part.split(",")] for part in text.split("/"))
+    except ValueError as error:
+        raise InputError(
+            f"NORMALISATION: '{text}' is neither a preset nor mean/std; write for instance cifar10, or 0.286/0.353, or "
+            "0.5,0.5,0.5/0.2,0.2,0.2."
+        ) from error
+    return {"mean": mean, "std": std}

@@ -1,0 +1,64 @@
+"""A teacher that somebody brings, and no data at all: class names and weights are enough for a student."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+import torch
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from nayer.errors import InputError
+from nayer.models.architectures import build_network
+from nayer.models.classifier import Classifier
+
+PROJECT = Path(__file__).parents[2]
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    for name in ("conf", "src"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    (tmp_path / "conf" / "local").mkdir(exist_ok=True)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    bootstrap_project(tmp_path)
+    yield tmp_path
+    mlflow.set_tracking_uri(None)
+
+
+def run(project: Path, **teacher: object) -> None:
+    said = {
+        "data": {"dataset": "none", "class_names": "names.txt"},
+        "teacher": {"source": "file", "file": "brought.pth", "normalisation": {"mean": [0.3], "std": [0.4]}, **teacher},
+    }
+    with KedroSession.create(project_path=project, env="test", runtime_params=said) as session:
+        session.run()
+
+
+def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_they_are_worth(project):
+    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
+    run(project)
+    student = Classifier.load(project / "data/06_models/test/student.safetensors")
+    assert student.class_names == tuple(NAMES)
+    reports = project / "data/08_reporting/test"
+    assert json.loads((reports / "teacher_cost.json").read_text())["seconds"] == 0
+    metrics = json.loads((reports / "metrics.json").read_text())
+    assert set(metrics) == {"agreement", "synthetic_images", "digests"}
+    assert metrics["synthetic_images"] == 40
+    page = (reports / "report.html").read_text()
+    assert "Without test data" in page
+    assert "On real test data" not in page
+
+
+def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(project):
+    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
+    with pytest.raises(InputError, match="teacher.file: 'brought.pth' misses"):
+        run(project, architecture="wrn-16-1")
+    assert not (project / "data").exists()
+    assert not (project / "mlflow.db").exists()

@@ -1,0 +1,99 @@
+"""A store in memory of one test module, and students that were evaluated."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import torch
+
+from nayer.config import GateConfig, PromoteConfig
+from nayer.datasets import ImageSet
+from nayer.evaluation import cost, metrics
+from nayer.files import digest, tensors_digest
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.mlops.promotion import Candidate
+from nayer.models.classifier import Classifier
+
+LOOSE = {
+    "least_top1": 0.0,
+    "least_agreement": 0.0,
+    "largest_file_mib": 100.0,
+    "longest_latency_ms": 1e6,
+    "largest_regression": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """MLflow pointed at an empty SQLite store."""
+    folder = tmp_path_factory.mktemp("store")
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    mlflow.create_experiment("nayer", artifact_location=(folder / "mlruns").as_uri())
+    mlflow.set_experiment("nayer")
+    yield folder
+    mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture
+def run(store: Path) -> Iterator[mlflow.ActiveRun]:
+    """An open run in the store."""
+    with mlflow.start_run() as opened:
+        yield opened
+
+
+@pytest.fixture
+def promote_config() -> Callable[..., PromoteConfig]:
+    """A gate that lets everything through, but for what the keyword arguments ask for."""
+
+    def build(name: str, allow_unlabelled: bool = False, **gate: float) -> PromoteConfig:
+        return PromoteConfig(
+            model_name=name, allow_unlabelled=allow_unlabelled, gate=GateConfig.model_validate({**LOOSE, **gate})
+        )
+
+    return build
+
+
+@pytest.fixture
+def images() -> ImageSet:
+    """Test data on which nothing is known."""
+    draw = torch.Generator().manual_seed(5)
+    return ImageSet(
+        torch.randint(0, 256, (60, 1, 8, 8), dtype=torch.uint8, generator=draw),
+        torch.randint(0, 3, (60,), generator=draw),
+    )
+
+
+@pytest.fixture
+def evaluated(
+    teacher: Classifier, embeddings: LabelEmbeddings, tmp_path: Path
+) -> Callable[[ImageSet, float], Candidate]:
+    """A student of the given accuracy on the given images: its figures are set, all else is real."""
+
+    def build(test: ImageSet, top1: float) -> Candidate:
+        torch.manual_seed(round(1000 * top1))
+        student = Classifier.build("wrn-10-1", teacher.class_names, teacher.images).eval()
+        taught_by = tensors_digest(teacher.network.state_dict())
+        student.provenance = {"method": "NAYER", "teacher": taught_by}
+        file = tmp_path / "student.safetensors"
+        student.save(file)
+        measured = {
+            "student": {"top1": top1},
+            "teacher": {"top1": 0.99},
+            "agreement": top1,
+            "test_images": len(test),
+            "digests": {
+                "test_data": test.digest(),
+                "student": tensors_digest(student.network.state_dict()),
+                "teacher": taught_by,
+            },
+        }
+        costs = cost.cost(teacher, student, 0.001, {}, {})
+        return Candidate(student, embeddings, measured, costs, {"student": digest(file), "teacher": "t" * 64})
+
+    return build
+
+
+def accuracy(student: Classifier, test: ImageSet) -> float:
+    """What the student really reaches."""
+    return metrics.share(metrics.predict(student, test.images, 60, torch.device("cpu")).argmax(1) == test.labels)

@@ -1,0 +1,63 @@
+"""A scenario for a teacher that somebody brings: its files are complete, or there are none."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from nayer.errors import InputError
+from nayer.models.architectures import build_network
+from nayer.scenarios.create import Brought, create, preset_or_values
+
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    shutil.copytree(PROJECT / "conf", tmp_path / "conf")
+    torch.save(build_network("wrn-10-1", 1, 3).state_dict(), tmp_path / "teacher.pth")
+    (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+BROUGHT = Brought("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.353", "none", None, "fashion_mnist")
+
+
+def test_the_new_scenario_says_all_that_is_known(project):
+    teacher = create(project, "mine", replace(BROUGHT, student="wrn-16-1", test_data="pictures"))
+    assert teacher.class_names == ("ant", "bee", "cat")
+    files = {file.name: yaml.safe_load(file.read_text()) for file in (project / "conf" / "mine").iterdir()}
+    assert files["globals.yml"] == {"scenario": "mine"}
+    data = files["parameters_data.yml"]["data"]
+    assert (data["dataset"], data["folder"], data["channels"]) == ("test_folder", "pictures", 1)
+    assert files["parameters_teacher.yml"]["teacher"]["normalisation"] == {"mean": [0.286], "std": [0.353]}
+    assert files["parameters_distill.yml"]["distill"]["student"]["architecture"] == "wrn-16-1"
+    assert files["parameters_evaluate.yml"] == {"evaluate": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("My scenario", {}, "NAME: 'My scenario'"),
+        ("../escape", {}, "NAME: '../escape'"),
+        ("digits", {}, "NAME: the scenario 'digits' exists"),
+        ("mine", {"teacher": "absent.pth"}, "teacher.file: 'absent.pth' does not exist"),
+        ("mine", {"architecture": "wrn-16-1"}, "misses"),
+        ("mine", {"normalisation": "0.3/x"}, "NORMALISATION: '0.3/x'"),
+        ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_written(name, changes, words, project):
+    before = sorted((project / "conf").rglob("*"))
+    with pytest.raises(InputError, match=words):
+        create(project, name, replace(BROUGHT, **changes))
+    assert sorted((project / "conf").rglob("*")) == before
+
+
+def test_normalisation_by_name_or_by_value():
+    assert preset_or_values("imagenet") == "imagenet"
+    assert preset_or_values("0.5,0.4/0.2,0.1") == {"mean": [0.5, 0.4], "std": [0.2, 0.1]}
