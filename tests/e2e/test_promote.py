@@ -28,7 +28,7 @@ def store(request, project, service) -> str:
 
 
 def champion(store: str) -> str:
-    return mlflow.MlflowClient(store, store).get_model_version_by_alias(NAME, "champion").version
+    return str(mlflow.MlflowClient(store, store).get_model_version_by_alias(NAME, "champion").version)
 
 
 def test_students_are_promoted_refused_served_and_rolled_back(store, typed, service, project):
