@@ -108,12 +108,12 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
 def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) -> str:
     """The version that holds the candidate, made if there is none; its tags are brought up to date."""
     measured = candidate.metrics["digests"]
-    described = {
+    origin = {
         **tags,
         **{name: digest for name, digest in candidate.digests.items() if name != "metrics"},
         "test_data": measured.get("test_data", ""),
-        **{name: repr(value) for name, value in candidate.figures.items()},
     }
+    described = {**origin, **{name: repr(value) for name, value in candidate.figures.items()}}
     held = registry.holding(candidate.digests["student"])
     if held:
         registry.tag(held.version, described)
@@ -121,7 +121,7 @@ def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) 
     logged = log_student(candidate.student)
     mlflow.log_metrics(candidate.figures, model_id=logged.model_id)
     description = card(
-        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, described
+        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin
     )
     version = registry.add(logged.model_uri, logged.model_id, logged.run_id, description, described)
     runs = registry.mark_runs(version, candidate.digests)
