@@ -59,7 +59,7 @@ def test_every_stage_leaves_its_files(project):
 
 def test_metrics_have_their_fixed_names_and_are_fractions(project):
     metrics = flatten(json.loads((project / "data/08_reporting/test/metrics.json").read_text()))
-    fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement"}
+    fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement", "held_out_agreement"}
     assert fractions <= set(metrics)
     assert all(0 <= metrics[name] <= 1 for name in fractions)
     assert len(metrics["digests.test_data"]) == 64

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from nayer import datasets
 from nayer.config import DataConfig, DistillConfig, EvaluateConfig, RuntimeConfig
@@ -27,19 +28,26 @@ def compare_models(
     runtime: RuntimeConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Compare student and teacher on the real test data, read once; without any, on held-out synthetic images."""
-    real = data.dataset != datasets.NONE
-    test, device = datasets.load(data).test if real else held_out, resolve_device(runtime)
-    taught, learnt = (metrics.predict(model, test.images, evaluate.batch_size, device) for model in (teacher, student))
-    names = teacher.class_names
-    if real:
-        result = metrics.compare(taught, learnt, test.labels, names, evaluate.calibration_bins)
+    device, names = resolve_device(runtime), teacher.class_names
+
+    def logits(images: Tensor) -> tuple[Tensor, Tensor]:
+        taught, learnt = (metrics.predict(model, images, evaluate.batch_size, device) for model in (teacher, student))
+        return taught, learnt
+
+    synthetic = metrics.compare_unlabelled(*logits(held_out.images), held_out.labels, names)
+    if data.dataset == datasets.NONE:
+        result, test_data = synthetic, {}
     else:
-        result = metrics.compare_unlabelled(taught, learnt, test.labels, names)
+        test = datasets.load(data).test
+        result = metrics.compare(*logits(test.images), test.labels, names, evaluate.calibration_bins)
+        # The one figure to choose a recipe by: it needs no data, so the test data choose nothing.
+        result.metrics["held_out_agreement"] = synthetic.metrics["agreement"]
+        test_data = {"test_data": test.digest()}
     # What was compared, so that nobody takes these figures for those of another student.
     digests = {
         "teacher": tensors_digest(teacher.network.state_dict()),
         "student": tensors_digest(student.network.state_dict()),
-        **({"test_data": test.digest()} if isinstance(test, datasets.ImageSet) else {}),
+        **test_data,
     }
     return {**result.metrics, "digests": digests}, result.per_class, result.confusion
 
