@@ -28,7 +28,8 @@ def clone(folder: Path) -> Path:
     for name in PARTS:
         source = PROJECT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "tmp", "cache", "config.local"))
+            unwanted = shutil.ignore_patterns("__pycache__", "tmp", "cache", "config.local")
+            shutil.copytree(source, folder / name, ignore=unwanted)
         elif source.exists():
             shutil.copy(source, folder / name)
     (folder / "conf" / "local").mkdir(exist_ok=True)

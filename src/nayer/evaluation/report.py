@@ -22,7 +22,7 @@ CAPTIONS = {
     "training_curves": "How teacher and student learnt, epoch by epoch. The student never saw a real image.",
     "synthetic_images": "The generator's newest images, by class (20 at most). They teach; they need not look real.",
     "embedding_similarity": "How near the class names are to each other in the table that steers the generator.",
-    "confusion_matrix": "Where the student errs: one row per true class; the darker, the larger the share of its row.",
+    "confusion_matrix": "Where the student goes astray: the darker, the larger the share of the row.",
 }
 PROVENANCE = {"teacher": "digest of the teacher", "label_embeddings": "digest of the embeddings"}
 LATENCIES = {"latency_ms_batch_1": "batch of 1", "latency_ms_batch_64": "batch of 64"}
