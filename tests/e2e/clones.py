@@ -67,9 +67,13 @@ def small_digits(project: Path) -> None:
 
 
 def committed(folder: Path, message: str = "state") -> None:
-    """Everything of a folder in git, which is made where there is none."""
-    who = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.org")
+    """Everything of a folder in git, which is made where there is none; DVC's experiments want to know who commits."""
     if not (folder / ".git").exists():
         subprocess.run(("git", "init", "-q", "-b", "main"), cwd=folder, check=True)
-    subprocess.run(("git", "add", "-A"), cwd=folder, check=True)
-    subprocess.run(("git", *who, "commit", "-q", "--allow-empty", "-m", message), cwd=folder, check=True)
+    for command in (
+        ("config", "user.name", "Somebody"),
+        ("config", "user.email", "somebody@example.org"),
+        ("add", "-A"),
+        ("commit", "-q", "--allow-empty", "-m", message),
+    ):
+        subprocess.run(("git", *command), cwd=folder, check=True)
