@@ -77,8 +77,8 @@ class MlflowHooks:
         tracking.configure(self.project, self.settings["tracking_uri"], self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
         tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
-        for run_id in tracking.catch_up(self.project):
-            click.echo(f"Sent to MLflow what it had missed of run {run_id}.", err=True)
+        for told in tracking.catch_up(self.project):
+            click.echo(told, err=True)
         self.outbox = tracking.begin(self.project, f"{scenario}: {', '.join(stages)}", tags)
         groups = {
             name.removeprefix("params:").split(".")[0] for name in pipeline.inputs() if name.startswith("params:")

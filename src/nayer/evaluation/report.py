@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jinja2
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
 from nayer.evaluation.formats import SPACE, compact, count, decimal, duration, flat, percent, points, times
+from nayer.evaluation.templates import fill
 
 BASELINES = {
     "real": ("Ceiling: trained on the real labels", "the same student and number of steps, with all the training data"),
@@ -52,17 +52,11 @@ def render(
     `metrics` and `per_class` are those of `metrics.compare`, `cost` is that of `cost.cost`, `baselines` are top-1
     fractions by name (see `BASELINES`). Figures that `CAPTIONS` does not know come last, under their own name.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nayer.evaluation", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "count": count, "decimal": decimal, "points": points, "times": times}
     classes = class_rows(per_class)
     labelled = "student" in metrics
-    return environment.get_template("report.html.j2").render(
+    return fill(
+        "nayer.evaluation",
+        "report.html.j2",
         scenario=scenario,
         names={model: display_name(cost[model]["architecture"]) for model in ("teacher", "student")},
         headline=headline(metrics, cost),

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-
 from nayer.evaluation.formats import count, decimal, percent
+from nayer.evaluation.templates import fill
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 
@@ -19,13 +18,6 @@ def card(
     origin: Mapping[str, str],
 ) -> str:
     """Markdown, from what `evaluate` measured."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nayer.mlops", "."),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown; MLflow's page sanitises what it renders
-    )
     models = ("teacher", "student")
     rows = [
         ["parameters", *(count(cost[model]["parameters"]) for model in models)],
@@ -38,7 +30,9 @@ def card(
     if "student" in metrics:
         rows.insert(0, ["top-1 accuracy", *(percent(metrics[model]["top1"]) for model in models)])
         evaluated_on = f"Evaluated on {count(metrics['test_images'])} real test images that selected nothing."
-    return environment.get_template("card.md.j2").render(
+    return fill(
+        "nayer.mlops",
+        "card.md.j2",
         name=name,
         architecture=student.architecture,
         teacher_architecture=cost["teacher"]["architecture"],

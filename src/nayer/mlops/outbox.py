@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import requests
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
@@ -88,18 +89,15 @@ class Outbox:
                 return
             try:
                 send(self.client, self.run_id, batch)
-            except MlflowException as error:
-                self.trouble = str(error).splitlines()[0][:200]
-                if error.get_http_status_code() >= LEAST_SERVER_ERROR:
+            except (MlflowException, OSError) as error:
+                self.trouble = shortened(error)
+                if not refused(error):
                     if closing:
                         return
                     with self._changed:
                         self._changed.wait_for(lambda: self._closing, self.retry_seconds)
                     continue
-                # Sent again it would be refused again.
                 self.refused.append(self.trouble)
-            except OSError as error:
-                self.refused.append(str(error))
             with self._changed:
                 for _ in batch:
                     self.pending.popleft()
@@ -109,7 +107,7 @@ class Outbox:
         file = self.folder / store_key() / f"{self.run_id}.json"
         items = list(self.pending)
         for item in items:
-            if "artifact" in item:
+            if "artifact" in item and Path(item["artifact"]).is_file():
                 copy = file.with_suffix("") / Path(item["artifact"]).name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(item["artifact"], copy)
@@ -149,23 +147,44 @@ def send(client: MlflowClient, run_id: str, batch: list[Item]) -> None:
         )
 
 
-def send_kept(folder: Path) -> list[str]:
-    """Send what earlier runs could not send to this store; returns the ids of the runs that are complete now.
+def refused(error: Exception) -> bool:
+    """Whether the same call would fail again: the server said no, or the file is gone. Else the server is away."""
+    if isinstance(error, MlflowException):
+        return bool(error.get_http_status_code() < LEAST_SERVER_ERROR)
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code < LEAST_SERVER_ERROR
+    return isinstance(error, FileNotFoundError)
 
-    Raises:
-        MlflowException: the store is away again; everything is still kept.
+
+def shortened(error: Exception) -> str:
+    """The first line of an error."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def send_kept(folder: Path) -> list[str]:
+    """Send what earlier runs could not send to this store; returns what to tell the user.
+
+    What the server refuses, such as figures of a deleted run, is dropped and told: it must not hold up every later run.
+    If the server is away again, everything stays.
     """
-    client, done = MlflowClient(), []
+    client = MlflowClient()
+    told: list[str] = []
     for file in sorted((folder / store_key()).glob("*.json")):
-        pending = deque(json.loads(file.read_text()))
+        pending, refusals = deque(json.loads(file.read_text())), []
         while batch := first_batch(pending):
-            send(client, file.stem, batch)
+            try:
+                send(client, file.stem, batch)
+            except (MlflowException, OSError) as error:
+                if not refused(error):
+                    return told
+                refusals.append(shortened(error))
             for _ in batch:
                 pending.popleft()
         file.unlink()
         shutil.rmtree(file.with_suffix(""), ignore_errors=True)
-        done.append(file.stem)
-    return done
+        because = f", but for what it refused: {refusals[0]}" if refusals else ""
+        told.append(f"Sent to MLflow what it had missed of run {file.stem}{because}.")
+    return told
 
 
 def store_key() -> str:

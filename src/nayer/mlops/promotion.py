@@ -60,20 +60,21 @@ def promote(
     `test` reads the test data; it is called only if the champion was evaluated on other data.
 
     Raises:
-        InputError: the figures are of another student, or none on real data; nothing was registered.
+        InputError: the figures are of another student, or none on real data, or the champion cannot be measured on
+            the candidate's test data; nothing was registered.
         Refused: the gate stays closed; the candidate is registered as challenger.
     """
     check_evaluated(candidate, config)
     registry = Registry(config.model_name)
     champion = registry.at(CHAMPION)
+    to_beat = None
+    if candidate.labelled and champion and champion.tags.get("student") != candidate.digests["student"]:
+        to_beat = champion_top1(champion, candidate.metrics["digests"]["test_data"], test)
     version = register(candidate, registry, tags)
     registry.point(CHALLENGER, version)
     result = {"model": config.model_name, "version": version, "champion": False, "gate": []}
     if not candidate.labelled:
         return result
-    to_beat = None
-    if champion and number(champion) != version:
-        to_beat = champion_top1(champion, candidate.metrics["digests"]["test_data"], test)
     found = checks(config.gate, candidate.figures, to_beat)
     missed = "; ".join(str(check) for check in found if not check.passed)
     registry.tag(version, {"gate": f"refused: {missed}" if missed else "passed"})

@@ -75,7 +75,7 @@ def source_tags(project: Path, scenario: str) -> dict[str, str]:
 
 
 def catch_up(project: Path) -> list[str]:
-    """Send what earlier runs could not send; returns their ids."""
+    """Send what earlier runs could not send; returns what to tell the user."""
     return send_kept(project / OUTBOX)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -74,7 +75,7 @@ def test_what_could_not_be_sent_is_kept_told_and_sent_by_the_next_run(run_id, tm
     assert "next run" in told
     report.write_text("another run's")
     monkeypatch.undo()
-    assert send_kept(tmp_path / "kept") == [run_id]
+    assert send_kept(tmp_path / "kept") == [f"Sent to MLflow what it had missed of run {run_id}."]
     run = MlflowClient().get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["loss"] == 1.0
@@ -100,3 +101,47 @@ def test_waiting_metrics_go_in_few_calls_and_files_and_the_end_keep_their_place(
     assert len(first_batch(mixed)) == 2
     mixed.popleft(), mixed.popleft()
     assert first_batch(mixed) == [{"artifact": "x"}]
+
+
+def test_kept_figures_of_a_deleted_run_are_told_and_do_not_hold_up_later_runs(run_id, tmp_path, monkeypatch):
+    Away(monkeypatch)
+    box = Outbox(run_id, tmp_path, retry_seconds=0.01)
+    box.metrics({"loss": 1.0})
+    box.close("FINISHED")
+    monkeypatch.undo()
+    MlflowClient().delete_run(run_id)
+    (told,) = send_kept(tmp_path)
+    assert "refused" in told
+    assert send_kept(tmp_path) == []
+
+
+def test_kept_figures_stay_while_the_server_is_away_again(run_id, tmp_path, monkeypatch):
+    server = Away(monkeypatch)
+    box = Outbox(run_id, tmp_path, retry_seconds=0.01)
+    box.metrics({"loss": 1.0})
+    box.close("FINISHED")
+    assert send_kept(tmp_path) == []
+    server.back = True
+    assert len(send_kept(tmp_path)) == 1
+
+
+def answer(status: int) -> requests.HTTPError:
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError(response=response)
+
+
+@pytest.mark.parametrize(
+    ("error", "no_use_to_try_again"),
+    [
+        (MlflowException.invalid_parameter_value("illegal name"), True),
+        (MlflowException("connection refused"), False),
+        (answer(503), False),
+        (answer(403), True),
+        (requests.ConnectionError("reset by peer"), False),
+        (FileNotFoundError("report.html"), True),
+        (OSError(28, "No space left on device"), False),
+    ],
+)
+def test_a_server_that_is_away_is_told_from_one_that_says_no(error, no_use_to_try_again):
+    assert module.refused(error) is no_use_to_try_again

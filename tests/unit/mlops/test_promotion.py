@@ -108,6 +108,7 @@ def test_champion_whose_files_are_gone_is_said_so_unless_its_figures_suffice(
     others = ImageSet(images.images, (images.labels + 1) % 3)
     with pytest.raises(InputError, match="cannot be loaded .*roll back"):
         promote(evaluated(others, 0.95), config, TAGS, lambda: others)
+    assert number(registry.at(CHALLENGER)) == "1", "nothing was registered"
     assert promote(evaluated(images, 0.96), config, TAGS, unread)["champion"]
 
 
@@ -137,3 +138,12 @@ def test_without_real_test_data_a_student_is_refused_or_on_request_challenger_on
     assert registry.at(CHAMPION) is None
     assert number(registry.at(CHALLENGER)) == result["version"]
     assert "no real test images" in registry.at(CHALLENGER).description
+
+
+def test_a_hostile_class_name_is_only_text_in_the_card(run, evaluated, images, promote_config):
+    candidate = evaluated(images, 0.9)
+    candidate.student.class_names = ("<script>alert(1)</script>", "bee", "cat")
+    promote(candidate, promote_config("hostile"), TAGS, unread)
+    card = Registry("hostile").at(CHAMPION).description
+    assert "<script" not in card
+    assert "&lt;script&gt;" in card
