@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nayer.config import DataConfig
+from nayer.errors import InputError
 from nayer.images import ImageSpec
 
 LEVELS = 256
@@ -71,6 +72,24 @@ class Source(Protocol):
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read all images."""
+
+
+def given_names(config: DataConfig) -> tuple[str, ...] | None:
+    """The names that the parameters list, or the lines of the text file that they name; None if they say nothing.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if not isinstance(config.class_names, str):
+        return None if config.class_names is None else tuple(config.class_names)
+    try:
+        text = Path(config.class_names).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"data.class_names: '{config.class_names}' cannot be read as a text file ({error}); give the path of one "
+            "with one name a line, or a list."
+        ) from error
+    return tuple(line.strip() for line in text.rstrip().splitlines())
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from nayer.config import DataConfig
-from nayer.datasets.base import ImageSet, RealData, channel_statistics
+from nayer.datasets.base import ImageSet, RealData, channel_statistics, given_names
 from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
 from nayer.errors import InputError
 from nayer.images import ImageSpec
@@ -15,21 +15,29 @@ HELD_OUT = 10
 LEAST_IMAGES = 2
 
 
-class ImageFolder:
-    """Own pictures: classes are the folders of `train`, sorted by name."""
+class ClassFolders:
+    """Pictures in one folder per class; `names_in` is where the folders lie that name the classes."""
+
+    names_in: str
 
     def count(self, config: DataConfig) -> int | None:
         """Number of class folders; None where the folder is missing."""
-        train = Path(config.folder) / "train"
-        return len(_class_folders(train)) if train.is_dir() else None
+        folder = Path(config.folder) / self.names_in
+        return len(_class_folders(folder)) if folder.is_dir() else None
 
     def files(self, config: DataConfig) -> Path | None:
         """The folder itself."""
         return Path(config.folder)
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
-        """The names of the class folders."""
-        return tuple(folder.name for folder in _part(config, "train"))
+        """The names of the class folders, sorted."""
+        return tuple(folder.name for folder in _part(config, self.names_in))
+
+
+class ImageFolder(ClassFolders):
+    """Own pictures for training and test."""
+
+    names_in = "train"
 
     def check(self, config: DataConfig) -> None:
         """Raise InputError if train and test do not hold the same classes."""
@@ -51,44 +59,28 @@ class ImageFolder:
         return RealData(train, everything[held_out], test, class_names, spec)
 
 
-class TestFolder:
+class TestFolder(ClassFolders):
     """Labelled test pictures alone, <folder>/<class>/*: what the evaluation of a teacher that exists needs."""
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # its name is no test's
 
-    def count(self, config: DataConfig) -> int | None:
-        """Number of class folders; None where the folder is missing."""
-        folder = Path(config.folder)
-        return len(_class_folders(folder)) if folder.is_dir() else None
-
-    def files(self, config: DataConfig) -> Path | None:
-        """The folder itself."""
-        return Path(config.folder)
-
-    def class_names(self, config: DataConfig) -> tuple[str, ...]:
-        """The names of the class folders."""
-        return tuple(folder.name for folder in _part(config, ""))
+    names_in = ""
 
     def check(self, config: DataConfig) -> None:
-        """Raise InputError if there are no class folders."""
-        _part(config, "")
-
-    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
-        """Read, resize and crop all pictures; a picture's class is the name of its folder, whatever the order.
-
-        Raises:
-            InputError: the folders are not named as the classes are.
-        """
-        folders = {folder.name: folder for folder in _part(config, "")}
-        if odd := sorted(folders.keys() ^ set(class_names)):
+        """Raise InputError if the folders are not named as the classes are, which alone tells which is which."""
+        folders = set(self.class_names(config))
+        if odd := sorted(folders ^ set(given_names(config) or folders)):
             raise InputError(
                 f"data.folder: the folders of '{config.folder}' must be named as the classes are, to tell which is "
                 f"which; '{odd[0]}' is only among the {'folders' if odd[0] in folders else 'class names'}."
             )
-        pictures = {label: list_pictures(folders[name]) for label, name in enumerate(class_names)}
-        files = [file for of_class in pictures.values() for file in of_class]
+
+    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
+        """Read, resize and crop all pictures; a picture's class is the name of its folder, whatever the order."""
+        pictures = [list_pictures(Path(config.folder) / name) for name in class_names]
+        files = [file for of_class in pictures for file in of_class]
         images = read_pictures(files, config.image_size, config.channels or CHANNELS)
-        labels = torch.tensor([label for label, of_class in pictures.items() for _ in of_class])
+        labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])
         test, nothing = ImageSet(images, labels), ImageSet(images[:0], labels[:0])
         spec = ImageSpec(config.image_size, images.shape[1], *channel_statistics(images))
         return RealData(nothing, nothing, test, class_names, spec)

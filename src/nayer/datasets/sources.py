@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nayer.config import DataConfig
 from nayer.datasets.absent import NONE, NoData
-from nayer.datasets.base import RealData, Source
+from nayer.datasets.base import RealData, Source, given_names
 from nayer.datasets.folders import ImageFolder, TestFolder
 from nayer.datasets.known import KNOWN
 from nayer.datasets.tiny_imagenet import TinyImageNet
@@ -33,9 +33,9 @@ def class_names(config: DataConfig) -> tuple[str, ...]:
         InputError: the data set is unknown, its names cannot be found, or the parameters give too many or too few.
     """
     source = _source(config)
-    if config.class_names is None:
+    names = given_names(config)
+    if names is None:
         return source.class_names(config)
-    names = _listed(config.class_names) if isinstance(config.class_names, str) else tuple(config.class_names)
     count = source.count(config)
     if count is not None and len(names) != count:
         raise InputError(
@@ -84,18 +84,6 @@ def load(config: DataConfig) -> RealData:
     """
     check(config)
     return _source(config).load(config, class_names(config))
-
-
-def _listed(file: str) -> tuple[str, ...]:
-    """The lines of a text file; empty ones at its end do not count."""
-    try:
-        text = Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"data.class_names: '{file}' cannot be read as a text file ({error}); give the path of one with one name "
-            "a line, or a list."
-        ) from error
-    return tuple(line.strip() for line in text.rstrip().splitlines())
 
 
 def _source(config: DataConfig) -> Source:

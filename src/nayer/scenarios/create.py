@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from nayer.config import DataConfig, TeacherConfig
 from nayer.datasets.sources import SOURCES
@@ -49,7 +50,12 @@ def create(project: Path, name: str, brought: Brought) -> Classifier:
     if folder.exists():
         raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
     groups = parameters(project, name, brought)
-    data, teacher = DataConfig.model_validate(groups["data"]), TeacherConfig.model_validate(groups["teacher"])
+    try:
+        data, teacher = DataConfig.model_validate(groups["data"]), TeacherConfig.model_validate(groups["teacher"])
+    except ValidationError as error:
+        first = error.errors()[-1]  # of a value that may be a name or numbers, what is wrong with the numbers
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{key}: {first['input']!r} is refused. {first['msg']}; say it otherwise.") from error
     found = existing_teacher(teacher, data)
     # What base says already is left to it.
     groups["data"] = {key: value for key, value in groups["data"].items() if value is not None}

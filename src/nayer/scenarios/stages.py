@@ -108,8 +108,8 @@ def raw_inputs(name: str, parameters: Mapping[str, Any]) -> list[Path]:
     if name == "teacher" and teacher.source == "file":
         return [Path(teacher.file)] if teacher.file else []
     reads = name in ("teacher", "evaluate") or (name == "lte" and datasets.names_lie_in_files(data))
-    files = datasets.files(data) if reads else None
-    return [files] if files else []
+    folder = datasets.files(data) if reads else None
+    return [folder] if folder else []
 
 
 def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:

@@ -206,6 +206,6 @@ def test_test_pictures_alone_take_their_class_from_the_name_of_the_folder(folder
 
 def test_folders_that_are_not_named_as_the_classes_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="'bee' is only among the class names"):
-        datasets.load(config(folder / "train", "test_folder", names=["ant_lion", "bee"]))
+        datasets.check(config(folder / "train", "test_folder", names=["ant_lion", "bee"]))
     with pytest.raises(InputError, match="holds no class folders"):
         datasets.check(config(folder / "nowhere", "test_folder"))

@@ -48,6 +48,8 @@ def test_the_new_scenario_says_all_that_is_known(project):
         ("mine", {"teacher": "absent.pth"}, "teacher.file: 'absent.pth' does not exist"),
         ("mine", {"architecture": "wrn-16-1"}, "misses"),
         ("mine", {"normalisation": "0.3/x"}, "NORMALISATION: '0.3/x'"),
+        ("mine", {"image_size": -3}, "image_size: -3 is refused"),
+        ("mine", {"normalisation": "0.3/0"}, "std.0: 0.0 is refused"),
         ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
     ],
 )
