@@ -81,8 +81,11 @@ def run(**options: Any) -> None:
 
 @cli.command()
 @click.argument("name")
-@click.option("--teacher", help="Weights of a teacher that exists: makes a new scenario for it.")
-@click.option("--architecture", help="Its architecture: a name, or package.module:factory.")
+@click.option("--teacher", help="A teacher that exists: a file, models:/NAME/VERSION, torchvision:NAME, timm:NAME.")
+@click.option(
+    "--architecture",
+    help="Its architecture: a name, or package.module:factory. This and the next three: if it does not tell.",
+)
 @click.option("--class-names", help="Text file with its class names, one a line, in the order of its classes.")
 @click.option("--image-size", type=int, help="Side of its images in pixels.")
 @click.option("--normalisation", help="What it was trained with: cifar10, imagenet, ..., or mean/std as 0.286/0.353.")
@@ -92,6 +95,7 @@ def run(**options: Any) -> None:
 def scenario(name: str, **said: Any) -> None:
     """Write the DVC pipeline file of a scenario; with --teacher, make the scenario first."""
     # Torch and Kedro's sessions are slow to import, and `kedro run` needs neither here.
+    from nayer.mlops import tracking
     from nayer.scenarios.create import Brought, create
     from nayer.scenarios.stages import render
 
@@ -99,9 +103,8 @@ def scenario(name: str, **said: Any) -> None:
     bootstrap_project(project)
     try:
         if said["teacher"]:
-            missing = [key for key in ("architecture", "class_names", "image_size", "normalisation") if not said[key]]
-            if missing:
-                raise InputError(f"--{missing[0].replace('_', '-')}: is missing; a teacher alone does not tell it.")
+            settings = yaml.safe_load((project / "conf" / "base" / "mlflow.yml").read_text())
+            tracking.point_to_store(project, settings["tracking_uri"])
             teacher = create(project, name, Brought(**said))
             shape = f"{teacher.images.channels}x{teacher.images.size}x{teacher.images.size}"
             click.echo(f"conf/{name} written: {teacher.architecture}, {len(teacher.class_names)} classes, {shape}.")

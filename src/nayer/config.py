@@ -102,14 +102,15 @@ class Normalisation(Config):
 class TeacherConfig(Config):
     """The teacher: trained here, or one that exists."""
 
-    source: Literal["train", "file"]
-    """train it on the real data, or take the weights in a file."""
-    file: str | None
-    """Weights of `source: file`: safetensors, or what torch.save wrote (read without running a pickle)."""
+    source: Literal["train", "file", "mlflow", "torchvision", "timm"]
+    """train it on the real data, or take weights that exist: in a file, an MLflow store, or published ones."""
+    weights: str | None
+    """A file (.safetensors, .pt2, or what torch.save wrote; no pickle is run), an MLflow URI such as models:/name/3, or
+    the published name: ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k."""
     architecture: str
-    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, or package.module:factory for a network of your own."""
+    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or package.module:factory of your own."""
     normalisation: str | Normalisation | None
-    """For `source: file`: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
+    """For weights that exist: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
     training: TrainingConfig | None
     """The recipe; null where nothing is trained."""
 

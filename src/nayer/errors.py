@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED, LISTED = 20, 5
+
 
 class InputError(ValueError):
     """What a user handed in cannot be used; the message says what to change. Nothing was written."""
@@ -21,9 +23,16 @@ class Interrupted(Exception):
         self.stage = stage
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says, short enough for a sentence of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+
+
 def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:
-    """The error for a name that is not among `choices`, with the nearest one suggested."""
+    """The error for a name that is not among `choices`, with the nearest one suggested; of many, only those near."""
     names = sorted(choices)
-    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(value, names, n=LISTED, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
+    if len(names) > MOST_LISTED:
+        names = [*(near or names[:LISTED]), f"... ({len(names)} in all)"]
     return InputError(f"{key}: unknown value '{value}'.{hint} Choose one of: {', '.join(names)}.")

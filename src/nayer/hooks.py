@@ -47,11 +47,12 @@ class ProjectHooks:
         """Relative paths in parameters mean the project's root, wherever the command was typed."""
         os.chdir(context.project_path)
         check_types(context.config_loader["parameters"])
-        self.parameters = context.params
+        self.parameters, self.settings = context.params, context.config_loader["mlflow"]
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Refuse bad input while nothing is written."""
+        """Refuse bad input while nothing is written; a teacher in an MLflow store is looked at, too."""
+        tracking.point_to_store(Path.cwd(), self.settings["tracking_uri"])
         check_parameters(self.parameters, stages_in(pipeline))
         check_folders(path for name in pipeline.all_outputs() if (path := file_of(catalog, name)))
 
@@ -74,7 +75,7 @@ class MlflowHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Open the run; from here on a signal ends it as KILLED."""
-        tracking.configure(self.project, self.settings["tracking_uri"], self.settings["experiment"])
+        tracking.open_experiment(self.project, self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
         tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
         for told in tracking.catch_up(self.project):

@@ -11,13 +11,17 @@ from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, Te
 from nayer.errors import InputError
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.encoders import check_encoder
-from nayer.models.architectures import build_network, check_image_size
+from nayer.mlops.teachers import registered_weights
+from nayer.models.architectures import build_network, check_image_size, check_logits
+from nayer.models.classifier import Classifier
 from nayer.models.generator import upsamplings
 from nayer.training.device import resolve_device
 from nayer.training.distillation_setup import check_batchnorm
 from nayer.training.existing import existing_teacher
 
 LEAST_FREE_BYTES = 100 * 2**20
+# Of a student that is checked where nothing says what its images are.
+CHANNELS = 3
 
 
 def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) -> None:
@@ -39,6 +43,7 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
         datasets.check(data)
     if "lte" in chosen:
         check_encoder(LteConfig.model_validate(parameters["lte"]))
+    channels = datasets.channels(data) or CHANNELS
     if "teacher" in chosen:
         check_image_size(teacher.architecture, data.image_size, "teacher.architecture")
         if teacher.source == "train":
@@ -47,14 +52,28 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
                     "teacher.source: 'train' needs training images and teacher.training; give an image_folder and a "
                     "recipe, or set file and take a teacher that exists."
                 )
-            build_network(teacher.architecture, 1, 2, "teacher.architecture")
+            build_network(teacher.architecture, channels, 2, "teacher.architecture")
         else:
-            check_batchnorm(existing_teacher(teacher, data), distill)
+            found = existing_teacher(teacher, data, registered_weights)
+            check_batchnorm(found, distill)
+            check_same_channels(found, data)
+            channels = found.images.channels
     if "distill" in chosen:
-        build_network(distill.student.architecture, 1, 2, "distill.student.architecture")
+        student = build_network(distill.student.architecture, channels, 2, "distill.student.architecture")
     if chosen >= {"teacher", "distill"}:
         upsamplings(data.image_size)
         check_image_size(distill.student.architecture, data.image_size, "distill.student.architecture")
+        check_logits(student, channels, data.image_size, 2, "distill.student.architecture")
+
+
+def check_same_channels(teacher: Classifier, data: DataConfig) -> None:
+    """Refuse test images that the teacher cannot take."""
+    of_data = datasets.channels(data)
+    if of_data not in (None, teacher.images.channels):
+        raise InputError(
+            f"teacher.normalisation: it has {teacher.images.channels} values, one per channel, but the images of "
+            f"'{data.dataset}' have {of_data} channels; correct it, or data.dataset, or data.channels of a folder."
+        )
 
 
 def check_folders(files: Iterable[Path]) -> None:

@@ -32,6 +32,39 @@ def test_a_strangers_checkpoint_becomes_a_promoted_student(typed, project):
     assert metrics["teacher"]["top1"] > 0.9, "the weights arrived, and so did the normalisation"
 
 
+REGISTER = """
+import mlflow, numpy, torch
+from plain_teacher import SmallNet
+saved = torch.load("teacher.pth")["state_dict"]
+network = SmallNet()
+network.load_state_dict({name.removeprefix("module."): value for name, value in saved.items()})
+example = numpy.zeros((2, 1, 8, 8), numpy.float32)
+with mlflow.start_run():
+    mlflow.pytorch.log_model(
+        network.eval(), name="net", registered_model_name="shop", serialization_format="pt2", input_example=example,
+        signature=mlflow.models.infer_signature(example, numpy.zeros((2, 10), numpy.float32)),
+        metadata={"class_names": "zero one two three four five six seven eight nine".split()},
+    )
+mlflow.MlflowClient().set_registered_model_alias("shop", "live", 1)
+"""
+
+
+def test_a_registered_teacher_tells_its_names_and_its_alias_becomes_a_version(typed, project):
+    bring(project, typed)
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
+    assert typed(sys.executable, "-c", REGISTER, **store).returncode == 0
+    scenario = ("kedro", "scenario", "shop", "--teacher", "models:/shop@live", "--normalisation", "0.5/0.5")
+    made = typed(
+        *scenario, "--architecture", "plain_teacher:SmallNet", "--test-data", "digits", "--like", "test", **store
+    )
+    assert made.returncode == 0, made.stderr
+    assert "weights: models:/shop/1" in (project / "conf/shop/parameters_teacher.yml").read_text()
+    done = typed("kedro", "run", "--env", "shop", **store)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((project / "data/08_reporting/shop/metrics.json").read_text())
+    assert metrics["teacher"]["top1"] > 0.9
+
+
 def test_without_any_data_there_is_a_challenger_and_no_claim(typed, project):
     bring(project, typed)
     scenario = ("kedro", "scenario", "alone", "--teacher", "teacher.pth", "--architecture", "plain_teacher:SmallNet")
@@ -53,7 +86,7 @@ def test_what_is_missing_or_wrong_about_a_teacher_is_named(typed, project):
     bring(project, typed)
     scenario = ("kedro", "scenario", "mine", "--teacher", "teacher.pth")
     for options, words in (
-        (SAID, "--architecture: is missing"),
+        (SAID, "ARCHITECTURE: is missing"),
         (("--architecture", "wrn-16-1", *SAID), "set teacher.architecture"),
         (("--architecture", "plain_teacher:Nothing", *SAID), "plain_teacher:Nothing"),
     ):

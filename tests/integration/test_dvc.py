@@ -14,6 +14,7 @@ from nayer.scenarios import stages
 PROJECT = Path(__file__).parents[2]
 # What a stage reaches and what yet changes no result: it words errors, reports, keeps, estimates, names files.
 NEUTRAL = (
+    "nayer.hub",
     "nayer.errors",
     "nayer.files",
     "nayer.mlops",

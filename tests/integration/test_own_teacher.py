@@ -35,7 +35,12 @@ def project(tmp_path, monkeypatch) -> Path:
 def run(project: Path, **teacher: object) -> None:
     said = {
         "data": {"dataset": "none", "class_names": "names.txt"},
-        "teacher": {"source": "file", "file": "brought.pth", "normalisation": {"mean": [0.3], "std": [0.4]}, **teacher},
+        "teacher": {
+            "source": "file",
+            "weights": "brought.pth",
+            "normalisation": {"mean": [0.3], "std": [0.4]},
+            **teacher,
+        },
     }
     with KedroSession.create(project_path=project, env="test", runtime_params=said) as session:
         session.run()
@@ -58,7 +63,7 @@ def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_the
 
 def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(project):
     torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
-    with pytest.raises(InputError, match="teacher.file: 'brought.pth' misses"):
+    with pytest.raises(InputError, match="teacher.weights: 'brought.pth' misses"):
         run(project, architecture="wrn-16-1")
     assert not (project / "data").exists()
     assert not (project / "mlflow.db").exists()

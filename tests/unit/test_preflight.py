@@ -4,8 +4,10 @@ import shutil
 from collections import namedtuple
 
 import pytest
+import torch
 
 from nayer.errors import InputError
+from nayer.models.architectures import build_network
 from nayer.preflight import check_folders, check_parameters
 
 
@@ -55,3 +57,20 @@ def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
 def test_checking_folders_makes_none(tmp_path):
     check_folders([tmp_path / "a" / "b.json"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_test_images_of_other_channels_than_the_teachers_are_refused(parameters, tmp_path):
+    torch.save(build_network("wrn-10-1", 3, 10).state_dict(), tmp_path / "teacher.pth")
+    brought = {"source": "file", "weights": str(tmp_path / "teacher.pth"), "architecture": "wrn-10-1"}
+    parameters["teacher"] |= {**brought, "normalisation": "half"}
+    with pytest.raises(InputError, match=r"teacher.normalisation: it has 3 values, .*'digits' have 1 channels"):
+        check_parameters(parameters, ALL)
+
+
+def test_a_student_that_cannot_take_the_images_is_refused_before_the_teacher_trains(parameters):
+    parameters["distill"]["student"]["architecture"] = "torchvision:resnet18"
+    with pytest.raises(InputError, match=r"distill.student.architecture: .* takes images of 3 channels"):
+        check_parameters(parameters, ALL)
+    parameters["distill"]["student"]["architecture"] = "timm:vgg11_bn"
+    with pytest.raises(InputError, match=r"distill.student.architecture: the network fails on images of 1x8x8"):
+        check_parameters(parameters, ALL)

@@ -2,12 +2,13 @@
 
 from nayer.datasets.absent import NONE
 from nayer.datasets.base import ImageSet, RealData
-from nayer.datasets.sources import check, class_names, files, load, names_lie_in_files, normalisation
+from nayer.datasets.sources import channels, check, class_names, files, load, names_lie_in_files, normalisation
 
 __all__ = [
     "NONE",
     "ImageSet",
     "RealData",
+    "channels",
     "check",
     "class_names",
     "files",

@@ -16,6 +16,9 @@ class NoData:
     def count(self, config: DataConfig) -> None:
         """The class names alone tell."""
 
+    def channels(self, config: DataConfig) -> None:
+        """There are no images."""
+
     def files(self, config: DataConfig) -> Path | None:
         """There are none."""
         return None

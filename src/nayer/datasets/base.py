@@ -61,6 +61,9 @@ class Source(Protocol):
     def count(self, config: DataConfig) -> int | None:
         """Number of classes; None where only files would tell and there are none."""
 
+    def channels(self, config: DataConfig) -> int | None:
+        """Channels of the images; None where there are none."""
+
     def files(self, config: DataConfig) -> Path | None:
         """The folder that holds its files and nothing else; None if it needs none."""
 

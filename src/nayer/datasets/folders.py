@@ -25,6 +25,10 @@ class ClassFolders:
         folder = Path(config.folder) / self.names_in
         return len(_class_folders(folder)) if folder.is_dir() else None
 
+    def channels(self, config: DataConfig) -> int:
+        """As the parameters ask for."""
+        return config.channels or CHANNELS
+
     def files(self, config: DataConfig) -> Path | None:
         """The folder itself."""
         return Path(config.folder)
@@ -79,7 +83,7 @@ class TestFolder(ClassFolders):
         """Read, resize and crop all pictures; a picture's class is the name of its folder, whatever the order."""
         pictures = [list_pictures(Path(config.folder) / name) for name in class_names]
         files = [file for of_class in pictures for file in of_class]
-        images = read_pictures(files, config.image_size, config.channels or CHANNELS)
+        images = read_pictures(files, config.image_size, self.channels(config))
         labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])
         test, nothing = ImageSet(images, labels), ImageSet(images[:0], labels[:0])
         spec = ImageSpec(config.image_size, images.shape[1], *channel_statistics(images))

@@ -16,7 +16,7 @@ from torch import Tensor
 from nayer.config import DataConfig
 from nayer.datasets import labels
 from nayer.datasets.base import ImageSet, RealData
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
 from nayer.images import ImageSpec
 
 DIGIT_LEVELS = 16
@@ -57,6 +57,10 @@ class KnownSet:
         """Number of classes."""
         return len(self.names)
 
+    def channels(self, config: DataConfig) -> int:
+        """Those of its images."""
+        return self.spec.channels
+
     def files(self, config: DataConfig) -> Path | None:
         """The folder of the published files."""
         return (Path(config.folder) / self.required[0]).parent if self.required else None
@@ -86,10 +90,9 @@ class KnownSet:
             self._check_content(train, test)
         # What torchvision raises for a file with the wrong content.
         except (RuntimeError, OSError, ValueError, AssertionError, LookupError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(
-                f"data.folder: the files of '{self.name}' in '{config.folder}' are damaged ({reason}): replace them; "
-                f"{self.advice.format(folder=config.folder)}."
+                f"data.folder: the files of '{self.name}' in '{config.folder}' are damaged ({first_line(error)}): "
+                f"replace them; {self.advice.format(folder=config.folder)}."
             ) from error
         first = len(train) - self.held_out
         return RealData(train[:first], train[first:], test, class_names, self.spec)

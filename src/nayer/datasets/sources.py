@@ -61,6 +61,11 @@ def files(config: DataConfig) -> Path | None:
     return _source(config).files(config)
 
 
+def channels(config: DataConfig) -> int | None:
+    """Channels of the images; None without images."""
+    return _source(config).channels(config)
+
+
 def names_lie_in_files(config: DataConfig) -> bool:
     """Whether the class names are read from those files."""
     return config.class_names is None and config.dataset not in KNOWN

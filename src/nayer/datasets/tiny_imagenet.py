@@ -25,6 +25,10 @@ class TinyImageNet:
         """Number of classes; None where the files are missing."""
         return len(_ids(config)) if (_root(config) / IDS).is_file() else None
 
+    def channels(self, config: DataConfig) -> int:
+        """Grey pictures are read as RGB."""
+        return CHANNELS
+
     def files(self, config: DataConfig) -> Path | None:
         """The extracted archive."""
         return _root(config)

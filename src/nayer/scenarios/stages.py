@@ -105,11 +105,14 @@ def stage(
 def raw_inputs(name: str, parameters: Mapping[str, Any]) -> list[Path]:
     """What a stage reads that no stage makes: the files of the data set, the weights of a teacher that exists."""
     data, teacher = DataConfig.model_validate(parameters["data"]), TeacherConfig.model_validate(parameters["teacher"])
-    if name == "teacher" and teacher.source == "file":
-        return [Path(teacher.file)] if teacher.file else []
+    if name == "distill":
+        return []
+    names = [Path(data.class_names)] if isinstance(data.class_names, str) else []
+    if name == "teacher" and teacher.source != "train":
+        return [*names, Path(teacher.weights)] if teacher.source == "file" and teacher.weights else names
     reads = name in ("teacher", "evaluate") or (name == "lte" and datasets.names_lie_in_files(data))
     folder = datasets.files(data) if reads else None
-    return [folder] if folder else []
+    return [*names, folder] if folder else names
 
 
 def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nayer.config import RuntimeConfig
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
 
 
 def resolve_device(config: RuntimeConfig) -> torch.device:
@@ -27,7 +27,7 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise InputError(f"runtime.device: '{name}' cannot be used here ({reason}); set auto or cpu.") from error
     return device
 

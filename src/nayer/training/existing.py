@@ -1,34 +1,55 @@
 """A teacher that was trained elsewhere, as a classifier; no image is read."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from nayer import datasets
 from nayer.config import DataConfig, TeacherConfig
 from nayer.errors import InputError
-from nayer.files import digest
+from nayer.files import digest, tensors_digest
 from nayer.images import ImageSpec
+from nayer.models.architectures import check_logits
 from nayer.models.classifier import Classifier
 from nayer.models.foreign import fit, read_weights
+from nayer.models.published import published_weights
 
-KEY = "teacher.file"
+KEY = "teacher.weights"
+Fetch = Callable[[str], Mapping[str, Tensor]]
 
 
-def existing_teacher(config: TeacherConfig, data: DataConfig) -> Classifier:
-    """The classifier of `teacher.file`, in evaluation mode.
+def existing_teacher(config: TeacherConfig, data: DataConfig, fetch: Fetch) -> Classifier:
+    """The classifier of `teacher.weights`, in evaluation mode; `fetch` gives the weights behind an MLflow URI.
 
     Raises:
-        InputError: the file cannot be used, does not fit the architecture, or something about it is not said.
+        InputError: the weights cannot be used, do not fit the architecture, or something about them is not said.
     """
-    if config.file is None:
-        raise InputError(f"{KEY}: null, but teacher.source is 'file'; give the path of the weights.")
-    path = Path(config.file)
-    weights = read_weights(path, KEY)
-    classifier = Classifier.build(
-        config.architecture, datasets.class_names(data), image_spec(config, data), "teacher.architecture"
-    )
-    fit(classifier.network, weights, f"'{path}'", KEY)
-    classifier.provenance = {"stage": "teacher", "file": path.name, "file_sha256": digest(path)}
-    return classifier.eval()
+    if config.weights is None:
+        raise InputError(f"{KEY}: null, but teacher.source is '{config.source}'; say which weights.")
+    weights = read(config.source, config.weights, fetch)
+    names, spec = datasets.class_names(data), image_spec(config, data)
+    classifier = Classifier.build(config.architecture, names, spec, "teacher.architecture")
+    fit(classifier.network, weights, f"'{config.weights}'", KEY)
+    classifier.eval()
+    check_logits(classifier, spec.channels, spec.size, len(names), "teacher.architecture")
+    classifier.provenance = {"stage": "teacher", "source": config.source, **origin(config, weights)}
+    return classifier
+
+
+def read(source: str, name: str, fetch: Fetch) -> Mapping[str, Tensor]:
+    """The weights by name of a tensor."""
+    if source == "file":
+        return read_weights(Path(name), KEY)
+    return fetch(name) if source == "mlflow" else published_weights(source, name, KEY)
+
+
+def origin(config: TeacherConfig, weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """What tells these weights from others, on any machine."""
+    if config.source == "file" and config.weights:
+        path = Path(config.weights)
+        return {"weights": path.name, "file_sha256": digest(path)}
+    return {"weights": str(config.weights), "weights_sha256": tensors_digest(weights)}
 
 
 def image_spec(config: TeacherConfig, data: DataConfig) -> ImageSpec:

@@ -16,7 +16,7 @@ import torch
 
 import nayer
 from nayer.config import RuntimeConfig
-from nayer.errors import InputError, Interrupted
+from nayer.errors import InputError, Interrupted, first_line
 from nayer.files import write_atomically
 from nayer.training.reporting import Reporter
 
@@ -90,7 +90,7 @@ class ResumePoint:
             found = torch.load(self.path, map_location="cpu", weights_only=True)
             changed = differences(found["fingerprint"], self.fingerprint)
         except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-            found, changed = {}, [f"the state file cannot be read ({str(error).splitlines()[0]})"]
+            found, changed = {}, [f"the state file cannot be read ({first_line(error)})"]
         if not changed:
             self.reporter.resumed(found["run_id"])
             state: dict[str, Any] = found["state"]

@@ -9,7 +9,9 @@ import torch
 import yaml
 
 from nayer.errors import InputError
+from nayer.images import ImageSpec
 from nayer.models.architectures import build_network
+from nayer.models.classifier import Classifier
 from nayer.scenarios.create import Brought, create, preset_or_values
 
 PROJECT = Path(__file__).parents[3]
@@ -20,19 +22,23 @@ def project(tmp_path, monkeypatch) -> Path:
     shutil.copytree(PROJECT / "conf", tmp_path / "conf")
     torch.save(build_network("wrn-10-1", 1, 3).state_dict(), tmp_path / "teacher.pth")
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
+    for name in ("ant", "bee", "cat"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-BROUGHT = Brought("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.353", "none", None, "fashion_mnist")
+BROUGHT = Brought("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.353")
 
 
 def test_the_new_scenario_says_all_that_is_known(project):
     teacher = create(project, "mine", replace(BROUGHT, student="wrn-16-1", test_data="pictures"))
     assert teacher.class_names == ("ant", "bee", "cat")
-    files = {file.name: yaml.safe_load(file.read_text()) for file in (project / "conf" / "mine").iterdir()}
+    files = {file.name: yaml.safe_load(file.read_text()) for file in (project / "conf" / "mine").glob("*.yml")}
     assert files["globals.yml"] == {"scenario": "mine"}
     data = files["parameters_data.yml"]["data"]
+    assert data["class_names"] == "conf/mine/class_names.txt"
+    assert (project / data["class_names"]).read_text() == "ant\nbee\ncat\n"
     assert (data["dataset"], data["folder"], data["channels"]) == ("test_folder", "pictures", 1)
     assert files["parameters_teacher.yml"]["teacher"]["normalisation"] == {"mean": [0.286], "std": [0.353]}
     assert files["parameters_distill.yml"]["distill"]["student"]["architecture"] == "wrn-16-1"
@@ -45,11 +51,16 @@ def test_the_new_scenario_says_all_that_is_known(project):
         ("My scenario", {}, "NAME: 'My scenario'"),
         ("../escape", {}, "NAME: '../escape'"),
         ("digits", {}, "NAME: the scenario 'digits' exists"),
-        ("mine", {"teacher": "absent.pth"}, "teacher.file: 'absent.pth' does not exist"),
+        ("mine", {"teacher": "absent.pth"}, "TEACHER: 'absent.pth' is no file"),
         ("mine", {"architecture": "wrn-16-1"}, "misses"),
         ("mine", {"normalisation": "0.3/x"}, "NORMALISATION: '0.3/x'"),
         ("mine", {"image_size": -3}, "image_size: -3 is refused"),
         ("mine", {"normalisation": "0.3/0"}, "std.0: 0.0 is refused"),
+        ("mine", {"architecture": None}, "ARCHITECTURE: is missing"),
+        ("mine", {"class_names": None}, "CLASS_NAMES: is missing"),
+        ("mine", {"test_data": "absent"}, "data.folder: 'absent' holds no class folders"),
+        ("mine", {"teacher": "torchvision:resnet"}, "TEACHER: unknown value 'resnet'"),
+        ("mine", {"teacher": "models:/absent/1"}, "teacher.weights: 'models:/absent/1' cannot be fetched"),
         ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
     ],
 )
@@ -58,6 +69,25 @@ def test_what_is_wrong_is_named_and_nothing_is_written(name, changes, words, pro
     with pytest.raises(InputError, match=words):
         create(project, name, replace(BROUGHT, **changes))
     assert sorted((project / "conf").rglob("*")) == before
+
+
+def test_a_classifier_of_this_project_tells_all_that_is_asked(project):
+    Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,))).save(
+        project / "own.safetensors"
+    )
+    teacher = create(project, "mine", Brought("own.safetensors"))
+    assert (teacher.architecture, teacher.images) == ("wrn-10-1", ImageSpec(8, 1, (0.3,), (0.4,)))
+
+
+def test_published_weights_tell_all_that_is_asked_and_what_is_said_goes_first(project, monkeypatch):
+    network = build_network("torchvision:resnet18", 3, 1000)
+    monkeypatch.setattr("nayer.training.existing.published_weights", lambda *_: network.state_dict())
+    teacher = create(project, "mine", Brought("torchvision:resnet18", image_size=64))
+    assert teacher.images == ImageSpec(64, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert len((project / "conf/mine/class_names.txt").read_text().splitlines()) == 1000
+    said = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]
+    assert (said["source"], said["weights"]) == ("torchvision", "ResNet18_Weights.IMAGENET1K_V1")
+    assert said["architecture"] == "torchvision:resnet18"
 
 
 def test_normalisation_by_name_or_by_value():

@@ -1,6 +1,7 @@
 """A teacher that was trained elsewhere becomes a classifier; what is not said or does not fit is asked for."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -27,12 +28,16 @@ def number():
 """
 
 
+def no_store(uri: str) -> NoReturn:
+    raise AssertionError(f"{uri} was asked for")
+
+
 @pytest.fixture
 def config(read_parameters, tmp_path):
     """A teacher in a file; keyword arguments change what is said about it."""
 
     def build(**said) -> TeacherConfig:
-        values = {"source": "file", "file": str(tmp_path / "teacher.pth"), "architecture": "wrn-10-1"}
+        values = {"source": "file", "weights": str(tmp_path / "teacher.pth"), "architecture": "wrn-10-1"}
         normalisation = {"mean": [0.3], "std": [0.4]}
         base = read_parameters("digits", "teacher")
         return TeacherConfig.model_validate({**base, **values, "normalisation": normalisation, **said})
@@ -50,7 +55,7 @@ def saved(tmp_path) -> torch.nn.Module:
 
 
 def test_an_old_checkpoint_of_a_parallel_model_gives_the_same_logits(saved, config, tmp_path):
-    teacher = existing_teacher(config(), DATA)
+    teacher = existing_teacher(config(), DATA, no_store)
     images = torch.rand(4, 1, 8, 8)
     assert torch.allclose(teacher(images), saved((images - 0.3) / 0.4))
     assert not teacher.training
@@ -62,15 +67,15 @@ def test_an_old_checkpoint_of_a_parallel_model_gives_the_same_logits(saved, conf
 def test_class_names_may_lie_in_a_text_file(saved, config, tmp_path):
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\n\n")
     data = DATA.model_copy(update={"class_names": str(tmp_path / "names.txt")})
-    assert existing_teacher(config(), data).class_names == ("ant", "bee", "cat")
+    assert existing_teacher(config(), data, no_store).class_names == ("ant", "bee", "cat")
     with pytest.raises(InputError, match="data.class_names: .*missing.txt"):
-        existing_teacher(config(), DATA.model_copy(update={"class_names": "missing.txt"}))
+        existing_teacher(config(), DATA.model_copy(update={"class_names": "missing.txt"}), no_store)
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"file": None}, "teacher.file: null"),
+        ({"weights": None}, "teacher.weights: null"),
         ({"normalisation": None}, "teacher.normalisation: null"),
         ({"normalisation": "cifar11"}, "teacher.normalisation: .*Did you mean 'cifar10'"),
         ({"normalisation": {"mean": [0.1, 0.2], "std": [0.3]}}, "2 values of mean and 1 of std"),
@@ -80,12 +85,12 @@ def test_class_names_may_lie_in_a_text_file(saved, config, tmp_path):
 )
 def test_what_is_not_said_or_wrong_is_named(said, words, saved, config):
     with pytest.raises(InputError, match=words):
-        existing_teacher(config(**said), DATA)
+        existing_teacher(config(**said), DATA, no_store)
 
 
 def test_without_names_or_data_the_names_are_asked_for(saved, config):
     with pytest.raises(InputError, match="data.class_names: null"):
-        existing_teacher(config(), DATA.model_copy(update={"class_names": None}))
+        existing_teacher(config(), DATA.model_copy(update={"class_names": None}), no_store)
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def own_module(tmp_path, monkeypatch) -> Path:
 def test_a_network_of_ones_own_is_built_by_its_factory_and_travels_in_the_classifier_file(own_module, config):
     network = build_network("my_networks:plain", 1, 3)
     torch.save(network.state_dict(), own_module / "teacher.pth")
-    teacher = existing_teacher(config(architecture="my_networks:plain"), DATA)
+    teacher = existing_teacher(config(architecture="my_networks:plain"), DATA, no_store)
     teacher.save(own_module / "teacher.safetensors")
     again = Classifier.load(own_module / "teacher.safetensors")
     images = torch.rand(2, 1, 8, 8)
@@ -116,4 +121,4 @@ def test_a_network_of_ones_own_is_built_by_its_factory_and_travels_in_the_classi
 )
 def test_a_factory_that_gives_no_network_is_named(architecture, words, own_module, saved, config):
     with pytest.raises(InputError, match=f"teacher.architecture: '{architecture}' .*{words}"):
-        existing_teacher(config(architecture=architecture), DATA)
+        existing_teacher(config(architecture=architecture), DATA, no_store)

@@ -11,6 +11,7 @@ from nayer.config import DataConfig, DistillConfig, EvaluateConfig, RuntimeConfi
 from nayer.errors import InputError
 from nayer.evaluation import baselines, cost, figures, metrics, report
 from nayer.files import tensors_digest
+from nayer.images import ImageSpec
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.mlops.tracking import flatten
 from nayer.models.classifier import Classifier
@@ -39,6 +40,7 @@ def compare_models(
         result, test_data = synthetic, {}
     else:
         test = datasets.load(data).test
+        check_images(test.images, teacher.images)
         result = metrics.compare(*logits(test.images), test.labels, names, evaluate.calibration_bins)
         # The one figure to choose a recipe by: it needs no data, so the test data choose nothing.
         result.metrics["held_out_agreement"] = synthetic.metrics["agreement"]
@@ -50,6 +52,16 @@ def compare_models(
         **test_data,
     }
     return {**result.metrics, "digests": digests}, result.per_class, result.confusion
+
+
+def check_images(images: Tensor, expected: ImageSpec) -> None:
+    """Refuse test images of another shape than the models take."""
+    found, wanted = tuple(images.shape[1:]), (expected.channels, expected.size, expected.size)
+    if found != wanted:
+        raise InputError(
+            f"data.dataset: its images are {found}, but student and teacher take {wanted}; correct data.dataset, "
+            "data.image_size or data.channels."
+        )
 
 
 def train_baselines(

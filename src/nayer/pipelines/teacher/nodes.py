@@ -7,6 +7,7 @@ import torch
 
 from nayer import datasets
 from nayer.config import DataConfig, RuntimeConfig, TeacherConfig, TrainingConfig
+from nayer.mlops.teachers import registered_weights
 from nayer.models.classifier import Classifier
 from nayer.training.existing import existing_teacher
 from nayer.training.reporting import Reporter
@@ -20,8 +21,12 @@ def make_teacher(
     config: TeacherConfig, data: DataConfig, runtime: RuntimeConfig, seed: int, reporter: Reporter
 ) -> Made:
     """Train the teacher, or take the one that exists."""
-    if config.source == "file" or config.training is None:
-        return existing_teacher(config, data), pd.DataFrame(columns=COLUMNS), {"seconds": 0.0, "images_seen": 0}
+    if config.source != "train" or config.training is None:
+        return (
+            existing_teacher(config, data, registered_weights),
+            pd.DataFrame(columns=COLUMNS),
+            {"seconds": 0.0, "images_seen": 0},
+        )
     return train_teacher(config, config.training, data, runtime, seed, reporter)
 
 

@@ -1,0 +1,175 @@
+"""Networks and weights that torchvision and timm publish: `torchvision:resnet18`, `timm:resnet18`.
+
+Both are imported only when used: they take seconds to import, and timm is an extra.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor, nn
+
+from nayer.errors import InputError, first_line, unknown
+from nayer.hub import snapshot
+
+LIBRARIES = ("torchvision", "timm")
+TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+RGB = 3
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model says about itself; None where it does not."""
+
+    architecture: str | None
+    weights: str
+    class_names: tuple[str, ...] | None
+    image_size: int | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+def published_network(library: str, name: str, channels: int, classes: int, key: str) -> nn.Module:
+    """A network of a library with fresh weights.
+
+    Raises:
+        InputError: the library is not installed, has no such network, or the network takes other images.
+    """
+    if library == "timm":
+        timm = _timm(key)
+        _check_timm_name(timm, name, key)
+        return _built(
+            lambda: timm.create_model(name, pretrained=False, num_classes=classes, in_chans=channels), name, key
+        )
+    models = import_module("torchvision.models")
+    known = models.list_models(module=models)
+    if name not in known:
+        raise unknown(key, f"torchvision:{name}", [f"torchvision:{each}" for each in known])
+    if channels != RGB:
+        raise InputError(f"{key}: 'torchvision:{name}' takes images of 3 channels, not {channels}; take timm:NAME.")
+    return _built(lambda: models.get_model(name, weights=None, num_classes=classes), name, key)
+
+
+def published_weights(library: str, name: str, key: str) -> Mapping[str, Tensor]:
+    """The weights by their published name; fetched once, then taken from the library's own cache.
+
+    Raises:
+        InputError: the name is unknown, or the weights cannot be fetched.
+    """
+    try:
+        if library == "torchvision":
+            found: Mapping[str, Tensor] = _torchvision_weights(name, key).get_state_dict(
+                progress=True, check_hash=True, weights_only=True, map_location="cpu"
+            )
+            return found
+        return _timm_weights(name, key)
+    except InputError:
+        raise
+    # URLError, the hub's own errors, a half-downloaded file, a pickle that holds more than weights.
+    except Exception as error:
+        raise InputError(
+            f"{key}: '{name}' could not be fetched ({first_line(error)}); give this machine access to it once, or "
+            f"fetch the file elsewhere and give it as a file with the architecture {library}:NAME."
+        ) from error
+
+
+def described(library: str, name: str, key: str) -> Description:
+    """What the library knows about weights, by their name or by that of a network, whose best ones are meant.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    return _torchvision_description(name, key) if library == "torchvision" else _timm_description(name, key)
+
+
+def _torchvision_weights(name: str, key: str) -> Any:
+    models = import_module("torchvision.models")
+    try:
+        return models.get_weight(name)
+    except (ValueError, KeyError, AttributeError) as error:
+        known = [str(each) for model in models.list_models(module=models) for each in models.get_model_weights(model)]
+        raise unknown(key, name, known) from error
+
+
+def _torchvision_description(name: str, key: str) -> Description:
+    models = import_module("torchvision.models")
+    known = models.list_models(module=models)
+    if name in known:
+        model: str | None = name
+        weights = models.get_model_weights(name).DEFAULT
+    else:
+        weights = _torchvision_weights(name, key)
+        model = next((each for each in known if weights in models.get_model_weights(each)), None)
+        if model is None:
+            raise InputError(f"{key}: '{name}' are not the weights of an image classifier; take those of one.")
+    preset = weights.transforms()
+    return Description(
+        f"torchvision:{model}",
+        str(weights),
+        tuple(weights.meta["categories"]),
+        preset.crop_size[0],
+        tuple(preset.mean),
+        tuple(preset.std),
+    )
+
+
+def _timm_weights(name: str, key: str) -> Mapping[str, Tensor]:
+    timm = _timm(key)
+    _check_timm_name(timm, name, key)
+    place = timm.get_pretrained_cfg(name).hf_hub_id
+    local = {}
+    if place:
+        folder = snapshot(place, TIMM_FILES)
+        local = {"file": str(next(folder / file for file in TIMM_FILES if (folder / file).is_file()))}
+    # Old files are brought into today's form on the way in.
+    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=local)
+    return network.state_dict()
+
+
+def _timm_description(name: str, key: str) -> Description:
+    timm = _timm(key)
+    _check_timm_name(timm, name, key)
+    found = timm.get_pretrained_cfg(name)
+    if found is None or not found.has_weights:
+        raise InputError(f"{key}: timm publishes no weights for '{name}'; timm.list_pretrained() names those it has.")
+    names = found.label_names
+    if names is None and found.num_classes == IMAGENET_CLASSES:
+        # One and the same order of classes; timm itself only has WordNet's synonyms.
+        names = import_module("torchvision.models").ResNet18_Weights.DEFAULT.meta["categories"]
+    return Description(
+        f"timm:{found.architecture}",
+        name,
+        tuple(names) if names else None,
+        found.input_size[1],
+        tuple(found.mean),
+        tuple(found.std),
+    )
+
+
+def _timm(key: str) -> Any:
+    try:
+        return import_module("timm")
+    except ImportError as error:
+        raise InputError(f"{key}: timm is not installed; pip install -c requirements.lock -e '.[timm]'.") from error
+
+
+def _check_timm_name(timm: Any, name: str, key: str) -> None:
+    # Names such as hf-hub:owner/model would bring a configuration, and with it an architecture, from elsewhere.
+    model, _, tag = name.partition(".")
+    if not timm.is_model(model):
+        raise unknown(key, f"timm:{name}", [f"timm:{each}" for each in timm.list_models()])
+    if tag and name not in timm.list_pretrained():
+        raise unknown(key, f"timm:{name}", [f"timm:{each}" for each in timm.list_pretrained(f"{model}.*")])
+
+
+def _built(build: Any, name: str, key: str) -> nn.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            network: nn.Module = build()
+            return network
+    except Exception as error:  # each network has its own demands
+        raise InputError(f"{key}: '{name}' cannot be built ({type(error).__name__}: {error}); take another.") from error

@@ -1,0 +1,86 @@
+"""Teachers in an MLflow store: what was logged as data is read, what was logged as a pickle is refused."""
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+
+from nayer.errors import InputError
+from nayer.mlops.packaging import log_student
+from nayer.mlops.teachers import pinned, registered_description, registered_weights
+from nayer.models.architectures import build_network
+from nayer.models.foreign import fit
+
+EXAMPLE = np.zeros((2, 1, 8, 8), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _no_memory():
+    registered_weights.cache_clear()
+
+
+def logged(serialization_format: str, **more: object) -> str:
+    """A version of the model `shop`, logged by somebody who knows nothing of this project."""
+    torch.manual_seed(0)
+    network = build_network("wrn-10-1", 1, 3).eval()
+    with mlflow.start_run():
+        made = mlflow.pytorch.log_model(
+            network,
+            name="model",
+            registered_model_name="shop",
+            serialization_format=serialization_format,
+            input_example=EXAMPLE,
+            pip_requirements=["torch"],
+            signature=mlflow.models.infer_signature(EXAMPLE, np.zeros((2, 3), np.float32)),
+            **more,
+        )
+    mlflow.MlflowClient().set_registered_model_alias("shop", "live", made.registered_model_version)
+    return f"models:/shop/{made.registered_model_version}"
+
+
+def test_a_foreign_pt2_model_gives_its_weights_and_its_image_size(store):
+    uri = logged("pt2", metadata={"class_names": ["ant", "bee", "cat"]})
+    torch.manual_seed(0)
+    wanted = build_network("wrn-10-1", 1, 3).state_dict()
+    found = registered_weights(uri)
+    assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    about = registered_description("models:/shop@live")
+    assert about.weights == uri, "an alias may move, a version does not"
+    assert (about.class_names, about.image_size, about.architecture) == (("ant", "bee", "cat"), 8, None)
+
+
+def test_a_pickled_model_is_refused_with_the_way_out(store):
+    with pytest.raises(InputError, match=r"holds more than weights .* never run here.*state_dict"):
+        registered_weights(logged("pickle"))
+
+
+def test_a_student_of_ours_can_be_the_next_teacher(store, teacher):
+    with mlflow.start_run():
+        uri = log_student(teacher).model_uri
+    about = registered_description(uri)
+    assert (about.architecture, about.class_names, about.image_size) == ("wrn-10-1", teacher.class_names, 8)
+    assert (about.mean, about.std) == (teacher.images.mean, teacher.images.std)
+    network = build_network("wrn-10-1", 1, 3)
+    fit(network, registered_weights(uri), uri, "teacher.weights")
+    assert torch.equal(network.state_dict()["head.weight"], teacher.network.state_dict()["head.weight"])
+
+
+def test_a_state_dict_among_the_files_of_a_run_is_found(store, tmp_path):
+    torch.save(build_network("wrn-10-1", 1, 3).state_dict(), tmp_path / "weights.pth")
+    (tmp_path / "notes.txt").write_text("of last year")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path), "checkpoint")
+    assert registered_weights(f"runs:/{run.info.run_id}/checkpoint").keys()
+    torch.save({}, tmp_path / "other.pth")
+    with mlflow.start_run(run.info.run_id):
+        mlflow.log_artifact(str(tmp_path / "other.pth"), "checkpoint")
+    registered_weights.cache_clear()
+    with pytest.raises(InputError, match=r"several files of weights \(other.pth, weights.pth\)"):
+        registered_weights(f"runs:/{run.info.run_id}/checkpoint")
+    assert registered_weights(f"runs:/{run.info.run_id}/checkpoint/weights.pth").keys()
+
+
+@pytest.mark.parametrize("uri", ["models:/absent/1", "models:/absent@champion", "runs:/absent/model"])
+def test_what_is_not_there_is_named(uri, store):
+    with pytest.raises(InputError, match=f"'{uri}' cannot be fetched .*MLFLOW_TRACKING_URI"):
+        registered_weights(pinned(uri))
