@@ -207,6 +207,8 @@ class PromoteConfig(Config):
     """Name in the MLflow model registry."""
     allow_unlabelled: bool
     """Register a student without real test metrics; it becomes challenger, never champion."""
+    onnx: str | None
+    """Where to write the student as an ONNX file, too; needs the extra onnx."""
     gate: GateConfig
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TeacherConfig
+from nayer.config import DataConfig, DistillConfig, LteConfig, PromoteConfig, RuntimeConfig, TeacherConfig
 from nayer.errors import InputError
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.encoders import check_encoder
+from nayer.mlops.onnx import check_onnx
 from nayer.mlops.teachers import registered_weights
 from nayer.models.architectures import build_network, check_image_size, check_logits
 from nayer.models.classifier import Classifier
@@ -60,6 +61,8 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
             channels = found.images.channels
     if "distill" in chosen:
         student = build_network(distill.student.architecture, channels, 2, "distill.student.architecture")
+    if "promote" in chosen and (onnx := PromoteConfig.model_validate(parameters["promote"]).onnx):
+        check_onnx(onnx)
     if chosen >= {"teacher", "distill"}:
         upsamplings(data.image_size)
         check_image_size(distill.student.architecture, data.image_size, "distill.student.architecture")

@@ -31,6 +31,9 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         state = "champion" if done["champion"] else "challenger, without real test data never champion"
         console.print(f"Version {done['version']} of '{done['model']}' is {state}.", highlight=False, soft_wrap=True)
         console.print("\n".join(done["gate"]), highlight=False, markup=False, soft_wrap=True)
+        if "onnx" in done:
+            found = f"{done['onnx']['file']} (its logits differ by {done['onnx']['largest_deviation']:.1g} at most)"
+            console.print(f"ONNX: {found}", highlight=False, markup=False, soft_wrap=True)
         alias = "champion" if done["champion"] else "challenger"
         serve = f"mlflow models serve -m models:/{done['model']}@{alias} --env-manager local"
         console.print(f"Next: {serve}", highlight=False, markup=False, soft_wrap=True)

@@ -38,7 +38,9 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
         return done.stdout
 
     run("--params", GOOD)
-    assert f"Version 1 of '{NAME}' is champion" in run("--pipelines", "promote")
+    promoted = run("--pipelines", "promote", "--params", "promote.onnx=student.onnx")
+    assert f"Version 1 of '{NAME}' is champion" in promoted
+    assert "ONNX: student.onnx (its logits differ by" in promoted
     student = Classifier.load(project / "data/06_models/test/student.safetensors")
 
     # A student that has hardly learnt anything.

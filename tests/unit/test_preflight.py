@@ -13,7 +13,9 @@ from nayer.preflight import check_folders, check_parameters
 
 @pytest.fixture
 def parameters(read_parameters, runtime) -> dict:
-    groups = {name: read_parameters("digits", name) for name in ("data", "lte", "teacher", "distill", "evaluate")}
+    groups = {
+        name: read_parameters("digits", name) for name in ("data", "lte", "teacher", "distill", "evaluate", "promote")
+    }
     return {**groups, "runtime": runtime.model_dump()}
 
 
@@ -74,3 +76,13 @@ def test_a_student_that_cannot_take_the_images_is_refused_before_the_teacher_tra
     parameters["distill"]["student"]["architecture"] = "timm:vgg11_bn"
     with pytest.raises(InputError, match=r"distill.student.architecture: the network fails on images of 1x8x8"):
         check_parameters(parameters, ALL)
+
+
+def test_an_onnx_file_is_refused_without_its_packages_or_under_another_name(parameters, monkeypatch):
+    parameters["promote"]["onnx"] = "student.txt"
+    check_parameters(parameters, ALL)
+    with pytest.raises(InputError, match=r"promote.onnx: 'student.txt' must"):
+        check_parameters(parameters, ["promote"])
+    monkeypatch.setattr("nayer.mlops.onnx.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"promote.onnx: needs onnx, .*pip install"):
+        check_parameters(parameters, ["promote"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -13,10 +14,11 @@ from nayer.config import PromoteConfig
 from nayer.datasets import ImageSet
 from nayer.errors import InputError, Refused, first_line
 from nayer.evaluation.metrics import share
-from nayer.files import tensors_digest
+from nayer.files import digest, tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.mlops.card import card
 from nayer.mlops.gate import checks
+from nayer.mlops.onnx import export
 from nayer.mlops.packaging import log_student
 from nayer.mlops.registry import CHALLENGER, CHAMPION, Registry, number
 from nayer.models.classifier import Classifier
@@ -70,9 +72,15 @@ def promote(
     to_beat = None
     if candidate.labelled and champion and champion.tags.get("student") != candidate.digests["student"]:
         to_beat = champion_top1(champion, candidate.metrics["digests"]["test_data"], test)
+    # Before anything is registered: an export that fails leaves the registry as it was.
+    deviation = export(candidate.student, Path(config.onnx)) if config.onnx else None
     version = register(candidate, registry, tags)
     registry.point(CHALLENGER, version)
     result = {"model": config.model_name, "version": version, "champion": False, "gate": []}
+    if config.onnx:
+        mlflow.log_artifact(config.onnx, "onnx")
+        registry.tag(version, {"onnx": digest(Path(config.onnx))})
+        result["onnx"] = {"file": config.onnx, "largest_deviation": deviation}
     if not candidate.labelled:
         return result
     found = checks(config.gate, candidate.figures, to_beat)

@@ -46,10 +46,9 @@ def run(store: Path) -> Iterator[mlflow.ActiveRun]:
 def promote_config() -> Callable[..., PromoteConfig]:
     """A gate that lets everything through, but for what the keyword arguments ask for."""
 
-    def build(name: str, allow_unlabelled: bool = False, **gate: float) -> PromoteConfig:
-        return PromoteConfig(
-            model_name=name, allow_unlabelled=allow_unlabelled, gate=GateConfig.model_validate({**LOOSE, **gate})
-        )
+    def build(name: str, allow_unlabelled: bool = False, onnx: str | None = None, **gate: float) -> PromoteConfig:
+        limits = GateConfig.model_validate({**LOOSE, **gate})
+        return PromoteConfig(model_name=name, allow_unlabelled=allow_unlabelled, onnx=onnx, gate=limits)
 
     return build
 

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import mlflow
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from mlflow.entities.model_registry import ModelVersion
 
 from nayer.datasets import ImageSet
 from nayer.errors import InputError, Refused
+from nayer.files import digest
 from nayer.images import to_float
 from nayer.mlops.promotion import promote
 from nayer.mlops.registry import CHALLENGER, CHAMPION, Registry, number
@@ -147,3 +149,29 @@ def test_a_hostile_class_name_is_only_text_in_the_card(run, evaluated, images, p
     card = Registry("hostile").at(CHAMPION).description
     assert "<script" not in card
     assert "&lt;script&gt;" in card
+
+
+def test_on_request_the_version_comes_with_an_onnx_file(run, evaluated, images, promote_config, tmp_path):
+    file = tmp_path / "models" / "student.onnx"
+    candidate = evaluated(images, 0.9)
+    result = promote(candidate, promote_config("exported", onnx=str(file)), TAGS, unread)
+    assert result["onnx"]["largest_deviation"] < 1e-4
+    version = Registry("exported").at(CHAMPION)
+    assert version.tags["onnx"] == digest(file)
+    downloaded = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/onnx/student.onnx")
+    session = onnxruntime.InferenceSession(downloaded)
+    (logits,) = session.run(None, {"pixels": images.images[:5].numpy()})
+    with torch.inference_mode():
+        wanted = candidate.student(to_float(images.images[:5])).numpy()
+    np.testing.assert_allclose(logits, wanted, atol=1e-5)
+
+
+def test_an_export_that_gives_other_logits_registers_nothing(
+    run, evaluated, images, promote_config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("nayer.mlops.onnx.compare", lambda *_: 0.5)
+    file = tmp_path / "student.onnx"
+    with pytest.raises(RuntimeError, match=r"differ by 0\.5"):
+        promote(evaluated(images, 0.9), promote_config("broken", onnx=str(file)), TAGS, unread)
+    assert not file.exists()
+    assert Registry("broken").at(CHALLENGER) is None
