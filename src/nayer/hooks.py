@@ -58,9 +58,13 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Results and the next step."""
+        """Results and the next step; of single nodes only that they are done."""
+        stages, ran = stages_in(pipeline), {node.name for node in pipeline.nodes}
+        if stages and not {node.name for node in registered[stages[-1]].nodes} <= ran:
+            click.echo(f"{', '.join(node.name for node in pipeline.nodes)} done.")
+            return
         reports = next(path.parent for name in ("report", "metrics") if (path := file_of(catalog, name)))
-        print_summary(stages_in(pipeline), self.parameters["scenario"], reports)
+        print_summary(stages, self.parameters["scenario"], reports)
 
 
 class MlflowHooks:

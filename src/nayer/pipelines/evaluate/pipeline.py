@@ -13,6 +13,7 @@ def create_pipeline() -> Pipeline:
                 nodes.compare_models,
                 ["teacher", "student", "held_out_sample", "params:evaluate", "params:data", "params:runtime"],
                 ["metrics", "per_class", "confusion"],
+                name="compare_models",
             ),
             Node(
                 nodes.train_baselines,
@@ -26,12 +27,14 @@ def create_pipeline() -> Pipeline:
                     "reporter",
                 ],
                 "baselines",
+                name="train_baselines",
                 tags="gpu",
             ),
             Node(
                 nodes.measure_cost,
                 ["teacher", "student", "params:evaluate", "teacher_cost", "distill_cost"],
                 "cost",
+                name="measure_cost",
             ),
             Node(
                 nodes.report_results,
@@ -50,6 +53,7 @@ def create_pipeline() -> Pipeline:
                     "parameters",
                 ],
                 ["training_curves", "synthetic_images", "embedding_similarity", "confusion_matrix", "report"],
+                name="report_results",
             ),
         ]
     )

@@ -7,4 +7,5 @@ from nayer.pipelines.lte.nodes import embed_class_names
 
 def create_pipeline() -> Pipeline:
     """Class names -> label embeddings."""
-    return Pipeline([Node(embed_class_names, ["params:lte", "params:data", "params:seed"], "label_embeddings")])
+    inputs = ["params:lte", "params:data", "params:seed"]
+    return Pipeline([Node(embed_class_names, inputs, "label_embeddings", name="embed_class_names")])

@@ -17,4 +17,4 @@ def create_pipeline() -> Pipeline:
         "params:data",
         "params:scenario",
     ]
-    return Pipeline([Node(promote_student, inputs, "promotion")])
+    return Pipeline([Node(promote_student, inputs, "promotion", name="promote_student")])
