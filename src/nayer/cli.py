@@ -15,9 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nayer.errors import InputError, Interrupted, Refused, unknown
 from nayer.pipeline_registry import CHAIN
-from nayer.scenarios import pipeline_file
-
-NOT_SCENARIOS = {"base", "local"}
+from nayer.scenarios import NOT_SCENARIOS, pipeline_file
 
 
 @click.group()

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from nayer.errors import InputError, unknown
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -95,7 +96,7 @@ class TrainingConfig(Config):
 class Normalisation(Config):
     """What a teacher that exists expects its images to be normalised by, per channel on the [0, 1] scale."""
 
-    mean: Annotated[list[float], Field(min_length=1)]
+    mean: Annotated[list[Finite], Field(min_length=1)]
     std: Annotated[list[Positive], Field(min_length=1)]
 
 

@@ -1,9 +1,11 @@
 """Errors for people: one sentence with the key, the value and the way out."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 MOST_LISTED, LISTED = 20, 5
+CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 
 class InputError(ValueError):
@@ -24,8 +26,9 @@ class Interrupted(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, short enough for a sentence of ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+    """What a library's error says, short enough for a sentence of ours, and without a password in a URL."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+    return CREDENTIALS.sub("://", line)
 
 
 def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:

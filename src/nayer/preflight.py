@@ -63,6 +63,7 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
         student = build_network(distill.student.architecture, channels, 2, "distill.student.architecture")
     if "promote" in chosen and (onnx := PromoteConfig.model_validate(parameters["promote"]).onnx):
         check_onnx(onnx)
+        check_folders([Path(onnx)])
     if chosen >= {"teacher", "distill"}:
         upsamplings(data.image_size)
         check_image_size(distill.student.architecture, data.image_size, "distill.student.architecture")

@@ -1,10 +1,12 @@
 """Kedro settings: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
+from typing import Any
+
 from nayer.hooks import MlflowHooks, ProjectHooks
 
 # Called in reverse order: the checks of ProjectHooks come before a run is opened.
 HOOKS = (MlflowHooks(), ProjectHooks())
-CONFIG_LOADER_ARGS = {
+CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "digits",
     # A scenario states only what differs from the base.

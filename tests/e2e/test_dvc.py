@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from clones import clone, committed, small_digits, typing_in
+from clones import PROJECT, clone, committed, small_digits, typing_in
 from PIL import Image
 
 from nayer.config import DataConfig
@@ -45,6 +45,25 @@ def repro(typed, project):
         return ran(done.stdout)
 
     return run
+
+
+def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(typed, project):
+    """In a fresh clone nothing has to run but for its missing outputs."""
+    for name in ("dvc.lock", METRICS):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, project / name)
+    committed(project)
+    done = typed("dvc", "status", "--json")
+    assert done.returncode == 0, done.stderr
+    moved = {
+        stage: change["changed deps"]
+        for stage, changes in json.loads(done.stdout).items()
+        for change in changes
+        if "changed deps" in change
+    }
+    made_here = "data/0"
+    stale = {stage: [path for path in deps if made_here not in path] for stage, deps in moved.items()}
+    assert not any(stale.values()), f"type dvc repro and commit dvc.lock: {stale}"
 
 
 def test_only_what_a_change_reaches_runs_again(repro, typed, project):

@@ -29,6 +29,7 @@ class Candidate:
     """A student with all that was found out about it."""
 
     student: Classifier
+    teacher: Classifier
     embeddings: LabelEmbeddings
     metrics: Mapping[str, Any]
     """The content of metrics.json."""
@@ -71,7 +72,7 @@ def promote(
     champion = registry.at(CHAMPION)
     to_beat = None
     if candidate.labelled and champion and champion.tags.get("student") != candidate.digests["student"]:
-        to_beat = champion_top1(champion, candidate.metrics["digests"]["test_data"], test)
+        to_beat = champion_top1(champion, candidate, test)
     # Before anything is registered: an export that fails leaves the registry as it was.
     deviation = export(candidate.student, Path(config.onnx)) if config.onnx else None
     version = register(candidate, registry, tags)
@@ -79,7 +80,8 @@ def promote(
     result = {"model": config.model_name, "version": version, "champion": False, "gate": []}
     if config.onnx:
         mlflow.log_artifact(config.onnx, "onnx")
-        registry.tag(version, {"onnx": digest(Path(config.onnx))})
+        where = mlflow.get_artifact_uri(f"onnx/{Path(config.onnx).name}")
+        registry.tag(version, {"onnx": digest(Path(config.onnx)), "onnx_file": where})
         result["onnx"] = {"file": config.onnx, "largest_deviation": deviation}
     if not candidate.labelled:
         return result
@@ -87,11 +89,19 @@ def promote(
     missed = "; ".join(str(check) for check in found if not check.passed)
     registry.tag(version, {"gate": f"refused: {missed}" if missed else "passed"})
     if missed:
-        stays = f"version {champion.version} stays champion" if champion else "there is no champion"
-        raise Refused(f"Version {version} of '{config.model_name}' stays challenger, {stays}: {missed}.")
+        raise Refused(f"Version {version} of '{config.model_name}' {standing(version, champion)}: {missed}.")
     if champion is None or number(champion) != version:
         registry.promote(version)
     return {**result, "champion": True, "gate": [str(check) for check in found]}
+
+
+def standing(version: str, champion: ModelVersion | None) -> str:
+    """What a refusal leaves as it is."""
+    if champion is None:
+        return "stays challenger, there is no champion"
+    if number(champion) == version:
+        return "is champion and stays so, but would not pass today"
+    return f"stays challenger, version {champion.version} stays champion"
 
 
 def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
@@ -107,6 +117,16 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
             "teacher: the student was distilled from another one than it was compared with; run kedro run --pipelines "
             "distill,evaluate first."
         )
+    learnt_from = {
+        "teacher": tensors_digest(candidate.teacher.network.state_dict()),
+        "label_embeddings": tensors_digest({"table": candidate.embeddings.table}),
+    }
+    for name, found in learnt_from.items():
+        if student.provenance.get(name) != found:
+            raise InputError(
+                f"{name}: the file is another than the student learnt from; run kedro run --pipelines distill,evaluate "
+                "first, or bring the old file back (dvc checkout)."
+            )
     if not candidate.labelled and not config.allow_unlabelled:
         raise InputError(
             "promote.allow_unlabelled: false, and the student was not evaluated on real test data; give some "
@@ -123,23 +143,32 @@ def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) 
         "test_data": measured.get("test_data", ""),
     }
     described = {**origin, **{name: repr(value) for name, value in candidate.figures.items()}}
-    held = registry.holding(candidate.digests["student"])
-    if held:
-        registry.tag(held.version, described)
-        return number(held)
-    logged = log_student(candidate.student)
-    mlflow.log_metrics(candidate.figures, model_id=logged.model_id)
     description = card(
         registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin
     )
-    version = registry.add(logged.model_uri, logged.model_id, logged.run_id, description, described)
+    held = registry.holding(candidate.digests["student"])
+    if held and registry.loadable(number(held)):
+        # The store keeps the logged model's id as the end of its address, models:/m-...
+        version, model_id = number(held), str(held.source).rpartition("/")[2]
+        registry.describe(version, description)
+        registry.tag(version, described)
+    else:
+        logged = log_student(candidate.student)
+        model_id = logged.model_id
+        version = registry.add(logged.model_uri, model_id, logged.run_id, description, described)
+    mlflow.log_metrics(candidate.figures, model_id=model_id)
     runs = registry.mark_runs(version, candidate.digests)
     registry.tag(version, {f"run.{output}": run_id for output, run_id in runs.items()})
     return version
 
 
-def champion_top1(champion: ModelVersion, test_data: str, test: Callable[[], ImageSet]) -> float:
-    """The champion's accuracy on the candidate's test data: as noted, or measured again from the registry."""
+def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[], ImageSet]) -> float:
+    """The champion's accuracy on the candidate's test data: as noted, or measured again from the registry.
+
+    Raises:
+        InputError: its files are gone, it knows other classes or takes other images, or the test data have changed.
+    """
+    test_data = candidate.metrics["digests"]["test_data"]
     if champion.tags.get("test_data") == test_data:
         return float(champion.tags["student.top1"])
     try:
@@ -150,9 +179,21 @@ def champion_top1(champion: ModelVersion, test_data: str, test: Callable[[], Ima
             f"and its files cannot be loaded ({first_line(error)}); restore them, roll back "
             "(kedro run --pipelines rollback), or take its alias away on the MLflow page."
         ) from error
+    names, shape = list(candidate.student.class_names), candidate.student.images
+    champions = list((model.metadata.metadata or {}).get("class_names", names))
+    expected = tuple(model.metadata.signature.inputs.inputs[0].shape[1:])
+    if sorted(champions) != sorted(names) or expected != (shape.channels, shape.size, shape.size):
+        raise InputError(
+            f"promote.model_name: version {champion.version} of '{champion.name}', the champion, knows other "
+            "classes or takes other images than this student: the two cannot be compared; give this one another name."
+        )
     images = test()
+    if images.digest() != test_data:
+        raise InputError("data: the test data are others than those of metrics.json; evaluate again first.")
+    # The same classes may stand in another order.
+    order = torch.tensor([champions.index(name) for name in names])
     hits = [
-        torch.from_numpy(model.predict(batch.numpy())).argmax(1) == labels
+        torch.from_numpy(model.predict(batch.numpy()))[:, order].argmax(1) == labels
         for batch, labels in zip(images.images.split(500), images.labels.split(500), strict=True)
     ]
     return share(torch.cat(hits))

@@ -61,6 +61,10 @@ class Registry:
         )
         return number(made)
 
+    def describe(self, version: str, card: str) -> None:
+        """Set the description of a version."""
+        self.client.update_model_version(self.name, version, card)
+
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
         for key, value in tags.items():
@@ -87,6 +91,25 @@ class Registry:
         self.point(CHAMPION, version)
         self.client.set_registered_model_tag(self.name, f"champion {now()}", f"{version} {why}")
 
+    def reigns(self) -> list[str]:
+        """The champions whose time is not taken back, the present one last, as far as the history tells."""
+        reigns: list[str] = []
+        for _, what in self.history():
+            version, happened = what.split(maxsplit=1)
+            if happened == "promoted":
+                reigns.append(version)
+            else:
+                del reigns[-1:]
+        return reigns
+
+    def loadable(self, version: str) -> bool:
+        """Whether the files of a version are still there and whole."""
+        try:
+            mlflow.pyfunc.load_model(f"models:/{self.name}/{version}")
+        except (MlflowException, OSError):
+            return False
+        return True
+
     def roll_back(self) -> tuple[str, str]:
         """Give `champion` back to the version that the champion superseded; returns both, the new champion last.
 
@@ -98,19 +121,20 @@ class Registry:
             raise InputError(
                 f"promote.model_name: '{self.name}' has no champion to roll back; promote a student first."
             )
-        before = champion.tags.get("supersedes")
+        reigns = self.reigns()
+        # An alias that somebody moved by hand is in no history.
+        known = reigns[-1:] == [number(champion)]
+        before = (reigns[-2] if len(reigns) > 1 else "") if known else champion.tags.get("supersedes")
         if not before:
             raise InputError(
                 f"promote.model_name: version {number(champion)} of '{self.name}' is its first champion; there is "
                 "nobody to go back to."
             )
-        try:
-            self.client.get_model_version(self.name, before)
-        except MlflowException as error:
+        if not self.loadable(before):
             raise InputError(
                 f"promote.model_name: version {before} of '{self.name}', which version {champion.version} superseded, "
-                "was deleted; set the alias champion by hand on the MLflow page."
-            ) from error
+                "was deleted, or its files are gone; set the alias champion by hand on the MLflow page."
+            )
         self._crown(before, f"restored in place of {number(champion)}")
         return number(champion), before
 

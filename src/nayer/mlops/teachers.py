@@ -17,8 +17,8 @@ from torch import Tensor
 from nayer.errors import InputError, first_line
 from nayer.models.foreign import read_weights
 from nayer.models.published import Description
+from nayer.training.existing import KEY
 
-KEY = "teacher.weights"
 SCHEMES = ("models:/", "runs:/")
 # In the order in which they are taken, if a model comes in several formats.
 FORMATS = ("*.safetensors", "*.pt2", "*.pth", "*.pt", "*.bin")
@@ -61,8 +61,8 @@ def registered_description(uri: str) -> Description:
 def image_side(model: Model) -> int | None:
     """Of the square images that the signature asks for; None if it says nothing of the kind."""
     asked = model.signature.inputs.inputs if model.signature and model.signature.inputs else [None]
-    *_, height, width = getattr(asked[0], "shape", (0, 0))
-    return int(width) if height == width > 0 else None
+    shape = tuple(getattr(asked[0], "shape", ()))
+    return int(shape[-1]) if len(shape) > 2 and shape[-2] == shape[-1] > 0 else None
 
 
 def pinned(uri: str) -> str:

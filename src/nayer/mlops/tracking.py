@@ -25,6 +25,11 @@ OUTBOX = Path("data", ".outbox")
 _open: list[Outbox] = []
 
 
+def home(project: Path) -> Path:
+    """Where records are kept: DVC runs experiments in temporary copies of the project, and says where it really is."""
+    return Path(os.environ.get("DVC_ROOT") or project)
+
+
 def point_to_store(project: Path, tracking_uri: str) -> None:
     """Point MLflow at the store; an unset `MLFLOW_TRACKING_URI` means `tracking_uri` under the project's root.
 
@@ -41,7 +46,7 @@ def point_to_store(project: Path, tracking_uri: str) -> None:
     if parts.scheme in ("http", "https"):
         check_server(uri)
     elif parts.scheme == "sqlite" and not parts.path.startswith("//"):
-        uri = f"sqlite:///{project / parts.path.lstrip('/')}"
+        uri = f"sqlite:///{home(project) / parts.path.lstrip('/')}"
     mlflow.set_tracking_uri(uri)
 
 
@@ -49,7 +54,7 @@ def open_experiment(project: Path, experiment: str) -> None:
     """Make the experiment if there is none, and take it for what follows."""
     if mlflow.get_experiment_by_name(experiment) is None:
         served = urlsplit(mlflow.get_tracking_uri()).scheme in ("http", "https")
-        local = None if served else (project / "mlruns").as_uri()
+        local = None if served else (home(project) / "mlruns").as_uri()
         mlflow.create_experiment(experiment, artifact_location=local)
     mlflow.set_experiment(experiment)
 
@@ -83,13 +88,13 @@ def source_tags(project: Path, scenario: str) -> dict[str, str]:
 
 def catch_up(project: Path) -> list[str]:
     """Send what earlier runs could not send; returns what to tell the user."""
-    return send_kept(project / OUTBOX)
+    return send_kept(home(project) / OUTBOX)
 
 
 def begin(project: Path, name: str, tags: Mapping[str, str]) -> Outbox:
     """Open a run, and the outbox by which it is told everything."""
     run = mlflow.start_run(run_name=name, tags=dict(tags))
-    _open.append(Outbox(run.info.run_id, project / OUTBOX))
+    _open.append(Outbox(run.info.run_id, home(project) / OUTBOX))
     return _open[-1]
 
 

@@ -1,5 +1,6 @@
 """Classifier architectures by name."""
 
+import hashlib
 import inspect
 import re
 import sys
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from nayer.errors import InputError, first_line, unknown
+from nayer.files import digest
 from nayer.models.published import LIBRARIES, published_network
 from nayer.models.resnet import ResNet
 from nayer.models.vgg import VGG
@@ -47,6 +49,22 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
     if name:
         return _own_network(architecture, channels, classes, key)
     raise unknown(key, architecture, EXAMPLES)
+
+
+def own_code(architecture: str) -> Path | None:
+    """The file of a network of the user's own, or its package's folder; None for any other, or if it is installed."""
+    place, colon, _ = architecture.partition(":")
+    if not colon or place in LIBRARIES:
+        return None
+    module = Path(*place.split("."))
+    return next((path for path in (module.with_suffix(".py"), module) if path.exists()), None)
+
+
+def code_digest(architecture: str) -> str:
+    """The sha256 over the user's own code of a network; empty for any other."""
+    place = own_code(architecture)
+    files = [] if place is None else [place] if place.is_file() else sorted(place.rglob("*.py"))
+    return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest() if files else ""
 
 
 def _own_network(architecture: str, channels: int, classes: int, key: str) -> nn.Module:

@@ -31,6 +31,8 @@ WRAPPERS = (
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "classifier.")
 COUNTER = "num_batches_tracked"
 LISTED = 3
+# How a zip archive begins, and a pickle of protocol 2 or later.
+MAGIC = (b"PK", b"\x80")
 
 
 def read_weights(path: Path, key: str) -> dict[str, Tensor]:
@@ -44,11 +46,31 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
     try:
         content = READERS.get(path.suffix, _load_pickled)(path)
     except pickle.UnpicklingError as error:
+        with path.open("rb") as file:
+            foreign = not file.read(2).startswith(MAGIC)
+        if foreign:
+            raise InputError(f"{key}: '{path}' is no file of torch.save; give the one with the weights.") from error
         raise InputError(
             f"{key}: '{path}' holds more than weights (a whole model, or code), which is never run here; where you "
             "trust it, write torch.save(model.state_dict(), ...) or a safetensors file, and give that."
         ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError, LookupError, BadZipFile) as error:
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        BadZipFile,
+    ) as error:
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"{key}: '{path}' is a TorchScript program; where you trust it, write "
+                "torch.save(torch.jit.load(...).state_dict(), ...), and give that."
+            ) from error
         raise InputError(
             f"{key}: '{path}' is damaged or only half downloaded ({first_line(error)}); fetch or save it again."
         ) from error

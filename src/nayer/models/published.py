@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from nayer.errors import InputError, first_line, unknown
 from nayer.hub import snapshot
+from nayer.models.foreign import read_weights
 
 LIBRARIES = ("torchvision", "timm")
 TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
 RGB = 3
+# The first two normalise once more inside, if the weights are published ones; of the last, the files have other keys.
+NOT_AS_PUBLISHED = ("googlenet", "inception", "densenet")
 IMAGENET_CLASSES = 1000
 
 
@@ -45,7 +48,7 @@ def published_network(library: str, name: str, channels: int, classes: int, key:
             lambda: timm.create_model(name, pretrained=False, num_classes=classes, in_chans=channels), name, key
         )
     models = import_module("torchvision.models")
-    known = models.list_models(module=models)
+    known = _torchvision_names(models)
     if name not in known:
         raise unknown(key, f"torchvision:{name}", [f"torchvision:{each}" for each in known])
     if channels != RGB:
@@ -85,18 +88,23 @@ def described(library: str, name: str, key: str) -> Description:
     return _torchvision_description(name, key) if library == "torchvision" else _timm_description(name, key)
 
 
+def _torchvision_names(models: Any) -> list[str]:
+    """Image classifiers that take images normalised once, and whose files fit them."""
+    return [name for name in models.list_models(module=models) if not name.startswith(NOT_AS_PUBLISHED)]
+
+
 def _torchvision_weights(name: str, key: str) -> Any:
     models = import_module("torchvision.models")
     try:
         return models.get_weight(name)
     except (ValueError, KeyError, AttributeError) as error:
-        known = [str(each) for model in models.list_models(module=models) for each in models.get_model_weights(model)]
+        known = [str(each) for model in _torchvision_names(models) for each in models.get_model_weights(model)]
         raise unknown(key, name, known) from error
 
 
 def _torchvision_description(name: str, key: str) -> Description:
     models = import_module("torchvision.models")
-    known = models.list_models(module=models)
+    known = _torchvision_names(models)
     if name in known:
         model: str | None = name
         weights = models.get_model_weights(name).DEFAULT
@@ -104,7 +112,7 @@ def _torchvision_description(name: str, key: str) -> Description:
         weights = _torchvision_weights(name, key)
         model = next((each for each in known if weights in models.get_model_weights(each)), None)
         if model is None:
-            raise InputError(f"{key}: '{name}' are not the weights of an image classifier; take those of one.")
+            raise InputError(f"{key}: '{name}' are not the weights of an image classifier that can be read here.")
     preset = weights.transforms()
     return Description(
         f"torchvision:{model}",
@@ -120,12 +128,13 @@ def _timm_weights(name: str, key: str) -> Mapping[str, Tensor]:
     timm = _timm(key)
     _check_timm_name(timm, name, key)
     place = timm.get_pretrained_cfg(name).hf_hub_id
-    local = {}
-    if place:
-        folder = snapshot(place, TIMM_FILES)
-        local = {"file": str(next(folder / file for file in TIMM_FILES if (folder / file).is_file()))}
-    # Old files are brought into today's form on the way in.
-    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=local)
+    if not place:
+        raise InputError(f"{key}: '{name}' is not on the Hugging Face hub; take another that is.")
+    folder = snapshot(place, TIMM_FILES)
+    file = next(folder / each for each in TIMM_FILES if (folder / each).is_file())
+    # Read here, as every file of weights, and brought into today's form by timm.
+    read = {"state_dict": dict(read_weights(file, key))}
+    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=read)
     return network.state_dict()
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 DEFAULT = "digits"
+NOT_SCENARIOS = {"base", "local"}
 
 
 def pipeline_file(project: Path, scenario: str) -> Path:

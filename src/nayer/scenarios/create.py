@@ -7,21 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from kedro.config import OmegaConfigLoader
 from pydantic import ValidationError
 
-from nayer import datasets
-from nayer.config import DataConfig, TeacherConfig
+from nayer import settings
+from nayer.config import DataConfig, TeacherConfig, check_types
 from nayer.datasets import NONE
 from nayer.datasets.sources import SOURCES
 from nayer.errors import InputError
+from nayer.files import load_tensors
 from nayer.mlops.teachers import SCHEMES, registered_description, registered_weights
 from nayer.models.classifier import Classifier
 from nayer.models.published import LIBRARIES, Description, described
-from nayer.preflight import check_same_channels
+from nayer.pipeline_registry import CHAIN
+from nayer.preflight import check_parameters
+from nayer.scenarios import NOT_SCENARIOS
 from nayer.training.existing import existing_teacher
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-RESERVED = {"base", "local"}
 NAMES_FILE = "class_names.txt"
 
 
@@ -50,34 +53,45 @@ def create(project: Path, name: str, brought: Brought) -> Classifier:
     Raises:
         InputError: the name is taken or none, or the teacher cannot be used; nothing is written.
     """
-    if not NAME.fullmatch(name) or name in RESERVED:
+    if not NAME.fullmatch(name) or name in NOT_SCENARIOS:
         raise InputError(f"NAME: '{name}' is no name for a scenario; take small letters, digits and underscores.")
     folder = project / "conf" / name
     if folder.exists():
         raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
     groups = parameters(project, name, brought)
     try:
-        data, teacher = DataConfig.model_validate(groups["data"]), TeacherConfig.model_validate(groups["teacher"])
+        data = DataConfig.model_validate({"channels": None, **groups["data"]})
+        teacher = TeacherConfig.model_validate(groups["teacher"])
     except ValidationError as error:
         first = error.errors()[-1]  # of a value that may be a name or numbers, what is wrong with the numbers
         key = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{key}: {first['input']!r} is refused. {first['msg']}; say it otherwise.") from error
     found = existing_teacher(teacher, data, registered_weights)
-    if data.dataset != NONE:
-        datasets.check(data)
-        check_same_channels(found, data)
-    # What base says already is left to it. The names lie beside: they travel with git, wherever they came from.
-    groups["data"] = {key: value for key, value in groups["data"].items() if value is not None}
+    if data.dataset == "test_folder":
+        groups["data"]["channels"] = found.images.channels
+    # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
-    part = project / "conf" / f".{name}.part"
+    part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    for group, values in groups.items():
-        (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
-    (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
-    (part / "globals.yml").write_text(f"scenario: {name}\n")
-    part.rename(folder)
+    try:
+        for group, values in groups.items():
+            (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
+        (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
+        (part / "globals.yml").write_text(f"scenario: {name}\n")
+        check_as_run(project, part.name, list(found.class_names))
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return found
+
+
+def check_as_run(project: Path, env: str, class_names: list[str]) -> None:
+    """What a run of the scenario would refuse is refused before the name is taken."""
+    merged = OmegaConfigLoader(str(project / "conf"), env=env, **settings.CONFIG_LOADER_ARGS)["parameters"]
+    merged["data"]["class_names"] = class_names  # their file is not yet in its place
+    check_types(merged)
+    check_parameters(merged, CHAIN)
 
 
 def parameters(project: Path, name: str, brought: Brought) -> dict[str, dict[str, Any]]:
@@ -86,20 +100,21 @@ def parameters(project: Path, name: str, brought: Brought) -> dict[str, dict[str
     source, about = find(brought.teacher)
     own = {"mean": list(about.mean), "std": list(about.std)} if about.mean and about.std else None
     normalisation = preset_or_values(brought.normalisation) if brought.normalisation else own
+    told = about.architecture
+    if told and is_own_code(told) and not brought.architecture:
+        raise InputError(f"ARCHITECTURE: '{brought.teacher}' names the code '{told}'; say it yourself if you trust it.")
     said = {
-        "ARCHITECTURE": brought.architecture or about.architecture,
+        "ARCHITECTURE": brought.architecture or told,
         "CLASS_NAMES": brought.class_names or (about.class_names and list(about.class_names)),
         "IMAGE_SIZE": brought.image_size or about.image_size,
         "NORMALISATION": normalisation,
     }
     if missing := [key for key, value in said.items() if not value]:
         raise InputError(f"{missing[0]}: is missing, and '{brought.teacher}' does not tell it.")
-    channels = len(normalisation["mean"]) if isinstance(normalisation, dict) else 3
     data = {
         "dataset": brought.test_data if known else "test_folder",
         "folder": "data/01_raw" if known else brought.test_data,
         "image_size": said["IMAGE_SIZE"],
-        "channels": None if known else channels,
         "class_names": said["CLASS_NAMES"],
     }
     teacher = {
@@ -140,11 +155,18 @@ def find(teacher: str) -> tuple[str, Description]:
 def description_in(file: Path) -> Description:
     """What a classifier file of this project says; a foreign file says nothing."""
     try:
-        found = Classifier.load(file)
-    except InputError:
+        _, found = load_tensors(file, "classifier")
+        images, names = found["images"], tuple(found["class_names"])
+        mean, std = tuple(images["mean"]), tuple(images["std"])
+        return Description(found["architecture"], str(file), names, images["size"], mean, std)
+    except (InputError, KeyError, TypeError):
         return Description(None, str(file), None, None, None, None)
-    images = found.images
-    return Description(found.architecture, str(file), found.class_names, images.size, images.mean, images.std)
+
+
+def is_own_code(architecture: str) -> bool:
+    """Whether the name is one of a module:factory, which is imported and called."""
+    library, colon, _ = architecture.partition(":")
+    return bool(colon) and library not in LIBRARIES
 
 
 def preset_or_values(text: str) -> str | dict[str, list[float]]:

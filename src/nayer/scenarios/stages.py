@@ -15,8 +15,9 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from nayer import datasets
-from nayer.config import DataConfig, TeacherConfig
+from nayer.config import DataConfig, DistillConfig, LteConfig, TeacherConfig
 from nayer.hooks import file_of
+from nayer.models.architectures import own_code
 from nayer.pipeline_registry import CHAIN
 from nayer.scenarios import pipeline_file
 
@@ -103,16 +104,24 @@ def stage(
 
 
 def raw_inputs(name: str, parameters: Mapping[str, Any]) -> list[Path]:
-    """What a stage reads that no stage makes: the files of the data set, the weights of a teacher that exists."""
+    """What a stage reads that no stage makes: data, class names, weights, a table, and networks of the user's own."""
     data, teacher = DataConfig.model_validate(parameters["data"]), TeacherConfig.model_validate(parameters["teacher"])
-    if name == "distill":
-        return []
-    names = [Path(data.class_names)] if isinstance(data.class_names, str) else []
-    if name == "teacher" and teacher.source != "train":
-        return [*names, Path(teacher.weights)] if teacher.source == "file" and teacher.weights else names
-    reads = name in ("teacher", "evaluate") or (name == "lte" and datasets.names_lie_in_files(data))
-    folder = datasets.files(data) if reads else None
-    return [*names, folder] if folder else names
+    student = DistillConfig.model_validate(parameters["distill"]).student
+    found: list[Path | None] = []
+    if name != "distill" and isinstance(data.class_names, str):
+        found.append(Path(data.class_names))
+    if name == "lte" and (encoder := Path(LteConfig.model_validate(parameters["lte"]).encoder)).exists():
+        found.append(encoder)
+    if name == "teacher" and teacher.source == "file" and teacher.weights:
+        found.append(Path(teacher.weights))
+    if name != "lte":
+        found.append(own_code(teacher.architecture))
+    if name in ("distill", "evaluate"):
+        found.append(own_code(student.architecture))
+    reads_names = name == "lte" and datasets.names_lie_in_files(data)
+    if reads_names or name == "evaluate" or (name == "teacher" and teacher.source == "train"):
+        found.append(datasets.files(data))
+    return list(dict.fromkeys(path for path in found if path))
 
 
 def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:
@@ -131,10 +140,16 @@ def tracked_parameters(project: Path, scenario: str, inputs: Iterable[str]) -> l
     found = []
     for folder in ("base", scenario):
         for file in sorted((project / "conf" / folder).glob("parameters*.yml")):
-            present = yaml.safe_load(file.read_text())
-            if keys := [key for name in groups if (key := TRACKED.get(name, name)) and name in present]:
+            present = yaml.safe_load(file.read_text()) or {}
+            if keys := [key for name in groups if (key := TRACKED.get(name, name)) and has(present, key)]:
                 found.append({relative(file, project): keys})
     return found
+
+
+def has(values: Any, key: str) -> bool:
+    """Whether nested mappings hold a dotted key."""
+    first, _, rest = key.partition(".")
+    return isinstance(values, Mapping) and first in values and (not rest or has(values[first], rest))
 
 
 def plots(catalog: DataCatalog, project: Path, root: Path) -> list[dict[str, Any]]:

@@ -138,7 +138,12 @@ class ResumePoint:
 
         def on_signal(number: int, _: FrameType | None) -> None:
             if self._stop is not None:
-                raise KeyboardInterrupt
+                raise Interrupted(
+                    f"{self.stage} stopped at once by a second signal; the state kept last stays in "
+                    f"'{self.path.parent}'. The same command goes on from there.",
+                    number,
+                    self.stage,
+                )
             self._stop = signal.Signals(number)
             self.reporter.say(f"{self.stage}: {self._stop.name} received, keeping the state ...")
 

@@ -73,7 +73,8 @@ def evaluated(
         torch.manual_seed(round(1000 * top1))
         student = Classifier.build("wrn-10-1", teacher.class_names, teacher.images).eval()
         taught_by = tensors_digest(teacher.network.state_dict())
-        student.provenance = {"method": "NAYER", "teacher": taught_by}
+        table = tensors_digest({"table": embeddings.table})
+        student.provenance = {"method": "NAYER", "teacher": taught_by, "label_embeddings": table}
         file = tmp_path / "student.safetensors"
         student.save(file)
         measured = {
@@ -88,7 +89,7 @@ def evaluated(
             },
         }
         costs = cost.cost(teacher, student, 0.001, {}, {})
-        return Candidate(student, embeddings, measured, costs, {"student": digest(file), "teacher": "t" * 64})
+        return Candidate(student, teacher, embeddings, measured, costs, {"student": digest(file), "teacher": "t" * 64})
 
     return build
 

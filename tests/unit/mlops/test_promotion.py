@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -16,6 +17,7 @@ from nayer.files import digest
 from nayer.images import to_float
 from nayer.mlops.promotion import promote
 from nayer.mlops.registry import CHALLENGER, CHAMPION, Registry, number
+from nayer.models.classifier import Classifier
 
 TAGS = {"scenario": "test", "git_commit": "c0ffee", "git_dirty": "false"}
 
@@ -23,6 +25,12 @@ TAGS = {"scenario": "test", "git_commit": "c0ffee", "git_dirty": "false"}
 def model_id(version: ModelVersion) -> str:
     """The logged model behind a version, from its source models:/m-..."""
     return version.source.rpartition("/")[2]
+
+
+def remove_files(store: Path, version: ModelVersion) -> None:
+    """Somebody has tidied up the artifacts of a version."""
+    (file,) = (file for file in (store / "mlruns").rglob("model.pt2") if model_id(version) in str(file))
+    file.unlink()
 
 
 def unread() -> ImageSet:
@@ -104,14 +112,76 @@ def test_champion_whose_files_are_gone_is_said_so_unless_its_figures_suffice(
     config = promote_config("gone")
     promote(evaluated(images, 0.9), config, TAGS, unread)
     registry = Registry("gone")
-    for file in (store / "mlruns").rglob("model.pt2"):
-        if model_id(registry.at(CHAMPION)) in str(file):
-            file.unlink()
+    remove_files(store, registry.at(CHAMPION))
     others = ImageSet(images.images, (images.labels + 1) % 3)
     with pytest.raises(InputError, match="cannot be loaded .*roll back"):
         promote(evaluated(others, 0.95), config, TAGS, lambda: others)
     assert number(registry.at(CHALLENGER)) == "1", "nothing was registered"
     assert promote(evaluated(images, 0.96), config, TAGS, unread)["champion"]
+
+
+def test_a_champion_whose_files_are_gone_gets_them_back_when_it_is_promoted_again(
+    store, run, evaluated, images, promote_config
+):
+    config, candidate, registry = promote_config("restored"), evaluated(images, 0.9), Registry("restored")
+    promote(candidate, config, TAGS, unread)
+    remove_files(store, registry.at(CHAMPION))
+    assert promote(candidate, config, TAGS, unread)["version"] == "2"
+    assert number(registry.at(CHAMPION)) == "2"
+    assert registry.loadable("2")
+
+
+def test_a_champion_with_its_classes_in_another_order_is_measured_by_their_names(
+    run, evaluated, images, promote_config
+):
+    config = promote_config("reordered")
+    champion = evaluated(images, 0.1)
+    promote(champion, config, TAGS, unread)
+    with torch.inference_mode():
+        said = champion.student(to_float(images.images)).argmax(1)
+    ant, bee, cat = champion.student.class_names
+    turned = ImageSet(images.images, (said + 1) % 3)
+    candidate = evaluated(turned, 0.9)
+    candidate.student.class_names = (cat, ant, bee)
+    with pytest.raises(Refused, match="student.top1 0.9, at least 1 is asked for"):
+        promote(candidate, config, TAGS, lambda: turned)
+
+
+def test_a_champion_of_other_classes_cannot_be_beaten_and_changed_test_data_are_told(
+    run, evaluated, images, promote_config
+):
+    config = promote_config("other_classes")
+    promote(evaluated(images, 0.9), config, TAGS, unread)
+    others = ImageSet(images.images, (images.labels + 1) % 3)
+    with pytest.raises(InputError, match="data: the test data are others than those of metrics.json"):
+        promote(evaluated(others, 0.95), config, TAGS, lambda: images)
+    candidate = evaluated(others, 0.95)
+    candidate.student.class_names = ("dog", "bee", "cat")
+    with pytest.raises(InputError, match="promote.model_name: .* knows other classes"):
+        promote(candidate, config, TAGS, lambda: others)
+
+
+def test_a_teacher_or_table_made_again_since_is_not_taken_for_the_students_own(run, evaluated, images, promote_config):
+    candidate = evaluated(images, 0.9)
+    other = Classifier.build("wrn-10-1", candidate.student.class_names, candidate.student.images)
+    with pytest.raises(InputError, match="teacher: the file is another than the student learnt from"):
+        promote(replace(candidate, teacher=other), promote_config("stale"), TAGS, unread)
+    table = replace(candidate.embeddings, table=candidate.embeddings.table + 1)
+    with pytest.raises(InputError, match="label_embeddings: the file is another"):
+        promote(replace(candidate, embeddings=table), promote_config("stale"), TAGS, unread)
+    assert Registry("stale").at(CHALLENGER) is None
+
+
+def test_a_challenger_that_gets_test_data_gets_a_new_card_and_its_figures(run, evaluated, images, promote_config):
+    candidate, registry = evaluated(images, 0.9), Registry("late")
+    unlabelled = {key: candidate.metrics[key] for key in ("agreement", "digests")}
+    promote(replace(candidate, metrics=unlabelled), promote_config("late", allow_unlabelled=True), TAGS, unread)
+    assert promote(candidate, promote_config("late"), TAGS, unread)["champion"]
+    assert "60 real test images" in registry.at(CHAMPION).description
+    logged = mlflow.get_logged_model(model_id(registry.at(CHAMPION)))
+    assert {metric.key: metric.value for metric in logged.metrics}["student.top1"] == 0.9
+    with pytest.raises(Refused, match="is champion and stays so, but would not pass today"):
+        promote(candidate, promote_config("late", least_top1=0.99), TAGS, unread)
 
 
 def test_figures_of_another_student_or_teacher_are_refused_before_anything_is_registered(
@@ -158,7 +228,7 @@ def test_on_request_the_version_comes_with_an_onnx_file(run, evaluated, images, 
     assert result["onnx"]["largest_deviation"] < 1e-4
     version = Registry("exported").at(CHAMPION)
     assert version.tags["onnx"] == digest(file)
-    downloaded = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/onnx/student.onnx")
+    downloaded = mlflow.artifacts.download_artifacts(version.tags["onnx_file"])
     session = onnxruntime.InferenceSession(downloaded)
     (logits,) = session.run(None, {"pixels": images.images[:5].numpy()})
     with torch.inference_mode():

@@ -17,6 +17,16 @@ def test_rollback_returns_to_the_superseded_version_and_the_history_can_be_read(
     assert [what for _, what in registry.history()] == ["1 promoted", "2 promoted", "1 restored in place of 2"]
 
 
+def test_rollbacks_go_back_one_champion_after_the_other_and_come_to_an_end(run, evaluated, images, promote_config):
+    registry = Registry("steps")
+    for top1 in (0.7, 0.8, 0.7):
+        promote(evaluated(images, top1), promote_config("steps", largest_regression=1.0), {}, lambda: images)
+    assert [number(registry.at(CHAMPION)), *registry.roll_back()] == ["1", "1", "2"]
+    assert registry.roll_back() == ("2", "1")
+    with pytest.raises(InputError, match="first champion"):
+        registry.roll_back()
+
+
 def test_rollback_without_anyone_to_go_back_to_says_so(run, evaluated, images, promote_config):
     registry = Registry("lonely")
     with pytest.raises(InputError, match="no champion"):

@@ -1,9 +1,10 @@
 """What goes to MLflow."""
 
+import mlflow
 import pytest
 
-from nayer.errors import InputError
-from nayer.mlops.tracking import check_server, flatten
+from nayer.errors import InputError, first_line
+from nayer.mlops.tracking import check_server, flatten, point_to_store
 
 
 def test_typed_and_nested_parameters_become_dotted_keys(distill_config):
@@ -18,3 +19,17 @@ def test_a_dead_server_is_named_without_its_password():
         check_server("http://user:secret@127.0.0.1:9/prefix")
     assert "127.0.0.1:9" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_what_a_library_says_is_repeated_without_a_password():
+    assert (
+        first_line(OSError("no answer of http://user:secret@host:80/api.\nmore")) == "no answer of http://host:80/api"
+    )
+
+
+def test_an_experiment_of_dvc_in_a_temporary_folder_is_recorded_where_the_project_is(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    point_to_store(tmp_path / "copy", "sqlite:///mlflow.db")
+    assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/project/mlflow.db"
+    mlflow.set_tracking_uri(None)

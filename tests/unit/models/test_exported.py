@@ -82,3 +82,9 @@ def test_a_file_cut_short_and_a_zip_of_something_else_are_refused(program, tmp_p
     for name in ("half.pt2", "other.pt2"):
         with pytest.raises(InputError, match=f"{name}' is damaged"):
             read_weights(tmp_path / name, "teacher.weights")
+
+
+@pytest.mark.parametrize("table", [[], None, "text", {"config": []}, {"config": {"weight": None}}])
+def test_an_odd_table_is_damage(table, program):
+    with pytest.raises(InputError, match="damaged|holds no weights"):
+        read_weights(changed(program, table), "teacher.weights")

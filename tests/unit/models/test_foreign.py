@@ -1,6 +1,7 @@
 """Weights that strangers saved: whatever wraps them is found, whatever does not fit is named, no code is run."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,14 @@ def test_spoilt_values_are_named(trained):
     next(iter(weights.values()))[0] = torch.nan
     with pytest.raises(InputError, match="no finite numbers"):
         fit(network(), weights, "'teacher.pth'", KEY)
+
+
+def test_what_is_no_file_of_weights_is_called_what_it_is(tmp_path):
+    (tmp_path / "page.pth").write_text("<html>404 Not Found</html>")
+    with pytest.raises(InputError, match="is no file of torch.save"):
+        read_weights(tmp_path / "page.pth", "teacher.weights")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
+    with pytest.raises(InputError, match="is a TorchScript program"):
+        read_weights(tmp_path / "script.pt", "teacher.weights")

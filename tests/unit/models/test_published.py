@@ -48,6 +48,8 @@ def test_networks_of_the_libraries_give_one_logit_per_class(architecture, channe
     [
         ("torchvision:resnet19", 3, "Did you mean 'torchvision:resnet18'"),
         ("torchvision:fasterrcnn_resnet50_fpn", 3, "unknown value"),
+        ("torchvision:googlenet", 3, "unknown value"),
+        ("torchvision:densenet121", 3, "unknown value"),
         ("torchvision:resnet18", 1, "takes images of 3 channels"),
         ("timm:resnet188", 3, "Did you mean 'timm:resnet18"),
         ("timm:hf-hub:somebody/model", 3, "unknown value"),
@@ -58,9 +60,14 @@ def test_what_they_do_not_have_is_named(architecture, channels, words):
         build_network(architecture, channels, 7, "teacher.architecture")
 
 
+class TwoHeads(torch.nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3)), x.mean()
+
+
 def test_a_network_that_gives_something_else_than_logits_is_refused():
-    with pytest.raises(InputError, match="gives a GoogLeNetOutputs for 2 images"):
-        check_logits(build_network("torchvision:googlenet", 3, 7), 3, 64, 7, "distill.student.architecture")
+    with pytest.raises(InputError, match="gives a tuple for 2 images"):
+        check_logits(TwoHeads(), 3, 64, 7, "distill.student.architecture")
     with pytest.raises(InputError, match="fails on images of 3x4x4"):
         check_logits(build_network("timm:vgg11_bn", 3, 7).eval(), 3, 4, 7, "distill.student.architecture")
 

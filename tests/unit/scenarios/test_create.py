@@ -24,6 +24,10 @@ def project(tmp_path, monkeypatch) -> Path:
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
     for name in ("ant", "bee", "cat"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
+    (tmp_path / "twice.txt").write_text("ant\nbee\nant\n")
+    sly = Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(28, 1, (0.3,), (0.4,)))
+    sly.architecture = "os:abort"
+    sly.save(tmp_path / "sly.safetensors")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -61,6 +65,11 @@ def test_the_new_scenario_says_all_that_is_known(project):
         ("mine", {"test_data": "absent"}, "data.folder: 'absent' holds no class folders"),
         ("mine", {"teacher": "torchvision:resnet"}, "TEACHER: unknown value 'resnet'"),
         ("mine", {"teacher": "models:/absent/1"}, "teacher.weights: 'models:/absent/1' cannot be fetched"),
+        ("mine", {"student": "resnet18"}, "distill.student.architecture: unknown value 'resnet18'"),
+        ("mine", {"image_size": 30}, "image size 30"),
+        ("mine", {"class_names": "twice.txt"}, "data.class_names: .*ant"),
+        ("mine", {"normalisation": "nan/1"}, "mean.0: nan is refused"),
+        ("mine", {"teacher": "sly.safetensors", "architecture": None}, "names the code 'os:abort'"),
         ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
     ],
 )
@@ -69,6 +78,11 @@ def test_what_is_wrong_is_named_and_nothing_is_written(name, changes, words, pro
     with pytest.raises(InputError, match=words):
         create(project, name, replace(BROUGHT, **changes))
     assert sorted((project / "conf").rglob("*")) == before
+
+
+def test_a_preset_of_one_channel_makes_grey_test_pictures(project):
+    create(project, "mine", replace(BROUGHT, normalisation="fashion_mnist", test_data="pictures"))
+    assert yaml.safe_load((project / "conf/mine/parameters_data.yml").read_text())["data"]["channels"] == 1
 
 
 def test_a_classifier_of_this_project_tells_all_that_is_asked(project):

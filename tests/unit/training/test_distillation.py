@@ -67,6 +67,21 @@ def test_same_seed_gives_the_same_file_and_another_seed_another(teacher, embeddi
     assert files[0] != files[2]
 
 
+class StopTwice(StopAfter):
+    """A second signal while the first is being obeyed."""
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if "keeping the state" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_signal_stops_at_once_and_is_told_from_a_failure(teacher, embeddings, distill_config, runtime):
+    with pytest.raises(Interrupted, match="stopped at once by a second signal") as caught:
+        run(teacher, embeddings, distill_config(), runtime, StopTwice(4))
+    assert caught.value.signal_number == signal.SIGINT
+
+
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(calls, teacher, embeddings, distill_config, runtime):
     config = distill_config()

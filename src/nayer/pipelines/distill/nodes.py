@@ -7,6 +7,7 @@ import pandas as pd
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.files import tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.architectures import code_digest
 from nayer.models.classifier import Classifier
 from nayer.synthesis.memory import SyntheticSample
 from nayer.training.distillation import distill
@@ -27,7 +28,9 @@ def distill_student(
         "teacher": tensors_digest(teacher.network.state_dict()),
         "label_embeddings": tensors_digest({"table": embeddings.table}),
     }
-    fingerprint = {"distill": config.model_dump(), "seed": seed, "precision": runtime.precision, **inputs}
+    networks = [code_digest(teacher.architecture), code_digest(config.student.architecture)]
+    settings = {"distill": config.model_dump(), "seed": seed, "precision": runtime.precision}
+    fingerprint = {**settings, **inputs, "own_networks": networks}
     resume = ResumePoint(runtime, "distill", fingerprint, reporter)
     result = distill(teacher, embeddings, config, runtime, seed, resume, reporter)
     result.student.provenance = {"stage": "distill", "method": "NAYER", "seed": seed, **inputs}

@@ -13,6 +13,7 @@ from nayer.models.classifier import Classifier
 
 def promote_student(
     student: Classifier,
+    teacher: Classifier,
     embeddings: LabelEmbeddings,
     metrics: dict[str, Any],
     cost: dict[str, Any],
@@ -22,6 +23,6 @@ def promote_student(
     scenario: str,
 ) -> dict[str, Any]:
     """Register the student as challenger; the gate decides whether it becomes champion."""
-    candidate = Candidate(student, embeddings, metrics, cost, digests)
+    candidate = Candidate(student, teacher, embeddings, metrics, cost, digests)
     tags = {"scenario": scenario, **tracking.source_tags(Path.cwd(), scenario)}
     return promote(candidate, config, tags, lambda: datasets.load(data).test)

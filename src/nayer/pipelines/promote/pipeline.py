@@ -9,6 +9,7 @@ def create_pipeline() -> Pipeline:
     """Student and its figures -> a registered version."""
     inputs = [
         "student",
+        "teacher",
         "label_embeddings",
         "metrics",
         "cost",

@@ -8,6 +8,7 @@ import torch
 from nayer import datasets
 from nayer.config import DataConfig, RuntimeConfig, TeacherConfig, TrainingConfig
 from nayer.mlops.teachers import registered_weights
+from nayer.models.architectures import code_digest
 from nayer.models.classifier import Classifier
 from nayer.training.existing import existing_teacher
 from nayer.training.reporting import Reporter
@@ -43,7 +44,12 @@ def train_teacher(
     torch.manual_seed(seed)
     teacher = Classifier.build(config.architecture, real.class_names, real.spec, key="teacher.architecture")
     teacher.provenance = {"stage": "teacher", "dataset": data.dataset, "seed": seed}
-    fingerprint = {"teacher": config.model_dump(), "data": data.model_dump(), "seed": seed}
+    fingerprint = {
+        "teacher": config.model_dump(),
+        "data": data.model_dump(),
+        "seed": seed,
+        "own_network": code_digest(config.architecture),
+    }
     resume = ResumePoint(runtime, "teacher", fingerprint, reporter)
     history, seconds = train(teacher, real.train, real.validation, recipe, runtime, resume, reporter)
     cost = {
