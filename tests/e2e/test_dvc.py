@@ -94,18 +94,33 @@ def test_only_what_a_change_reaches_runs_again(repro, typed, project):
 
 
 def test_a_sweep_of_three_stands_side_by_side(repro, typed, project):
+    """The commands of docs/mlops.md, with a key that only conf/base states."""
     repro()
     committed(project)
-    for rate in ("0.01", "0.02", "0.03"):
-        value = f"conf/digits/parameters_distill.yml:distill.student.learning_rate={rate}"
-        done = typed("dvc", "exp", "run", "-n", f"rate-{rate}", "-S", value)
+    key = "conf/digits/parameters_distill.yml:++distill.student.temperature"
+    for name, temperature in (("t4", "4.0"), ("t10", "10.0"), ("t40", "40.0")):
+        done = typed("dvc", "exp", "run", "-n", name, "-S", f"{key}={temperature}")
         assert done.returncode == 0, done.stdout + done.stderr
     shown = typed("dvc", "exp", "show", "--csv")
+    assert shown.returncode == 0
     rows = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shown.stdout)) if row["Experiment"]}
-    assert set(rows) == {"rate-0.01", "rate-0.02", "rate-0.03"}
-    rates = {row["distill.student.learning_rate"] for row in rows.values()}
-    assert rates == {"0.01", "0.02", "0.03"}
+    assert {name: row["distill.student.temperature"] for name, row in rows.items()} == {
+        "t4": "4.0",
+        "t10": "10.0",
+        "t40": "40.0",
+    }
     assert all(row["student.top1"] for row in rows.values())
+    for command, wanted in (
+        (
+            ("exp", "show", "--only-changed", "--no-pager", "--drop", "digests.*|.*nll|.*calib.*|retention|Created"),
+            "t40",
+        ),
+        (("params", "diff", "HEAD", "t4"), "distill.student.temperature"),
+        (("metrics", "diff", "HEAD", "t4"), "student.top1"),
+    ):
+        done = typed("dvc", *command)
+        assert done.returncode == 0, done.stderr
+        assert wanted in done.stdout
 
 
 def second_clone(project: Path, place: Path) -> Path:
