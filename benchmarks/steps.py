@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import click
 import torch
 from omegaconf import OmegaConf
 from plain import PlainDistillation, PlainSynthesis, write_images
@@ -167,11 +168,11 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    print(f"{machine()}; medians of {options.rounds} rounds")  # noqa: T201
-    print("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")  # noqa: T201
+    click.echo(f"{machine()}; medians of {options.rounds} rounds")
+    click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
         for step, (slow, fast) in compare(SHAPES[name], options.rounds).items():
-            print(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |", flush=True)  # noqa: T201
+            click.echo(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
 
 
 if __name__ == "__main__":

@@ -51,12 +51,17 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
     raise unknown(key, architecture, EXAMPLES)
 
 
+def is_own(architecture: str) -> bool:
+    """Whether the name is a user's module:factory, which is imported and called."""
+    place, colon, _ = architecture.partition(":")
+    return bool(colon) and place not in LIBRARIES
+
+
 def own_code(architecture: str) -> Path | None:
     """The file of a network of the user's own, or its package's folder; None for any other, or if it is installed."""
-    place, colon, _ = architecture.partition(":")
-    if not colon or place in LIBRARIES:
+    if not is_own(architecture):
         return None
-    module = Path(*place.split("."))
+    module = Path(*architecture.partition(":")[0].split("."))
     return next((path for path in (module.with_suffix(".py"), module) if path.exists()), None)
 
 

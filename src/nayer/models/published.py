@@ -3,8 +3,7 @@
 Both are imported only when used: they take seconds to import, and timm is an extra.
 """
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -174,11 +173,8 @@ def _check_timm_name(timm: Any, name: str, key: str) -> None:
         raise unknown(key, f"timm:{name}", [f"timm:{each}" for each in timm.list_pretrained(f"{model}.*")])
 
 
-def _built(build: Any, name: str, key: str) -> nn.Module:
+def _built(build: Callable[[], nn.Module], name: str, key: str) -> nn.Module:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network: nn.Module = build()
-            return network
+        return build()
     except Exception as error:  # each network has its own demands
         raise InputError(f"{key}: '{name}' cannot be built ({type(error).__name__}: {error}); take another.") from error

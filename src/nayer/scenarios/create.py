@@ -17,6 +17,7 @@ from nayer.datasets.sources import SOURCES
 from nayer.errors import InputError
 from nayer.files import load_tensors
 from nayer.mlops.teachers import SCHEMES, registered_description, registered_weights
+from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.models.published import LIBRARIES, Description, described
 from nayer.pipeline_registry import CHAIN
@@ -58,7 +59,7 @@ def create(project: Path, name: str, brought: Brought) -> Classifier:
     folder = project / "conf" / name
     if folder.exists():
         raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
-    groups = parameters(project, name, brought)
+    groups = parameters(project, brought)
     try:
         data = DataConfig.model_validate({"channels": None, **groups["data"]})
         teacher = TeacherConfig.model_validate(groups["teacher"])
@@ -94,14 +95,14 @@ def check_as_run(project: Path, env: str, class_names: list[str]) -> None:
     check_parameters(merged, CHAIN)
 
 
-def parameters(project: Path, name: str, brought: Brought) -> dict[str, dict[str, Any]]:
+def parameters(project: Path, brought: Brought) -> dict[str, dict[str, Any]]:
     """The groups of parameters of the new scenario."""
     known = brought.test_data in SOURCES
     source, about = find(brought.teacher)
     own = {"mean": list(about.mean), "std": list(about.std)} if about.mean and about.std else None
     normalisation = preset_or_values(brought.normalisation) if brought.normalisation else own
     told = about.architecture
-    if told and is_own_code(told) and not brought.architecture:
+    if told and is_own(told) and not brought.architecture:
         raise InputError(f"ARCHITECTURE: '{brought.teacher}' names the code '{told}'; say it yourself if you trust it.")
     said = {
         "ARCHITECTURE": brought.architecture or told,
@@ -161,12 +162,6 @@ def description_in(file: Path) -> Description:
         return Description(found["architecture"], str(file), names, images["size"], mean, std)
     except (InputError, KeyError, TypeError):
         return Description(None, str(file), None, None, None, None)
-
-
-def is_own_code(architecture: str) -> bool:
-    """Whether the name is one of a module:factory, which is imported and called."""
-    library, colon, _ = architecture.partition(":")
-    return bool(colon) and library not in LIBRARIES
 
 
 def preset_or_values(text: str) -> str | dict[str, list[float]]:

@@ -1,7 +1,6 @@
 """Weights that strangers saved: whatever wraps them is found, whatever does not fit is named, no code is run."""
 
 import pickle
-import warnings
 from pathlib import Path
 
 import pytest
@@ -132,8 +131,6 @@ def test_what_is_no_file_of_weights_is_called_what_it_is(tmp_path):
     (tmp_path / "page.pth").write_text("<html>404 Not Found</html>")
     with pytest.raises(InputError, match="is no file of torch.save"):
         read_weights(tmp_path / "page.pth", "teacher.weights")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
     with pytest.raises(InputError, match="is a TorchScript program"):
         read_weights(tmp_path / "script.pt", "teacher.weights")
