@@ -94,17 +94,16 @@ def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
     config = config.model_copy(update={"synthesis": short, "memory": 4096})
     teacher = teacher_of(shape)
     table = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(1))
-    state, target = build(
+    state = build(
         teacher, LabelEmbeddings(table, teacher.class_names, "random", "1", "unused"), config, settings, seed=0
     )
     state.synthesizer.start_epoch(config.warmup_epochs)
     size, channels = shape.images.size, shape.images.channels
     images = torch.randint(256, (4096, channels, size, size), dtype=torch.uint8)
-    state.memory.add(images, torch.arange(4096) % CLASSES)
+    state.views.add(images, torch.arange(4096) % CLASSES)
 
     def distillation() -> object:
-        drawn, labels = state.memory.draw(config.student.batch_size)
-        return state.trainer.step(drawn, labels, target)
+        return state.learn(config.student)
 
     return {
         "synthesis": lambda: state.synthesizer.step(state.trainer.student),

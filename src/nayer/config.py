@@ -150,6 +150,8 @@ class StudentConfig(Config):
     batch_size: Annotated[int, Field(ge=2, strict=True)]
     steps: Count
     """SGD steps per epoch."""
+    fixed_views: Count | None
+    """Views of each image, drawn once with the teacher's answers; null draws a new one and asks each time."""
     learning_rate: Positive
     final_learning_rate: Weight
     """End of the cosine over the epochs after the warm-up."""

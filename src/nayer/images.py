@@ -27,23 +27,33 @@ class Augmentation:
     padding: int
     flip: bool
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Crop and flip every image of the batch (N, C, H, W) by its own draw; gradients pass through."""
+    @property
+    def crop_count(self) -> int:
+        """How many different views of an image there are."""
+        return (2 * self.padding + 1) ** 2 * (1 + self.flip)
+
+    def draw(self, count: int, device: torch.device) -> Tensor:
+        """Crops (count, 3) of as many images: row, column, and whether flipped, as uint8."""
+        shifts = [torch.randint(0, 2 * self.padding + 1, (count, 1), device=device) for _ in range(2)]
+        chance = torch.rand(count, 1, device=device) if self.flip else torch.ones(count, 1, device=device)
+        return torch.cat([*shifts, chance < 0.5], 1).to(torch.uint8)
+
+    def crop(self, images: Tensor, crops: Tensor) -> Tensor:
+        """View i is image i of (N, C, H, W) cut by row i of `crops`; gradients pass through."""
         if not self.padding and not self.flip:
             return images
-        count, channels, height, width = images.shape
-        device = images.device
-        row_shift = torch.randint(0, 2 * self.padding + 1, (count, 1), device=device)
-        column_shift = torch.randint(0, 2 * self.padding + 1, (count, 1), device=device)
-        rows = torch.arange(height, device=device) + row_shift
-        columns = torch.arange(width, device=device).expand(count, width)
-        if self.flip:
-            flipped = torch.rand(count, 1, device=device) < 0.5
-            columns = torch.where(flipped, columns.flip(1), columns)
-        columns = columns + column_shift
+        _, channels, height, width = images.shape
+        row, column, flipped = (part[:, None] for part in crops.long().unbind(1))
+        rows = torch.arange(height, device=images.device) + row
+        columns = torch.arange(width, device=images.device)
+        columns = torch.where(flipped.bool(), columns.flip(0), columns) + column
         padded = F.pad(images, [self.padding] * 4)
         cropped = padded.gather(2, rows[:, None, :, None].expand(-1, channels, -1, padded.shape[3]))
         return cropped.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Every image of the batch (N, C, H, W) cut by a draw of its own."""
+        return self.crop(images, self.draw(len(images), images.device))
 
 
 def to_uint8(images: Tensor) -> Tensor:

@@ -1,16 +1,21 @@
 """The student's ceiling and floor: the same student and recipe on real data, and on noise."""
 
+from functools import partial
+
 import torch
+import torch.nn.functional as F
 
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.datasets import RealData
 from nayer.evaluation.metrics import predict, share
-from nayer.images import Augmentation
+from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier, freeze
+from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.training.device import autocast, resolve_device
 from nayer.training.reporting import Reporter
-from nayer.training.student import StudentTrainer, Target, TeacherTarget
+from nayer.training.student import StudentTrainer
+from nayer.training.views import FreshViews
 
 
 def accuracy_of(
@@ -36,21 +41,26 @@ def accuracy_of(
     pool.add((noise_like if name == "kd_noise" else same)(real.train.images).to(device), real.train.labels.to(device))
     student = Classifier.build(config.student.architecture, teacher.class_names, teacher.images).to(device)
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
-    steps = config.epochs * config.student.steps
-    trainer = StudentTrainer(student, config.student, augment, steps, precision)
-    target: Target = cross_entropy if name == "real" else TeacherTarget(teacher, config.student.temperature, precision)
+    taught = FreshViews(teacher, pool, augment, precision)
+    steps, batch = config.epochs * config.student.steps, config.student.batch_size
+    trainer = StudentTrainer(student, config.student, steps, precision)
     reporter.begin(f"baseline {name}", config.epochs, 0)
     for step in range(steps):
-        images, labels = pool.draw(config.student.batch_size)
-        trainer.step(images, labels, target)
+        if name == "real":
+            slots = pool.draw(batch)
+            trainer.step(augment(to_float(pool.images[slots])), partial(cross_entropy, pool.labels[slots]))
+        else:
+            views, answers = taught.draw(batch)
+            loss = partial(distillation_loss, answers, temperature=config.student.temperature)
+            trainer.step(views, loss)
         reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()
     return share(predict(student, real.test.images, 500, device).argmax(1) == real.test.labels)
 
 
-def cross_entropy(_: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The target of plain training."""
-    return torch.nn.functional.cross_entropy(logits.float(), labels)
+def cross_entropy(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """The loss of plain training."""
+    return F.cross_entropy(logits.float(), labels)
 
 
 def noise_like(images: torch.Tensor) -> torch.Tensor:

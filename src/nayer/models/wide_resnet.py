@@ -18,9 +18,9 @@ class WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        activated = F.relu(self.bn1(x))
+        activated = F.relu(self.bn1(x), inplace=True)
         residual = x if self.shortcut is None else self.shortcut(activated)
-        result: Tensor = residual + self.conv2(F.relu(self.bn2(self.conv1(activated))))
+        result: Tensor = self.conv2(F.relu(self.bn2(self.conv1(activated)), inplace=True)).add_(residual)
         return result
 
 
@@ -49,6 +49,6 @@ class WideResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) normalised images -> (N, classes) logits."""
-        features = F.relu(self.bn(self.groups(self.stem(x))))
+        features = F.relu(self.bn(self.groups(self.stem(x))), inplace=True)
         logits: Tensor = self.head(features.mean((2, 3)))
         return logits

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nayer.synthesis.losses import statistics_distance
+
+LEAST_VARIANCE = 1e-12
+"""Keeps a channel that is constant from a division by zero."""
 
 
 def running_mean(layer: nn.BatchNorm2d) -> Tensor:
@@ -14,15 +19,35 @@ def running_mean(layer: nn.BatchNorm2d) -> Tensor:
     return torch.zeros(layer.num_features) if layer.running_mean is None else layer.running_mean
 
 
-def channel_statistics(x: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance (channels,) in fp32 of (N, channels, H, W).
+class ChannelStatistics(torch.autograd.Function):
+    """Mean and biased variance (channels,) in fp32 of (N, channels, H, W), by torch's own BatchNorm kernels.
 
-    One pass of plain sums, five times as fast as torch.var_mean on a CPU with channels_last; `near`, a guess of the
-    mean, keeps the difference of squares exact.
+    They sum in fp32 over bf16 in one call, and the gradient, per channel an affine map of the input, is what BatchNorm
+    in evaluation mode computes: docs/decisions/002.
     """
-    centred = x.movedim(1, -1).reshape(-1, x.shape[1]).float() - near
-    mean = centred.mean(0)
-    return mean + near, centred.square().mean(0) - mean.square()
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, channels, H, W) -> mean, variance."""
+        ones, zeros = _ones_and_zeros(x)
+        _, mean, inverse_deviation = torch.native_batch_norm(x, ones, zeros, None, None, True, 0.0, LEAST_VARIANCE)
+        ctx.save_for_backward(x, mean)
+        return mean, inverse_deviation.pow(-2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """grad mean / n + (x - mean) * 2 * grad variance / n, for n values a channel."""
+        x, mean = ctx.saved_tensors
+        of_mean, of_variance = gradients
+        n = x.numel() / x.shape[1]
+        ones, _ = _ones_and_zeros(x)
+        return F.batch_norm(x, mean, ones, of_variance * (2 / n), of_mean / n, eps=0.0)
+
+
+def _ones_and_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A weight and a bias of BatchNorm that leave x as it is; fp32, so that statistics are."""
+    ones = torch.ones(x.shape[1], device=x.device)
+    return ones, torch.zeros_like(ones)
 
 
 class BatchNormStatistics:
@@ -51,7 +76,7 @@ class BatchNormStatistics:
 
     def _record(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._inputs[index] = channel_statistics(inputs[0], running_mean(self.layers[index]))
+            self._inputs[index] = ChannelStatistics.apply(inputs[0])
 
         return hook
 

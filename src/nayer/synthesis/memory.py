@@ -23,23 +23,26 @@ class MemoryBank:
     def __len__(self) -> int:
         return min(self.added, self.capacity)
 
-    def add(self, images: Tensor, labels: Tensor) -> None:
-        """Store uint8 images (N, C, H, W) with labels (N,) over the oldest; the next draws are shuffled afresh."""
+    def add(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Store uint8 images (N, C, H, W) with labels (N,) over the oldest, and shuffle afresh for the next draws.
+
+        Returns the slots of those that stay: all, or the newest where the ring holds fewer.
+        """
         slots = (torch.arange(len(images), device=self.images.device) + self.added) % self.capacity
-        # More than the ring holds: only the newest stay.
         keep = slice(max(0, len(images) - self.capacity), None)
         self.images[slots[keep]] = images[keep]
         self.labels[slots[keep]] = labels[keep]
         self.added += len(images)
         self._order = self._order[:0]
+        return slots[keep]
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """`count` images (uint8) and labels, fewer if the bank is smaller; none comes twice before all have come."""
+    def draw(self, count: int) -> Tensor:
+        """Slots of `count` images, fewer if the bank is smaller; none comes twice before all have come."""
         count = min(count, len(self))
         if len(self._order) < count:
             self._order = torch.randperm(len(self), device=self.images.device)
         chosen, self._order = self._order[:count], self._order[count:]
-        return self.images[chosen], self.labels[chosen]
+        return chosen
 
     def sample(self, count: int, classes: int) -> "SyntheticSample":
         """Up to `count` of the newest images, balanced by class and sorted by it, on the CPU."""

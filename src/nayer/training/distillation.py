@@ -16,7 +16,6 @@ from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES,
 from nayer.training.estimate import estimate
 from nayer.training.reporting import Reporter
 from nayer.training.resume import ResumePoint
-from nayer.training.student import TeacherTarget
 
 
 @dataclass(frozen=True)
@@ -50,21 +49,19 @@ def distill(
     """
     for warning in check(teacher, embeddings, config):
         reporter.say(f"Warning: {warning}")
-    state, target = build(teacher, embeddings, config, runtime, seed)
+    state = build(teacher, embeddings, config, runtime, seed)
     reporter.say(estimate(teacher, embeddings, config, runtime))
     if kept := resume.load():
         state.load_state_dict(kept)
         reporter.say(f"distill: going on in epoch {state.epoch + 1} of {state.synthesizer.schedule.total_epochs}")
-    fit(state, target, config, resume, reporter)
+    fit(state, config, resume, reporter)
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
     images, labels = (torch.cat(parts)[: config.held_out].cpu() for parts in zip(*state.held_out, strict=True))
     student = state.trainer.student.eval()
     return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, state.memory.added)
 
 
-def fit(
-    state: LoopState, target: TeacherTarget, config: DistillConfig, resume: ResumePoint, reporter: Reporter
-) -> None:
+def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: Reporter) -> None:
     """The loop, from wherever `state` is to the last epoch."""
     schedule = state.synthesizer.schedule
     reporter.begin("distill", schedule.total_epochs, _done(state, config))
@@ -80,7 +77,7 @@ def fit(
             while state.batch < batches:
                 began = time.monotonic()
                 made = state.synthesizer.step(state.trainer.student)
-                state.memory.add(made.images, made.labels)
+                state.views.add(made.images, made.labels)
                 state.synthesis_sums += torch.stack([made.losses[name] for name in SYNTHESIS_LOSSES])
                 state.batch += 1
                 state.seconds["synthesis"] += time.monotonic() - began
@@ -89,9 +86,7 @@ def fit(
 
             while state.step < steps:
                 began = time.monotonic()
-                images, labels = state.memory.draw(config.student.batch_size)
-                loss, _ = state.trainer.step(images, labels, target)
-                state.student_sums += torch.stack([loss, target.agreement])
+                state.student_sums += state.learn(config.student)
                 state.step += 1
                 state.seconds["student"] += time.monotonic() - began
                 reporter.advance(_done(state, config), _last(state))

@@ -1,24 +1,27 @@
 """What the distillation loop starts from: checked inputs, everything on its device, one object that holds the state."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nayer.config import DistillConfig, RuntimeConfig
+from nayer.config import DistillConfig, RuntimeConfig, StudentConfig
 from nayer.errors import InputError
 from nayer.images import Augmentation
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.architectures import check_image_size
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.generator import upsamplings
+from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.synthesis.nayer import Nayer
 from nayer.synthesis.synthesizer import Synthesizer
 from nayer.training.device import autocast, resolve_device
 from nayer.training.resume import random_state, set_random_state
-from nayer.training.student import StudentTrainer, TeacherTarget
+from nayer.training.student import StudentTrainer
+from nayer.training.views import FixedViews, FreshViews, Views
 
 Row = dict[str, Any]
 SYNTHESIS_LOSSES = ("ce", "bn", "adversarial", "synthesis_loss")
@@ -30,7 +33,7 @@ class LoopState:
     """Everything that changes during the loop, so that a resumed run equals an uninterrupted one."""
 
     synthesizer: Synthesizer
-    memory: MemoryBank
+    views: Views
     trainer: StudentTrainer
     epoch: int = 0
     batch: int = 0
@@ -39,6 +42,7 @@ class LoopState:
     """Student steps done in this epoch."""
 
     def __post_init__(self) -> None:
+        self.memory = self.views.memory
         device = self.memory.images.device
         self.synthesis_sums = torch.zeros(len(SYNTHESIS_LOSSES), device=device)
         self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)
@@ -46,11 +50,18 @@ class LoopState:
         self.held_out: list[tuple[Tensor, Tensor]] = []
         self.seconds = {"synthesis": 0.0, "student": 0.0}
 
+    def learn(self, config: StudentConfig) -> Tensor:
+        """One student step: its STUDENT_FIGURES, as a tensor on the device."""
+        views, answers = self.views.draw(config.batch_size)
+        loss, logits = self.trainer.step(views, partial(distillation_loss, answers, temperature=config.temperature))
+        return torch.stack([loss, (answers.argmax(1) == logits.argmax(1)).float().mean()])
+
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors, numbers and containers."""
         return {
             "synthesizer": self.synthesizer.state_dict(),
             "memory": self.memory.state_dict(),
+            "views": self.views.state_dict(),
             "trainer": self.trainer.state_dict(),
             "counters": [self.epoch, self.batch, self.step],
             "sums": [self.synthesis_sums, self.student_sums],
@@ -64,6 +75,7 @@ class LoopState:
         """Take over what `state_dict` gave."""
         self.synthesizer.load_state_dict(state["synthesizer"])
         self.memory.load_state_dict(state["memory"])
+        self.views.load_state_dict(state["views"])
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.batch, self.step = state["counters"]
         device = self.memory.images.device
@@ -116,8 +128,8 @@ def check_batchnorm(teacher: Classifier, config: DistillConfig) -> bool:
 
 def build(
     teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig, seed: int
-) -> tuple[LoopState, TeacherTarget]:
-    """Everything on its device, seeded: the first state of the loop, and what the student learns from."""
+) -> LoopState:
+    """Everything on its device, seeded: the first state of the loop."""
     torch.manual_seed(seed)
     device = resolve_device(runtime)
     precision = autocast(runtime, device)
@@ -128,5 +140,9 @@ def build(
     schedule, images = synthesizer.schedule, teacher.images
     memory = MemoryBank(config.memory or schedule.images, (images.channels, images.size, images.size), device)
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
-    trainer = StudentTrainer(student, config.student, augment, config.epochs * config.student.steps, precision)
-    return LoopState(synthesizer, memory, trainer), TeacherTarget(teacher, config.student.temperature, precision)
+    if count := config.student.fixed_views:
+        views: Views = FixedViews(teacher, memory, augment, precision, min(count, augment.crop_count))
+    else:
+        views = FreshViews(teacher, memory, augment, precision)
+    trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
+    return LoopState(synthesizer, views, trainer)

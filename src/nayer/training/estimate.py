@@ -11,7 +11,6 @@ from nayer.config import DistillConfig, RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.distillation_setup import LoopState, build
-from nayer.training.student import TeacherTarget
 
 PROBE_STEPS = 2
 
@@ -19,13 +18,15 @@ PROBE_STEPS = 2
 def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig) -> str:
     """One sentence with time, memory and disk; the random generators stay as they were."""
     short = config.synthesis.model_copy(update={"steps": PROBE_STEPS})
-    probe = config.model_copy(update={"synthesis": short, "memory": 2 * short.batch_size})
+    probe = config.model_copy(
+        update={"synthesis": short, "memory": 2 * max(short.batch_size, config.student.batch_size)}
+    )
     with torch.random.fork_rng():
-        state, target = build(teacher, embeddings, probe, runtime, seed=0)
-        synthesis_step, student_step = step_seconds(state, target, config)
+        state = build(teacher, embeddings, probe, runtime, seed=0)
+        synthesis_batch, student_step = batch_seconds(state, config)
     schedule = state.synthesizer.schedule
     batches = (schedule.images + config.held_out) / schedule.batch_size
-    synthesis = batches * config.synthesis.steps * synthesis_step
+    synthesis = batches * synthesis_batch
     distillation = config.epochs * config.student.steps * student_step
     pixels = teacher.images.channels * teacher.images.size**2
     memory = min(config.memory or schedule.images, schedule.images) * pixels / 2**30
@@ -43,24 +44,24 @@ def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillCo
     )
 
 
-def step_seconds(state: LoopState, target: TeacherTarget, config: DistillConfig) -> tuple[float, float]:
-    """Seconds of one synthesis step and of one student step; the first of each warms up and does not count."""
+def batch_seconds(state: LoopState, config: DistillConfig) -> tuple[float, float]:
+    """Seconds of one synthetic batch and of one student step; the first of each warms up and does not count."""
     state.synthesizer.start_epoch(config.warmup_epochs)
-    synthesis = student = 0.0
+    synthesis = answers = student = 0.0
     for _ in range(2):
         began = time.perf_counter()
         made = state.synthesizer.step(state.trainer.student)
         made.losses["synthesis_loss"].item()  # waits for the device
-        synthesis = (time.perf_counter() - began) / PROBE_STEPS
-    repeats = -(-config.student.batch_size // len(made.images))
-    images = made.images.repeat(repeats, 1, 1, 1)[: config.student.batch_size]
-    labels = made.labels.repeat(repeats)[: config.student.batch_size]
+        synthesis = (time.perf_counter() - began) / PROBE_STEPS * config.synthesis.steps
+    while len(state.memory) < config.student.batch_size:
+        began = time.perf_counter()
+        state.views.add(made.images, made.labels)
+        answers = time.perf_counter() - began
     for _ in range(2):
         began = time.perf_counter()
-        loss, _ = state.trainer.step(images, labels, target)
-        loss.item()  # waits for the device
+        state.learn(config.student).tolist()  # waits for the device
         student = time.perf_counter() - began
-    return synthesis, student
+    return synthesis + answers, student
 
 
 def _duration(seconds: float) -> str:

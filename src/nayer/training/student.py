@@ -1,4 +1,4 @@
-"""How a student learns from images, wherever they come from."""
+"""How a student learns from views of images, wherever they come from."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,12 +8,10 @@ import torch
 from torch import Tensor
 
 from nayer.config import StudentConfig
-from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier
-from nayer.synthesis.losses import distillation_loss
 
-Target = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(views, student logits, labels) -> loss."""
+Loss = Callable[[Tensor], Tensor]
+"""Student logits (N, classes) -> scalar."""
 
 
 class StudentTrainer:
@@ -23,12 +21,10 @@ class StudentTrainer:
         self,
         student: Classifier,
         config: StudentConfig,
-        augment: Augmentation,
         total_steps: int,
         autocast: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self.student = student
-        self.augment = augment
         self.autocast = autocast
         self.optimiser = torch.optim.SGD(
             student.network.parameters(),
@@ -41,13 +37,12 @@ class StudentTrainer:
             self.optimiser, total_steps, eta_min=config.final_learning_rate
         )
 
-    def step(self, images: Tensor, labels: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-        """One step on uint8 images; returns the loss and the student's logits, both detached."""
+    def step(self, views: Tensor, loss_of: Loss) -> tuple[Tensor, Tensor]:
+        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's logits, both detached."""
         self.student.train()
-        views = self.augment(to_float(images))
         with self.autocast():
             logits = self.student(views)
-        loss = target(views, logits, labels)
+        loss = loss_of(logits)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -67,20 +62,3 @@ class StudentTrainer:
         self.student.network.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-
-
-class TeacherTarget:
-    """The teacher's softened answer on the very views that the student saw; remembers how often they agreed."""
-
-    def __init__(
-        self, teacher: Classifier, temperature: float, autocast: Callable[[], AbstractContextManager[Any]]
-    ) -> None:
-        self.teacher, self.temperature, self.autocast = teacher, temperature, autocast
-        self.agreement = torch.zeros((), device=teacher.mean.device)
-
-    def __call__(self, views: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """The distillation loss; the labels are not looked at."""
-        with torch.no_grad(), self.autocast():
-            wanted = self.teacher(views)
-        self.agreement = (wanted.argmax(1) == logits.detach().argmax(1)).float().mean()
-        return distillation_loss(wanted, logits, self.temperature)

@@ -29,7 +29,7 @@ def test_a_batch_larger_than_the_ring_leaves_its_newest():
 
 def test_no_image_comes_twice_before_all_have_come():
     bank = bank_with(10, (0, 10))
-    seen = [value for _ in range(2) for value in bank.draw(5)[0][:, 0, 0, 0].tolist()]
+    seen = [value for _ in range(2) for value in bank.images[bank.draw(5), 0, 0, 0].tolist()]
     assert sorted(seen) == list(range(10))
 
 
@@ -37,11 +37,11 @@ def test_new_images_are_dealt_at_once():
     bank = bank_with(10, (0, 4))
     bank.draw(2)
     bank.add(numbered(4, 6), torch.zeros(6, dtype=torch.long))
-    assert sorted(bank.draw(10)[0][:, 0, 0, 0].tolist()) == list(range(10))
+    assert sorted(bank.images[bank.draw(10), 0, 0, 0].tolist()) == list(range(10))
 
 
 def test_a_bank_smaller_than_the_batch_gives_all_it_has():
-    assert len(bank_with(10, (0, 4)).draw(512)[0]) == 4
+    assert len(bank_with(10, (0, 4)).draw(512)) == 4
 
 
 def test_sample_is_balanced_by_class_and_newest_first():
@@ -56,7 +56,7 @@ def test_state_round_trip_deals_the_same_images():
     bank.draw(2)
     copy = MemoryBank(6, (1, 2, 2), torch.device("cpu"))
     copy.load_state_dict(bank.state_dict())
-    assert torch.equal(bank.draw(4)[0], copy.draw(4)[0])
+    assert torch.equal(bank.draw(4), copy.draw(4))
     assert copy.added == 8
 
 

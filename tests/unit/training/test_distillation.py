@@ -45,14 +45,13 @@ def run(teacher, embeddings, config, runtime, reporter=None, seed=5):
 
 def test_losses_of_twenty_steps_follow_the_golden_trajectory(teacher, embeddings, distill_config, runtime):
     config = distill_config(synthesis__batch_size=12, synthesis__steps=1)
-    state, target = build(teacher, embeddings, config, runtime, seed=7)
+    state = build(teacher, embeddings, config, runtime, seed=7)
     found = []
     state.synthesizer.start_epoch(1)
     for _ in range(20):
         made = state.synthesizer.step(state.trainer.student)
-        state.memory.add(made.images, made.labels)
-        images, labels = state.memory.draw(config.student.batch_size)
-        loss, _ = state.trainer.step(images, labels, target)
+        state.views.add(made.images, made.labels)
+        loss, _ = state.learn(config.student)
         found.append([made.losses["ce"].item(), made.losses["bn"].item(), loss.item()])
     assert found == [pytest.approx(row, rel=1e-4) for row in json.loads(GOLDEN.read_text())]
 
@@ -82,9 +81,12 @@ def test_a_second_signal_stops_at_once_and_is_told_from_a_failure(teacher, embed
     assert caught.value.signal_number == signal.SIGINT
 
 
+@pytest.mark.parametrize("fixed_views", [None, 2])
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
-def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(calls, teacher, embeddings, distill_config, runtime):
-    config = distill_config()
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
+    calls, fixed_views, teacher, embeddings, distill_config, runtime
+):
+    config = distill_config(student__fixed_views=fixed_views)
     whole = run(teacher, embeddings, config, runtime)
     with pytest.raises(Interrupted, match="same command goes on"):
         run(teacher, embeddings, config, runtime, StopAfter(calls))

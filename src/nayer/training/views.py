@@ -1,0 +1,109 @@
+"""What the student learns from: views of the images in the memory, with the teacher's answers to them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nayer.images import Augmentation, to_float
+from nayer.models.classifier import Classifier
+from nayer.synthesis.memory import MemoryBank
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+class Views(Protocol):
+    """Fills a memory and deals out batches from it."""
+
+    memory: MemoryBank
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """New images, uint8 (N, C, H, W), with labels (N,)."""
+        ...
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """Views (count, C, H, W) in [0, 1] and the teacher's logits (count, classes) on these very views."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs beside the memory."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        ...
+
+
+class FreshViews:
+    """A new view at every draw; the teacher is asked each time (arXiv 2310.00258)."""
+
+    def __init__(self, teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast) -> None:
+        self.teacher, self.memory, self.augment, self.autocast = teacher, memory, augment, autocast
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """Into the memory."""
+        self.memory.add(images, labels)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """A forward pass of the teacher each."""
+        views = self.augment(to_float(self.memory.images[self.memory.draw(count)]))
+        return views, self.ask(views)
+
+    @torch.no_grad()
+    def ask(self, views: Tensor) -> Tensor:
+        """The teacher's logits."""
+        with self.autocast():
+            return self.teacher(views)  # type: ignore[no-any-return]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+class FixedViews(FreshViews):
+    """As many views of each image as `count`, drawn when it comes in; the teacher is asked once for each.
+
+    A student sees an image far more often than that, so that its steps cost no forward pass of the teacher. Costs
+    3 + 2 * classes bytes a view beside the image.
+    """
+
+    def __init__(
+        self, teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast, count: int
+    ) -> None:
+        super().__init__(teacher, memory, augment, autocast)
+        self.count = count
+        device, classes = memory.images.device, len(teacher.class_names)
+        self.crops = torch.zeros((memory.capacity, count, 3), dtype=torch.uint8, device=device)
+        # fp16 holds what bf16 holds, apart from logits beyond 65,504.
+        self.answers = torch.zeros((memory.capacity, count, classes), dtype=torch.float16, device=device)
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """Into the memory; the teacher answers to all views of the images."""
+        slots = self.memory.add(images, labels)
+        newest = to_float(images[-len(slots) :])
+        for view in range(self.count):
+            crops = self.augment.draw(len(slots), slots.device)
+            self.crops[slots, view] = crops
+            self.answers[slots, view] = self.ask(self.augment.crop(newest, crops)).to(torch.float16)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """One of the views of each drawn image, with the answer given before."""
+        slots = self.memory.draw(count)
+        view = torch.randint(self.count, slots.shape, device=slots.device)
+        images = to_float(self.memory.images[slots])
+        return self.augment.crop(images, self.crops[slots, view]), self.answers[slots, view]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the filled part of the memory."""
+        filled = len(self.memory)
+        return {"crops": self.crops[:filled], "answers": self.answers[:filled]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        filled = len(state["crops"])
+        self.crops[:filled], self.answers[:filled] = state["crops"], state["answers"]

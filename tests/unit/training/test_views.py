@@ -1,0 +1,75 @@
+"""What the student is shown: its teacher's answers belong to the very views, fresh or fixed."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from nayer.images import Augmentation, to_float
+from nayer.synthesis.memory import MemoryBank
+from nayer.training.views import FixedViews, FreshViews
+
+AUGMENT = Augmentation(padding=1, flip=True)
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.randint(256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+
+
+def bank(capacity: int = 20) -> MemoryBank:
+    return MemoryBank(capacity, (1, 8, 8), torch.device("cpu"))
+
+
+def fixed(teacher, count: int, capacity: int = 20) -> FixedViews:
+    return FixedViews(teacher, bank(capacity), AUGMENT, nullcontext, count)
+
+
+@pytest.mark.parametrize("kind", ["fresh", "fixed"])
+def test_answers_are_the_teachers_on_the_very_views(kind, teacher):
+    views = FreshViews(teacher, bank(), AUGMENT, nullcontext) if kind == "fresh" else fixed(teacher, 3)
+    views.add(images(12), torch.zeros(12, dtype=torch.long))
+    shown, answers = views.draw(10)
+    with torch.no_grad():
+        torch.testing.assert_close(answers.float(), teacher(shown), rtol=2e-3, atol=2e-3)
+
+
+def test_an_image_has_no_more_views_than_were_drawn_when_it_came_in(teacher):
+    views = fixed(teacher, 2)
+    views.add(images(1), torch.zeros(1, dtype=torch.long))
+    seen = {views.draw(1)[0].numpy().tobytes() for _ in range(60)}
+    assert len(seen) == 2
+
+
+def test_fixed_views_never_ask_the_teacher_in_a_student_step(teacher):
+    views = fixed(teacher, 2)
+    views.add(images(12), torch.zeros(12, dtype=torch.long))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("asked")
+
+    teacher.register_forward_pre_hook(refuse)
+    views.draw(10)
+
+
+def test_an_image_that_makes_room_takes_its_views_along(teacher):
+    views = fixed(teacher, 2, capacity=4)
+    for part in images(10).split(3):
+        views.add(part, torch.zeros(len(part), dtype=torch.long))
+    for slot in range(4):
+        for view in range(2):
+            shown = AUGMENT.crop(to_float(views.memory.images[slot : slot + 1]), views.crops[slot, view][None])
+            with torch.no_grad():
+                torch.testing.assert_close(views.answers[slot, view].float(), teacher(shown)[0], rtol=2e-3, atol=2e-3)
+
+
+def test_state_round_trip_shows_the_same(teacher):
+    views, copy = fixed(teacher, 3), fixed(teacher, 3)
+    views.add(images(12), torch.zeros(12, dtype=torch.long))
+    copy.memory.load_state_dict(views.memory.state_dict())
+    copy.load_state_dict(views.state_dict())
+    drawn = []
+    for each in (views, copy):
+        torch.manual_seed(0)
+        drawn.append(each.draw(6))
+    assert torch.equal(drawn[0][0], drawn[1][0])
+    assert torch.equal(drawn[0][1], drawn[1][1])
