@@ -70,7 +70,17 @@ def distill_config(shape: Shape) -> DistillConfig:
 
 def runtime(**changes: Any) -> RuntimeConfig:
     """The machine as it is found."""
-    settings = {"device": "cpu", "precision": "auto", "threads": None, "resume": "never", "resume_folder": ""}
+    settings = {
+        "device": "cpu",
+        "precision": "auto",
+        "threads": None,
+        "processes": 1,
+        "machines": 1,
+        "address": None,
+        "memory_gib": 4,
+        "resume": "never",
+        "resume_folder": "",
+    }
     return RuntimeConfig.model_validate({**settings, "checkpoint_seconds": 60, **changes})
 
 

@@ -13,7 +13,7 @@ from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 
-from nayer.errors import InputError, Interrupted, Refused, unknown
+from nayer.errors import InputError, Interrupted, Refused, WorkerLost, unknown
 from nayer.pipeline_registry import CHAIN
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
 
@@ -41,7 +41,7 @@ def sentence(error: BaseException) -> str | None:
     """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, InputError | Interrupted | Refused | OmegaConfBaseException):
+        if isinstance(found, InputError | Interrupted | Refused | WorkerLost | OmegaConfBaseException):
             return str(found)
         if isinstance(found, OSError) and isinstance(error, DatasetError):
             return f"A file could not be read or written: {found}."

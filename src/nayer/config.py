@@ -46,6 +46,14 @@ class RuntimeConfig(Config):
     """auto takes bf16 autocast where the hardware computes in it."""
     threads: Count | None
     """CPU threads; null leaves torch's choice."""
+    processes: Count
+    """Processes on this machine that distil together, on GPUs one each; 1 is this process itself."""
+    machines: Count
+    """Machines that distil together; on the others torchrun is started by hand (docs/scaling.md)."""
+    address: str | None
+    """host:port of this machine, by which the others find it; needed with more than one."""
+    memory_gib: Positive
+    """Largest bank of synthetic images that is held on the device; a larger one lies in a file in resume_folder."""
     resume: Literal["auto", "require", "never"]
     """What to do with the state of an interrupted run: go on if it fits, refuse if it does not, or start afresh."""
     resume_folder: str

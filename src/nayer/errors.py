@@ -16,6 +16,10 @@ class Refused(Exception):
     """A student was not let through the gate; the message says which threshold, and by how much."""
 
 
+class WorkerLost(Exception):
+    """One of several processes that trained together died; the message says what was kept and how to go on."""
+
+
 class Interrupted(Exception):
     """A run was asked to stop by a signal; the message says what was kept and how to go on."""
 

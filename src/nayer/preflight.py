@@ -17,8 +17,9 @@ from nayer.models.architectures import build_network, check_image_size, check_lo
 from nayer.models.classifier import Classifier
 from nayer.models.generator import upsamplings
 from nayer.training.device import resolve_device
-from nayer.training.distillation_setup import check_batchnorm
+from nayer.training.distillation_setup import check_batchnorm, share_of
 from nayer.training.existing import existing_teacher
+from nayer.training.launch import check_processes
 
 LEAST_FREE_BYTES = 100 * 2**20
 # Of a student that is checked where nothing says what its images are.
@@ -36,7 +37,8 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
     chosen = set(pipelines)
     data = DataConfig.model_validate(parameters["data"])
     distill = DistillConfig.model_validate(parameters["distill"])
-    resolve_device(RuntimeConfig.model_validate(parameters["runtime"]))
+    runtime = RuntimeConfig.model_validate(parameters["runtime"])
+    resolve_device(runtime)
     if chosen & {"lte", "teacher"}:
         check_class_names(datasets.class_names(data), "data.class_names")
     teacher = TeacherConfig.model_validate(parameters["teacher"])
@@ -60,6 +62,8 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
             check_same_channels(found, data)
             channels = found.images.channels
     if "distill" in chosen:
+        check_processes(runtime)
+        share_of(distill, runtime.processes * runtime.machines)
         student = build_network(distill.student.architecture, channels, 2, "distill.student.architecture")
     if "promote" in chosen and (onnx := PromoteConfig.model_validate(parameters["promote"]).onnx):
         check_onnx(onnx)

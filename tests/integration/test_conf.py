@@ -25,8 +25,8 @@ def test_scenario_loads_and_validates(scenario):
     assert parameters["scenario"] == scenario
     loaded = {group: kind.model_validate(parameters[group]) for group, kind in GROUPS.items()}
     assert set(parameters) == {*GROUPS, "scenario", "seed"}
-    build_network(loaded["teacher"].architecture, 1, 2)
-    build_network(loaded["distill"].student.architecture, 1, 2)
+    build_network(loaded["teacher"].architecture, 3, 2)
+    build_network(loaded["distill"].student.architecture, 3, 2)
     upsamplings(loaded["data"].image_size)
 
 

@@ -9,17 +9,9 @@ from nayer.errors import InputError
 
 
 @pytest.fixture
-def parameters(read_parameters) -> dict:
-    runtime = {
-        "device": "cpu",
-        "precision": "fp32",
-        "threads": None,
-        "resume": "auto",
-        "resume_folder": "resume",
-        "checkpoint_seconds": 60,
-    }
+def parameters(read_parameters, runtime) -> dict:
     groups = {name: read_parameters("test", name) for name in GROUPS if name != "runtime"}
-    return copy.deepcopy({"scenario": "test", "seed": 0, "runtime": runtime, **groups})
+    return copy.deepcopy({"scenario": "test", "seed": 0, "runtime": runtime.model_dump(), **groups})
 
 
 def test_the_test_scenario_is_right(parameters):

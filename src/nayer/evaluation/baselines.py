@@ -48,7 +48,7 @@ def accuracy_of(
     for step in range(steps):
         if name == "real":
             slots = pool.draw(batch)
-            trainer.step(augment(to_float(pool.images[slots])), partial(cross_entropy, pool.labels[slots]))
+            trainer.step(augment(to_float(pool.take(slots))), partial(cross_entropy, pool.labels[slots]))
         else:
             views, answers = taught.draw(batch)
             loss = partial(distillation_loss, answers, temperature=config.student.temperature)

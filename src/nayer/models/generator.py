@@ -38,7 +38,7 @@ class Generator(nn.Module):
                 nn.Upsample(scale_factor=2),
                 nn.Conv2d(inputs, outputs, 3, 1, 1),
                 nn.BatchNorm2d(outputs),
-                nn.LeakyReLU(0.2),
+                nn.LeakyReLU(0.2, inplace=True),
             ]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, 1, 1), nn.Sigmoid())
 

@@ -19,8 +19,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
-        hidden = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(hidden)) + self.shortcut(x))
+        hidden = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(hidden)).add_(self.shortcut(x)), inplace=True)
 
 
 class ResNet(nn.Module):
@@ -43,6 +43,6 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) normalised images -> (N, classes) logits."""
-        features = self.groups(F.relu(self.bn(self.stem(x))))
+        features = self.groups(F.relu(self.bn(self.stem(x)), inplace=True))
         logits: Tensor = self.head(features.mean((2, 3)))
         return logits

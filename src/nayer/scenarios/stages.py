@@ -30,6 +30,7 @@ CODE = {
         "images.py",
         "models",
         "pipelines/teacher",
+        "ranks.py",
         "training/device.py",
         "training/existing.py",
         "training/supervised.py",
@@ -40,11 +41,14 @@ CODE = {
         "lte/embeddings.py",
         "models",
         "pipelines/distill",
+        "ranks.py",
         "synthesis",
         "training/device.py",
         "training/distillation.py",
         "training/distillation_setup.py",
+        "training/launch.py",
         "training/student.py",
+        "training/views.py",
     ),
     "evaluate": (
         "config.py",
@@ -54,15 +58,18 @@ CODE = {
         "lte/embeddings.py",
         "models",
         "pipelines/evaluate",
+        "ranks.py",
         "synthesis/losses.py",
         "synthesis/memory.py",
         "training/device.py",
         "training/student.py",
+        "training/views.py",
     ),
 }
-# Of the machine's settings only the precision changes what is learnt. The report repeats all parameters and the
-# scenario's name; it is made again when one of its figures is.
-TRACKED = {"runtime": "runtime.precision", "scenario": None}
+# Of the machine's settings the precision changes what is learnt, and the number of processes in `distill`. The report
+# repeats all parameters and the scenario's name; it is made again when one of its figures is.
+TRACKED: dict[str, tuple[str, ...]] = {"runtime": ("runtime.precision",), "scenario": ()}
+PROCESSES = ("runtime.processes", "runtime.machines")
 METRICS = {"metrics"}
 PLOTS = {
     "teacher_history": {"loss": ["loss"], "accuracy": ["train_accuracy", "validation_accuracy"]},
@@ -95,7 +102,7 @@ def stage(
         "cmd": f"kedro run --env {scenario} --pipelines {name}",
         "wdir": str(root),
         "deps": sorted(deps),
-        "params": tracked_parameters(project, scenario, inputs),
+        "params": tracked_parameters(project, scenario, name, inputs),
         "outs": files(outputs - METRICS, catalog, project),
     }
     if measured := files(outputs & METRICS, catalog, project):
@@ -134,14 +141,17 @@ def relative(path: Path, project: Path) -> str:
     return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
 
 
-def tracked_parameters(project: Path, scenario: str, inputs: Iterable[str]) -> list[dict[str, list[str]]]:
+def tracked_parameters(project: Path, scenario: str, stage: str, inputs: Iterable[str]) -> list[dict[str, list[str]]]:
     """For every parameter file of base and scenario that has them, the parameters that the stage reads."""
     groups = sorted(name.removeprefix("params:").split(".")[0] for name in inputs if name.startswith("params:"))
+    wanted = [key for name in groups for key in TRACKED.get(name, (name,))] + list(
+        PROCESSES if stage == "distill" else ()
+    )
     found = []
     for folder in ("base", scenario):
         for file in sorted((project / "conf" / folder).glob("parameters*.yml")):
             present = yaml.safe_load(file.read_text()) or {}
-            if keys := [key for name in groups if (key := TRACKED.get(name, name)) and has(present, key)]:
+            if keys := [key for key in wanted if has(present, key)]:
                 found.append({relative(file, project): keys})
     return found
 

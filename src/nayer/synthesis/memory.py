@@ -1,20 +1,50 @@
-"""The memory bank: synthetic images as uint8 in a preallocated ring on the device."""
+"""The memory bank: synthetic images as uint8 in a preallocated ring, on the device or, if too large, on disk."""
 
+import os
+import tempfile
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nayer.errors import InputError
 from nayer.files import load_tensors, save_tensors
 
 
-class MemoryBank:
-    """Keeps the newest `capacity` images (C, H, W) with their labels, and deals them out without replacement."""
+def on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
+    """A uint8 tensor in a file without a name: the system reads and writes its pages, and frees it with the process.
 
-    def __init__(self, capacity: int, shape: tuple[int, int, int], device: torch.device) -> None:
-        self.images = torch.zeros((capacity, *shape), dtype=torch.uint8, device=device)
+    Raises:
+        InputError: the folder has no room for it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    size = prod(shape)
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:
+            # Taken now: a disk that fills up later would end the process in the middle of a write.
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise InputError(
+                f"runtime.memory_gib: the images need a file of {size / 2**30:.1f} GiB in '{folder}' "
+                f"({error.strerror}); make room, or lower distill.memory."
+            ) from error
+        return torch.from_file(file.name, shared=True, size=size, dtype=torch.uint8).view(shape)
+
+
+class MemoryBank:
+    """Keeps the newest `capacity` images (C, H, W) with their labels, and deals them out without replacement.
+
+    With a `spill` folder the images lie in a file there instead of on the device.
+    """
+
+    def __init__(
+        self, capacity: int, shape: tuple[int, int, int], device: torch.device, spill: Path | None = None
+    ) -> None:
+        whole = (capacity, *shape)
+        self.images = on_disk(whole, spill) if spill else torch.zeros(whole, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(capacity, dtype=torch.long, device=device)
         self.capacity = capacity
         self.added = 0
@@ -28,9 +58,9 @@ class MemoryBank:
 
         Returns the slots of those that stay: all, or the newest where the ring holds fewer.
         """
-        slots = (torch.arange(len(images), device=self.images.device) + self.added) % self.capacity
+        slots = (torch.arange(len(images), device=self.labels.device) + self.added) % self.capacity
         keep = slice(max(0, len(images) - self.capacity), None)
-        self.images[slots[keep]] = images[keep]
+        self.images[slots[keep].to(self.images.device)] = images[keep].to(self.images.device)
         self.labels[slots[keep]] = labels[keep]
         self.added += len(images)
         self._order = self._order[:0]
@@ -40,9 +70,13 @@ class MemoryBank:
         """Slots of `count` images, fewer if the bank is smaller; none comes twice before all have come."""
         count = min(count, len(self))
         if len(self._order) < count:
-            self._order = torch.randperm(len(self), device=self.images.device)
+            self._order = torch.randperm(len(self), device=self.labels.device)
         chosen, self._order = self._order[:count], self._order[count:]
         return chosen
+
+    def take(self, slots: Tensor) -> Tensor:
+        """The images in these slots, on the device."""
+        return self.images[slots.to(self.images.device)].to(self.labels.device)
 
     def sample(self, count: int, classes: int) -> "SyntheticSample":
         """Up to `count` of the newest images, balanced by class and sorted by it, on the CPU."""
@@ -51,7 +85,7 @@ class MemoryBank:
         newest_first = age.argsort()
         each = max(1, count // classes)
         chosen = torch.cat([newest_first[labels[newest_first] == label][:each] for label in range(classes)])[:count]
-        return SyntheticSample(self.images[chosen].cpu(), self.labels[chosen].cpu())
+        return SyntheticSample(self.take(chosen).cpu(), self.labels[chosen].cpu())
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part of the ring, the counter, and what is still to be dealt."""
@@ -69,7 +103,7 @@ class MemoryBank:
         self.images[:filled] = state["images"]
         self.labels[:filled] = state["labels"]
         self.added = state["added"]
-        self._order = state["order"].to(self.images.device)
+        self._order = state["order"].to(self.labels.device)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from nayer.config import DistillConfig
 from nayer.images import Augmentation, to_uint8
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.generator import Generator
+from nayer.ranks import average_gradients, take_from_first
 from nayer.synthesis.batchnorm import BatchNormStatistics
 from nayer.synthesis.losses import adversarial_loss, class_loss
 from nayer.synthesis.noisy_layer import NoisyLayer
@@ -70,6 +71,8 @@ class Nayer:
         self.noise = NoisyLayer(self.embeddings, self.config.latent).to(device)
         generator = Generator(self.config.latent, self.config.generator_width, images.size, images.channels)
         self.generator = generator.to(device).to(memory_format=torch.channels_last)
+        for module in (self.noise.norm, self.generator):
+            take_from_first(module)
 
     def start_epoch(self, epoch: int) -> None:
         """Renew the generator at the end of its life and when the adversarial term sets in."""
@@ -81,7 +84,8 @@ class Nayer:
     def step(self, student: Classifier) -> SyntheticBatch:
         """Draw the noisy layer, train it with the generator for some steps, hand out this batch's best images."""
         labels = self.noise.redraw(self.config.batch_size)
-        weights = [*self.noise.parameters(), *self.generator.parameters()]
+        shared = [*self.noise.norm.parameters(), *self.generator.parameters()]
+        weights = [self.noise.weight, self.noise.bias, *shared]
         optimiser = torch.optim.Adam(weights, self.config.learning_rate, self.config.betas, fused=True)
         # Both stay on the device: the host never waits inside the loop.
         best_loss = torch.full((), torch.inf, device=labels.device)
@@ -97,6 +101,7 @@ class Nayer:
                 best_loss = torch.minimum(best_loss, total.detach())
                 optimiser.zero_grad()
                 total.backward()
+                average_gradients(shared)
                 optimiser.step()
             self.statistics.advance()
         return SyntheticBatch(to_uint8(best_images.float()), labels, {k: v.detach() for k, v in losses.items()})

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
+from nayer import ranks
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.synthesis.memory import SyntheticSample
-from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES, LoopState, Row, build, check
+from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES, LoopState, Row, build, check, share_of
 from nayer.training.estimate import estimate
 from nayer.training.reporting import Reporter
 from nayer.training.resume import ResumePoint
@@ -43,10 +44,14 @@ def distill(
 ) -> Distilled:
     """NAYER, algorithm 1: epochs of synthesis and, after the warm-up, of distillation.
 
+    As one of several processes (nayer.ranks) it does its share of every batch, and returns the common student; images
+    are those of its own share.
+
     Raises:
         InputError: the inputs do not go together.
         Interrupted: stopped by a signal; the state is kept.
     """
+    config = share_of(config, ranks.size())
     for warning in check(teacher, embeddings, config):
         reporter.say(f"Warning: {warning}")
     state = build(teacher, embeddings, config, runtime, seed)
@@ -58,7 +63,10 @@ def distill(
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
     images, labels = (torch.cat(parts)[: config.held_out].cpu() for parts in zip(*state.held_out, strict=True))
     student = state.trainer.student.eval()
-    return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, state.memory.added)
+    # Every process kept BatchNorm statistics of its own views.
+    ranks.average(each for each in student.buffers() if each.is_floating_point())
+    made = state.memory.added * ranks.size()
+    return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, made)
 
 
 def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: Reporter) -> None:
@@ -105,7 +113,8 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
 
 
 def _row(state: LoopState, batches: int, steps: int) -> Row:
-    """The means of a finished epoch."""
+    """The means of a finished epoch, over all processes."""
+    ranks.average([state.synthesis_sums, state.student_sums])
     means = dict(zip(SYNTHESIS_LOSSES, (state.synthesis_sums / batches).tolist(), strict=True))
     figures = (state.student_sums / steps).tolist() if steps else [None] * len(STUDENT_FIGURES)
     return {
@@ -113,7 +122,7 @@ def _row(state: LoopState, batches: int, steps: int) -> Row:
         "phase": "distillation" if steps else "warm-up",
         **means,
         **dict(zip(STUDENT_FIGURES, figures, strict=True)),
-        "memory_images": len(state.memory),
+        "memory_images": len(state.memory) * ranks.size(),
         "learning_rate": state.trainer.schedule.get_last_lr()[0],
     }
 

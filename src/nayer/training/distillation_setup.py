@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.architectures import check_image_size
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.generator import upsamplings
+from nayer.ranks import draw_apart, take_from_first
 from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.synthesis.nayer import Nayer
@@ -43,7 +46,7 @@ class LoopState:
 
     def __post_init__(self) -> None:
         self.memory = self.views.memory
-        device = self.memory.images.device
+        device = self.memory.labels.device
         self.synthesis_sums = torch.zeros(len(SYNTHESIS_LOSSES), device=device)
         self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)
         self.history: list[Row] = []
@@ -78,11 +81,34 @@ class LoopState:
         self.views.load_state_dict(state["views"])
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.batch, self.step = state["counters"]
-        device = self.memory.images.device
+        device = self.memory.labels.device
         self.synthesis_sums, self.student_sums = (each.to(device) for each in state["sums"])
         self.history, self.seconds = state["history"], state["seconds"]
         self.held_out = [(images.to(device), labels.to(device)) for images, labels in state["held_out"]]
         set_random_state(state["random"])
+
+
+def share_of(config: DistillConfig, processes: int) -> DistillConfig:
+    """What one of so many processes does: its part of every batch and of the memory.
+
+    Raises:
+        InputError: a batch or the memory cannot be divided among them.
+    """
+    shared = {
+        "distill.synthesis.batch_size": config.synthesis.batch_size,
+        "distill.student.batch_size": config.student.batch_size,
+        **({"distill.memory": config.memory} if config.memory else {}),
+    }
+    for key, value in shared.items():
+        if value % processes:
+            raise InputError(
+                f"{key}: {value} images cannot be divided among {processes} processes; "
+                "take a multiple, or change runtime.processes."
+            )
+    synthesis = config.synthesis.model_copy(update={"batch_size": config.synthesis.batch_size // processes})
+    student = config.student.model_copy(update={"batch_size": config.student.batch_size // processes})
+    memory = config.memory and config.memory // processes
+    return config.model_copy(update={"synthesis": synthesis, "student": student, "memory": memory})
 
 
 def check(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig) -> list[str]:
@@ -136,13 +162,17 @@ def build(
     freeze(teacher).to(device).to(memory_format=torch.channels_last)
     student = Classifier.build(config.student.architecture, teacher.class_names, teacher.images)
     student.to(device).to(memory_format=torch.channels_last)
+    take_from_first(student)
     synthesizer = Nayer(teacher, embeddings.table, config, precision)
     schedule, images = synthesizer.schedule, teacher.images
-    memory = MemoryBank(config.memory or schedule.images, (images.channels, images.size, images.size), device)
+    capacity, shape = config.memory or schedule.images, (images.channels, images.size, images.size)
+    fits = capacity * prod(shape) <= runtime.memory_gib * 2**30
+    memory = MemoryBank(capacity, shape, device, None if fits else Path(runtime.resume_folder))
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
     if count := config.student.fixed_views:
         views: Views = FixedViews(teacher, memory, augment, precision, min(count, augment.crop_count))
     else:
         views = FreshViews(teacher, memory, augment, precision)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
+    draw_apart()
     return LoopState(synthesizer, views, trainer)

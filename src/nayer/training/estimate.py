@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from nayer import ranks
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
@@ -30,17 +31,19 @@ def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillCo
     distillation = config.epochs * config.student.steps * student_step
     pixels = teacher.images.channels * teacher.images.size**2
     memory = min(config.memory or schedule.images, schedule.images) * pixels / 2**30
-    resident = psutil.Process().memory_info().rss / 2**30 + memory
+    spilt = memory > runtime.memory_gib
+    resident = psutil.Process().memory_info().rss / 2**30 + (0 if spilt else memory)
     weights = 12 * state.trainer.student.parameter_count / 2**30
     available = psutil.virtual_memory().available / 2**30
     existing = next(folder for folder in Path(runtime.resume_folder).absolute().parents if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
+    each = f" in each of {ranks.size()} processes" if ranks.size() > 1 else ""
     return (
         f"Estimate for this machine: {_duration(synthesis + distillation)} "
-        f"({schedule.images:,} images synthesised in {_duration(synthesis)}, "
+        f"({ranks.size() * schedule.images:,} images synthesised in {_duration(synthesis)}, "
         f"{config.epochs * config.student.steps:,} student steps in {_duration(distillation)}), "
-        f"memory {resident:.1f} GiB ({available:.1f} available), "
-        f"disk {2 * (memory + weights):.2f} GiB while it runs ({free:.0f} free)."
+        f"memory {resident:.1f} GiB{each} ({available:.1f} available), "
+        f"disk {2 * (memory + weights) + spilt * memory:.2f} GiB while it runs ({free:.0f} free)."
     )
 
 

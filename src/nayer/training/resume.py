@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 import nayer
+from nayer import ranks
 from nayer.config import RuntimeConfig
 from nayer.errors import InputError, Interrupted, first_line
 from nayer.files import write_atomically
 from nayer.training.reporting import Reporter
 
-LIBRARY = ("config.py", "images.py", "models", "synthesis", "training")
+LIBRARY = ("config.py", "images.py", "ranks.py", "models", "synthesis", "training")
 
 
 def library_digest() -> str:
@@ -64,12 +65,16 @@ class ResumePoint:
 
     Equal fingerprints: go on. Different: start afresh, keep the old state as `previous`, print the difference; or
     refuse with `runtime.resume: require`. A finished stage deletes its state, so that a second run trains again.
+
+    Of several processes the first one alone reads and writes the file, which holds the states of all, taken at the
+    same point of their common work.
     """
 
     def __init__(self, config: RuntimeConfig, stage: str, fingerprint: Mapping[str, Any], reporter: Reporter) -> None:
         self.config, self.stage, self.reporter = config, stage, reporter
         # Through JSON, so that tuples compare equal to the lists that come back.
-        self.fingerprint = json.loads(json.dumps({**fingerprint, "library": library_digest()}, sort_keys=True))
+        whole = {**fingerprint, "processes": ranks.size(), "library": library_digest()}
+        self.fingerprint = json.loads(json.dumps(whole, sort_keys=True))
         self.path = Path(config.resume_folder) / stage / "state.pt"
         self._stop: signal.Signals | None = None
         self._written = time.monotonic()
@@ -80,6 +85,12 @@ class ResumePoint:
         Raises:
             InputError: `runtime.resume: require` and no fitting state exists.
         """
+        states: list[Any] | None = self._read() if ranks.rank() == 0 else None
+        state: dict[str, Any] | None = ranks.scatter(states or [None] * ranks.size())
+        return state
+
+    def _read(self) -> list[dict[str, Any]] | None:
+        """The states of all processes, if the file is there and fits."""
         if self.config.resume == "never" or not self.path.is_file():
             if self.config.resume == "require":
                 raise InputError(
@@ -93,8 +104,8 @@ class ResumePoint:
             found, changed = {}, [f"the state file cannot be read ({first_line(error)})"]
         if not changed:
             self.reporter.resumed(found["run_id"])
-            state: dict[str, Any] = found["state"]
-            return state
+            states: list[dict[str, Any]] = found["states"]
+            return states
         listed = "; ".join(changed[:8])
         if self.config.resume == "require":
             raise InputError(f"runtime.resume: 'require', but the kept state of {self.stage} does not fit: {listed}.")
@@ -111,22 +122,28 @@ class ResumePoint:
         Raises:
             Interrupted: after a signal, when the state is safe.
         """
-        if self._stop is None and time.monotonic() - self._written < self.config.checkpoint_seconds:
+        due = time.monotonic() - self._written >= self.config.checkpoint_seconds
+        due, stop = ranks.any_of(due, self._stop is not None)
+        if not due and not stop:
             return
-        content = {"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "state": state()}
-        write_atomically(self.path, lambda part: torch.save(content, part))
+        states = ranks.gather(state())
+        if ranks.rank() == 0:
+            content = {"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "states": states}
+            write_atomically(self.path, lambda part: torch.save(content, part))
         self._written = time.monotonic()
-        if self._stop is not None:
+        if stop:
+            number = self._stop or signal.SIGTERM
             raise Interrupted(
-                f"{self.stage} stopped by {self._stop.name}; its state is kept in '{self.path.parent}'. "
+                f"{self.stage} stopped by {number.name}; its state is kept in '{self.path.parent}'. "
                 "The same command goes on from there.",
-                self._stop,
+                number,
                 self.stage,
             )
 
     def discard(self) -> None:
         """The stage is finished: the next run starts afresh."""
-        self.path.unlink(missing_ok=True)
+        if ranks.rank() == 0:
+            self.path.unlink(missing_ok=True)
 
     @contextmanager
     def stopping_safely(self) -> Iterator[None]:
@@ -137,6 +154,8 @@ class ResumePoint:
         previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def on_signal(number: int, _: FrameType | None) -> None:
+            if self._stop is not None and ranks.size() > 1:
+                return  # from the terminal and from the launcher: one wish to stop
             if self._stop is not None:
                 raise Interrupted(
                     f"{self.stage} stopped at once by a second signal; the state kept last stays in "

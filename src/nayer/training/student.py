@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nayer.config import StudentConfig
 from nayer.models.classifier import Classifier
+from nayer.ranks import average_gradients
 
 Loss = Callable[[Tensor], Tensor]
 """Student logits (N, classes) -> scalar."""
@@ -45,6 +46,7 @@ class StudentTrainer:
         loss = loss_of(logits)
         self.optimiser.zero_grad()
         loss.backward()
+        average_gradients(self.student.parameters())
         self.optimiser.step()
         self.schedule.step()
         return loss.detach(), logits.detach()

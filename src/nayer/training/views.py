@@ -48,7 +48,7 @@ class FreshViews:
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """A forward pass of the teacher each."""
-        views = self.augment(to_float(self.memory.images[self.memory.draw(count)]))
+        views = self.augment(to_float(self.memory.take(self.memory.draw(count))))
         return views, self.ask(views)
 
     @torch.no_grad()
@@ -77,7 +77,7 @@ class FixedViews(FreshViews):
     ) -> None:
         super().__init__(teacher, memory, augment, autocast)
         self.count = count
-        device, classes = memory.images.device, len(teacher.class_names)
+        device, classes = memory.labels.device, len(teacher.class_names)
         self.crops = torch.zeros((memory.capacity, count, 3), dtype=torch.uint8, device=device)
         # fp16 holds what bf16 holds, apart from logits beyond 65,504.
         self.answers = torch.zeros((memory.capacity, count, classes), dtype=torch.float16, device=device)
@@ -95,7 +95,7 @@ class FixedViews(FreshViews):
         """One of the views of each drawn image, with the answer given before."""
         slots = self.memory.draw(count)
         view = torch.randint(self.count, slots.shape, device=slots.device)
-        images = to_float(self.memory.images[slots])
+        images = to_float(self.memory.take(slots))
         return self.augment.crop(images, self.crops[slots, view]), self.answers[slots, view]
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The memory bank: a ring, dealt without replacement."""
 
+import pytest
 import torch
 
+from nayer.errors import InputError
 from nayer.synthesis.memory import MemoryBank, SyntheticSample
 
 
@@ -66,3 +68,24 @@ def test_sample_file_round_trip(tmp_path):
     loaded = SyntheticSample.load(tmp_path / "sample.safetensors")
     assert torch.equal(loaded.images, sample.images)
     assert torch.equal(loaded.labels, sample.labels)
+
+
+def test_a_bank_on_disk_deals_what_one_in_memory_deals_and_leaves_no_file(tmp_path):
+    banks = [MemoryBank(6, (1, 2, 2), torch.device("cpu"), spill) for spill in (None, tmp_path / "spill")]
+    assert list((tmp_path / "spill").iterdir()) == []
+    dealt = []
+    for bank in banks:
+        torch.manual_seed(0)
+        for first in (0, 4):
+            bank.add(numbered(first, 4), torch.arange(4) % 2)
+        dealt.append(bank.take(bank.draw(5)))
+    assert torch.equal(*dealt)
+
+
+def test_a_disk_too_full_for_the_bank_is_told_before_the_work(tmp_path, monkeypatch):
+    def full(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(InputError, match=r"runtime\.memory_gib: .* 0\.0 GiB in .*No space left.*distill\.memory"):
+        MemoryBank(6, (1, 2, 2), torch.device("cpu"), tmp_path)

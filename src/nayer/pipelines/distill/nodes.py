@@ -10,9 +10,8 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.architectures import code_digest
 from nayer.models.classifier import Classifier
 from nayer.synthesis.memory import SyntheticSample
-from nayer.training.distillation import distill
+from nayer.training.launch import Job, run
 from nayer.training.reporting import Reporter
-from nayer.training.resume import ResumePoint
 
 
 def distill_student(
@@ -31,8 +30,7 @@ def distill_student(
     networks = [code_digest(teacher.architecture), code_digest(config.student.architecture)]
     settings = {"distill": config.model_dump(), "seed": seed, "precision": runtime.precision}
     fingerprint = {**settings, **inputs, "own_networks": networks}
-    resume = ResumePoint(runtime, "distill", fingerprint, reporter)
-    result = distill(teacher, embeddings, config, runtime, seed, resume, reporter)
+    result = run(Job(teacher, embeddings, config, runtime, seed, fingerprint), reporter)
     result.student.provenance = {"stage": "distill", "method": "NAYER", "seed": seed, **inputs}
     cost = {
         "seconds": sum(result.seconds.values()),

@@ -1,0 +1,115 @@
+"""Many processes do what one would: against ghost-BatchNorm groups in one process, when stopped, and when killed."""
+
+import copy
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from ghosts import Ghosts
+
+from nayer.config import DistillConfig, RuntimeConfig
+from nayer.errors import InputError, Interrupted, WorkerLost
+from nayer.training.launch import Job, run
+from nayer.training.reporting import Silence
+
+FIRST_STEPS = {
+    "epochs": 5,
+    "held_out": 1,
+    "synthesis__batch_size": 24,
+    "synthesis__batches": 1,
+    "synthesis__warmup_batches": 1,
+    "synthesis__steps": 1,
+    "student__steps": 1,
+    "student__batch_size": 24,
+}
+
+
+class Heard(Silence):
+    """Remembers what is said, and does something at the first step."""
+
+    def __init__(self, at_first_step=lambda: None) -> None:
+        self.said: list[str] = []
+        self.at_first_step = at_first_step
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def advance(self, done: float, text: str) -> None:
+        self.at_first_step()
+        self.at_first_step = lambda: None
+
+
+def children() -> list[psutil.Process]:
+    found = psutil.Process().children(recursive=True)
+    return [each for each in found if "spawn_main" in " ".join(each.cmdline())]
+
+
+def figures(row: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in row.items() if isinstance(value, float)}
+
+
+def kill_one() -> None:
+    children()[-1].kill()
+
+
+@pytest.fixture
+def job(teacher, embeddings, runtime):
+    def build(config: DistillConfig, processes: int) -> Job:
+        several: RuntimeConfig = runtime.model_copy(update={"processes": processes})
+        return Job(teacher, embeddings, config, several, 7, {"config": config.model_dump()})
+
+    return build
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_learn_what_ghost_groups_in_one_process_learn(processes, job, distill_config, monkeypatch):
+    config = distill_config(**FIRST_STEPS)
+    found = run(job(config, processes), Silence())
+    alone = job(config, 1)
+    expected = Ghosts(processes, monkeypatch).run(lambda: copy.deepcopy(alone).run(Silence()))
+    for result in expected:
+        assert len(result.history) == len(found.history) == 6
+        for row, wanted in zip(found.history, result.history, strict=True):
+            assert figures(row) == pytest.approx(figures(wanted), rel=1e-5, abs=1e-5)
+        torch.testing.assert_close(found.student.state_dict(), result.student.state_dict(), rtol=1e-5, atol=1e-6)
+    assert found.images_made == 24 * 6
+
+
+def endless(distill_config) -> DistillConfig:
+    return distill_config(**{**FIRST_STEPS, "epochs": 3000})
+
+
+def test_a_killed_process_ends_the_run_with_one_sentence(job, distill_config):
+    began = time.monotonic()
+    kill = Heard(kill_one)
+    with pytest.raises(WorkerLost, match=r"process \d of 2 died .*SIGKILL.* the same command goes on"):
+        run(job(endless(distill_config), 2), kill)
+    assert time.monotonic() - began < 60
+    assert not children()
+
+
+def test_a_signal_keeps_one_state_from_which_all_go_on(job, distill_config):
+    config = distill_config(**{**FIRST_STEPS, "epochs": 30})
+    whole = run(job(config, 2), Silence())
+    with pytest.raises(Interrupted, match="same command goes on"):
+        run(job(config, 2), Heard(lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    folder = Path(job(config, 2).runtime.resume_folder) / "distill"
+    assert [file.name for file in folder.iterdir()] == ["state.pt"]
+    heard = Heard()
+    resumed = run(job(config, 2), heard)
+    assert any("going on in epoch" in said for said in heard.said)
+    assert resumed.history == whole.history
+    assert all(torch.equal(a, b) for a, b in zip(resumed.student.parameters(), whole.student.parameters(), strict=True))
+
+
+def test_a_batch_that_cannot_be_divided_is_refused_by_name(job, distill_config):
+    config = distill_config(**{**FIRST_STEPS, "student__batch_size": 25})
+    with pytest.raises(InputError, match=r"distill\.student\.batch_size: 25 .* 2 processes"):
+        run(job(config, 2), Silence())
+    assert not children()
+    assert threading.active_count() < 10
