@@ -1,18 +1,24 @@
-"""Times the steps of the hot loops against the plain baseline (benchmarks/plain.py), interleaved in one run.
+"""Times the hot loops against the plain baseline (benchmarks/plain.py), interleaved in one run.
 
     python benchmarks/steps.py                       # all shapes, medians of five rounds
     python benchmarks/steps.py --shapes digits --rounds 9
+    python benchmarks/steps.py --alone --rounds 1 --shapes "imagenet resnet-50 > resnet-18"
+    python benchmarks/steps.py --sweep               # precision, memory format and torch.compile against each other
 
-A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool,
-an evaluation 2,000 images. Weights are random: they do not change what is computed.
+A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
+(once as the paper does it, once with fixed views), an epoch a part of one in the scenario's proportion of the two, an
+evaluation 2,000 images. Weights are random: they do not change what is computed.
 """
 
 import argparse
 import platform
+import resource
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +27,7 @@ import click
 import torch
 from omegaconf import OmegaConf
 from plain import PlainDistillation, PlainSynthesis, write_images
+from torch import Tensor
 
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.evaluation.metrics import predict
@@ -28,13 +35,16 @@ from nayer.images import ImageSpec, to_float
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.device import computes_in_bf16
-from nayer.training.distillation_setup import build
+from nayer.training.distillation_setup import LoopState, build
 
 PROJECT = Path(__file__).parents[1]
-CLASSES, WIDTH = 10, 384
+WIDTH = 384
 EVALUATED = 2000
+LARGE = 64
 # Steps of Adam per synthetic batch; the scenarios take 15 to 40.
 STEPS = 5
+EPOCH_PART = 40
+FIXED_VIEWS = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,12 @@ class Shape:
     images: ImageSpec
     teacher: str
     student: str
+    classes: int = 10
+
+    @property
+    def pool(self) -> int:
+        """Images to learn from."""
+        return 4096 if self.images.size <= LARGE else 512
 
 
 def rgb(size: int) -> ImageSpec:
@@ -57,6 +73,10 @@ SHAPES = {
     "cifar10 wrn-16-2 > wrn-16-1": Shape("cifar10", rgb(32), "wrn-16-2", "wrn-16-1"),
     "cifar10 wrn-40-2 > wrn-16-1": Shape("cifar10", rgb(32), "wrn-40-2", "wrn-16-1"),
     "cifar10 resnet-34 > resnet-18": Shape("cifar10", rgb(32), "resnet-34", "resnet-18"),
+}
+# Minutes a step for the baseline: only by name.
+BIG = {
+    "imagenet resnet-50 > resnet-18": Shape("imagenet", rgb(224), "torchvision:resnet50", "torchvision:resnet18", 1000)
 }
 
 
@@ -87,7 +107,7 @@ def runtime(**changes: Any) -> RuntimeConfig:
 def teacher_of(shape: Shape) -> Classifier:
     """Random weights, but statistics of images that it has seen."""
     torch.manual_seed(0)
-    teacher = Classifier.build(shape.teacher, tuple(f"class {i}" for i in range(CLASSES)), shape.images).train()
+    teacher = Classifier.build(shape.teacher, tuple(f"class {i}" for i in range(shape.classes)), shape.images).train()
     with torch.no_grad():
         teacher(torch.rand(64, shape.images.channels, shape.images.size, shape.images.size))
     return teacher.eval().requires_grad_(False)
@@ -96,50 +116,89 @@ def teacher_of(shape: Shape) -> Classifier:
 Steps = dict[str, Callable[[], object]]
 
 
-def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
-    """The steps of the library."""
+def state_of(shape: Shape, settings: RuntimeConfig, fixed_views: int | None = None) -> tuple[LoopState, DistillConfig]:
+    """The library's loop after its warm-up, with a full memory."""
     config = distill_config(shape)
     # What surrounds a batch (the draw of the noisy layer, a fresh Adam) is shared by its steps, as in a real run.
     short = config.synthesis.model_copy(update={"steps": STEPS})
-    config = config.model_copy(update={"synthesis": short, "memory": 4096})
+    student = config.student.model_copy(update={"fixed_views": fixed_views})
+    config = config.model_copy(update={"synthesis": short, "student": student, "memory": shape.pool})
     teacher = teacher_of(shape)
-    table = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(1))
-    state = build(
-        teacher, LabelEmbeddings(table, teacher.class_names, "random", "1", "unused"), config, settings, seed=0
-    )
+    table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
+    embeddings = LabelEmbeddings(table, teacher.class_names, "random", "1", "unused")
+    state = build(teacher, embeddings, config, settings, seed=0)
     state.synthesizer.start_epoch(config.warmup_epochs)
-    size, channels = shape.images.size, shape.images.channels
-    images = torch.randint(256, (4096, channels, size, size), dtype=torch.uint8)
-    state.views.add(images, torch.arange(4096) % CLASSES)
+    state.views.add(pool_of(shape), torch.arange(shape.pool) % shape.classes)
+    return state, config
 
-    def distillation() -> object:
-        return state.learn(config.student)
 
+def pool_of(shape: Shape) -> Tensor:
+    """Images to learn from."""
+    torch.manual_seed(0)
+    return torch.randint(
+        256, (shape.pool, shape.images.channels, shape.images.size, shape.images.size), dtype=torch.uint8
+    )
+
+
+def epoch_part(config: DistillConfig) -> tuple[int, int]:
+    """Synthesis and student steps of a part of an epoch, at least one each."""
+    synthesis = config.synthesis
+    return max(1, synthesis.batches * synthesis.steps // EPOCH_PART), max(1, config.student.steps // EPOCH_PART)
+
+
+def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
+    """The steps of the library."""
+    state, config = state_of(shape, settings)
+    fixed, _ = state_of(shape, settings, FIXED_VIEWS)
+    made, learnt = epoch_part(distill_config(shape))
+
+    def epoch() -> None:
+        state.synthesizer.config = config.synthesis.model_copy(update={"steps": made})
+        batch = state.synthesizer.step(state.trainer.student)
+        state.views.add(batch.images, batch.labels)
+        for _ in range(learnt):
+            state.learn(config.student)
+        state.synthesizer.config = config.synthesis
+
+    device = torch.device("cpu")
     return {
         "synthesis": lambda: state.synthesizer.step(state.trainer.student),
-        "distillation": distillation,
-        "evaluation": lambda: predict(state.trainer.student, images[:EVALUATED], 500, torch.device("cpu")),
+        "distillation": lambda: state.learn(config.student),
+        "distillation, fixed views": lambda: fixed.learn(config.student),
+        "1/40 epoch": epoch,
+        "evaluation": lambda: predict(state.trainer.student, pool_of(shape)[:EVALUATED], 500, device),
     }
 
 
 def plain(shape: Shape, folder: Path) -> Steps:
     """The same steps as the baseline does them."""
     config, teacher = distill_config(shape), teacher_of(shape)
-    table = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(1))
+    table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
     looked_at = Classifier.build(shape.student, teacher.class_names, shape.images).eval().requires_grad_(False)
     student = Classifier.build(shape.student, teacher.class_names, shape.images)
-    size, channels = shape.images.size, shape.images.channels
-    images = torch.randint(256, (4096, channels, size, size), dtype=torch.uint8)
+    images = pool_of(shape)
     write_images(folder, images)
+    made, learnt = epoch_part(config)
+    synthesis = PlainSynthesis(teacher, looked_at, table, config)
+    # A teacher of its own: the hooks of the synthesis are never taken off.
+    distillation = PlainDistillation(teacher_of(shape), student, folder, config)
+
+    def epoch() -> None:
+        for _ in range(made):
+            synthesis.step()
+        write_images(folder / "batch", images[: config.synthesis.batch_size])
+        for _ in range(learnt):
+            distillation.step()
 
     @torch.no_grad()
     def evaluation() -> object:
         return [student.eval()(to_float(batch)) for batch in images[:EVALUATED].split(100)]
 
     return {
-        "synthesis": PlainSynthesis(teacher, looked_at, table, config).step,
-        # A teacher of its own: the hooks of the synthesis are never taken off.
-        "distillation": PlainDistillation(teacher_of(shape), student, folder, config).step,
+        "synthesis": synthesis.step,
+        "distillation": distillation.step,
+        "distillation, fixed views": distillation.step,
+        "1/40 epoch": epoch,
         "evaluation": evaluation,
     }
 
@@ -172,15 +231,64 @@ def machine() -> str:
     return f"{torch.get_num_threads()} threads, {bf16}, python {platform.python_version()}, torch {torch.__version__}"
 
 
+def sweep(names: list[str], rounds: int) -> None:
+    """Seconds of a synthesis and a distillation step by precision, memory format and compilation."""
+    click.echo(
+        "| shape | precision | memory format | compiled | synthesis, s | distillation, s | first step of each, s |"
+    )
+    click.echo("|---|---|---|---|---|---|---|")
+    for name, precision, memory_format, compiled in product(
+        names, ("fp32", "bf16"), (torch.contiguous_format, torch.channels_last), (False, True)
+    ):
+        torch._dynamo.reset()
+        state, config = state_of(SHAPES[name], runtime(precision=precision))
+        networks = (state.trainer.student.network, state.views.teacher.network, state.synthesizer.generator)
+        for network in networks:
+            network.to(memory_format=memory_format)
+            if compiled:
+                network.compile()
+        synthesis, distillation = (
+            partial(state.synthesizer.step, state.trainer.student),
+            partial(state.learn, config.student),
+        )
+        first = seconds(synthesis) + seconds(distillation)
+        steps = [median(seconds(step) for _ in range(rounds)) for step in (synthesis, distillation)]
+        layout = str(memory_format).removeprefix("torch.").removesuffix("_format")
+        values = f"{steps[0] / STEPS:.4g} | {steps[1]:.4g} | {first:.1f}"
+        click.echo(f"| {name} | {precision} | {layout} | {'yes' if compiled else 'no'} | {values} |")
+
+
+def alone(names: list[str], rounds: int) -> None:
+    """Seconds of the library's steps, and the largest resident set of this process so far."""
+    click.echo("| shape | step | seconds | peak memory so far, GiB |\n|---|---|---|---|")
+    for name in names:
+        state, config = state_of((SHAPES | BIG)[name], runtime())
+        steps = {
+            "synthesis": (partial(state.synthesizer.step, state.trainer.student), STEPS),
+            "distillation": (partial(state.learn, config.student), 1),
+        }
+        for step, (work, count) in steps.items():
+            work()
+            taken = median(seconds(work) for _ in range(rounds)) / count
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            click.echo(f"| {name} | {step} | {taken:.4g} | {peak:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Step times against a plain baseline.")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES | BIG, default=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sweep", action="store_true", help="precision, memory format, torch.compile")
+    parser.add_argument("--alone", action="store_true", help="the library's steps only, with the peak memory")
     options = parser.parse_args()
     click.echo(f"{machine()}; medians of {options.rounds} rounds")
+    if options.alone:
+        return alone(options.shapes, options.rounds)
+    if options.sweep:
+        return sweep(options.shapes, options.rounds)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
-        for step, (slow, fast) in compare(SHAPES[name], options.rounds).items():
+        for step, (slow, fast) in compare((SHAPES | BIG)[name], options.rounds).items():
             click.echo(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
 
 

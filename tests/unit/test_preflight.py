@@ -39,6 +39,28 @@ def test_only_what_will_run_is_checked(parameters):
         check_parameters(parameters, ["lte"])
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"processes": 3}, r"distill\.synthesis\.batch_size: 200 images cannot be divided among 3 processes"),
+        ({"machines": 2}, r"runtime\.address: None, but 2 machines need the host:port"),
+        ({"machines": 2, "address": "node1"}, r"runtime\.address: 'node1', but 2 machines"),
+    ],
+)
+def test_processes_that_cannot_share_the_work_are_refused_where_they_would_do_it(parameters, settings, words):
+    parameters["runtime"] |= settings
+    check_parameters(parameters, ["lte", "teacher", "evaluate"])
+    with pytest.raises(InputError, match=words):
+        check_parameters(parameters, ALL)
+
+
+def test_more_processes_than_accelerators_are_refused(parameters, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
+    parameters["runtime"] |= {"processes": 2, "device": "auto"}
+    with pytest.raises(InputError, match=r"runtime\.processes: 2 are more than the 1 accelerators"):
+        check_parameters(parameters, ALL)
+
+
 def test_a_full_disk_is_refused(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 2**20))

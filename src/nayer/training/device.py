@@ -1,5 +1,6 @@
 """Devices and precision."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -36,6 +37,15 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
         reason = first_line(error)
         raise InputError(f"runtime.device: '{name}' cannot be used here ({reason}); set auto or cpu.") from error
     return device
+
+
+def waited(device: torch.device) -> float:
+    """Seconds until the device has done what it was told; none on a CPU, which does it at once."""
+    if device.type == "cpu":
+        return 0.0
+    began = time.monotonic()
+    torch.accelerator.synchronize(device)
+    return time.monotonic() - began
 
 
 def computes_in_bf16(device: torch.device) -> bool:

@@ -13,6 +13,7 @@ from nayer.config import DistillConfig, RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.synthesis.memory import SyntheticSample
+from nayer.training.device import waited
 from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES, LoopState, Row, build, check, share_of
 from nayer.training.estimate import estimate
 from nayer.training.reporting import Reporter
@@ -71,7 +72,7 @@ def distill(
 
 def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: Reporter) -> None:
     """The loop, from wherever `state` is to the last epoch."""
-    schedule = state.synthesizer.schedule
+    schedule, device = state.synthesizer.schedule, state.memory.labels.device
     reporter.begin("distill", schedule.total_epochs, _done(state, config))
     with resume.stopping_safely():
         while state.epoch < schedule.total_epochs:
@@ -92,6 +93,8 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
                 reporter.advance(_done(state, config), _last(state))
                 resume.keep(state.state_dict)
 
+            state.seconds["synthesis"] += waited(device)
+
             while state.step < steps:
                 began = time.monotonic()
                 state.student_sums += state.learn(config.student)
@@ -99,6 +102,8 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
                 state.seconds["student"] += time.monotonic() - began
                 reporter.advance(_done(state, config), _last(state))
                 resume.keep(state.state_dict)
+
+            state.seconds["student"] += waited(device)
 
             row = _row(state, batches, steps)
             state.history.append(row)

@@ -5,6 +5,7 @@ torchrun --nnodes 2 --node-rank 1 --nproc-per-node 8 --master-addr HOST --master
 
 import logging
 import re
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from nayer.training.distillation import Distilled, distill
 from nayer.training.reporting import Reporter, Silence
 from nayer.training.resume import ResumePoint
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 Event = tuple[str, tuple[Any, ...]]
 
 
@@ -106,12 +108,15 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
         rdzv_configs={} if alone else {"rank": 0, "timeout": 900},
         max_restarts=0,
         start_method="spawn",
+        signals_to_handle=",".join(number.name for number in SIGNALS),
     )
     # Its warnings say at length what our one sentence says.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     queue: SimpleQueue[Event | None] = get_context("spawn").SimpleQueue()
     relay = threading.Thread(target=_relay, args=(queue, reporter), daemon=True)
     relay.start()
+    # The launcher sets its own and leaves them.
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         results = elastic_launch(config, worker)(job, queue, reporter.run_id)
     except SignalException as stopped:
@@ -129,6 +134,8 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
             "from there."
         ) from failed
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         queue.put(None)
         relay.join()
     result: Distilled | InputError = results[0]

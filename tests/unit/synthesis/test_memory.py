@@ -1,5 +1,6 @@
 """The memory bank: a ring, dealt without replacement."""
 
+import psutil
 import pytest
 import torch
 
@@ -89,3 +90,15 @@ def test_a_disk_too_full_for_the_bank_is_told_before_the_work(tmp_path, monkeypa
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(InputError, match=r"runtime\.memory_gib: .* 0\.0 GiB in .*No space left.*distill\.memory"):
         MemoryBank(6, (1, 2, 2), torch.device("cpu"), tmp_path)
+
+
+def test_a_bank_of_160_000_cifar_images_takes_little_more_than_their_pixels():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    bank = MemoryBank(160_000, (3, 32, 32), torch.device("cpu"))
+    batch = torch.randint(256, (400, 3, 32, 32), dtype=torch.uint8)
+    for _ in range(400):
+        bank.add(batch, torch.zeros(400, dtype=torch.long))
+    for _ in range(4):
+        bank.take(bank.draw(512))
+    assert 0.4 * 2**30 < process.memory_info().rss - before <= 0.6 * 2**30

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -185,3 +186,21 @@ def test_estimate_comes_before_the_first_step(teacher, embeddings, distill_confi
     with pytest.raises(Interrupted):
         run(teacher, embeddings, distill_config(), runtime, reporter)
     assert reporter.said[0].startswith("Estimate for this machine")
+
+
+class Memory(Silence):
+    """Resident bytes after each epoch."""
+
+    def __init__(self) -> None:
+        self.resident: list[int] = []
+
+    def epoch(self, stage: str, epoch: int, values: object) -> None:
+        self.resident.append(psutil.Process().memory_info().rss)
+
+
+@pytest.mark.parametrize("fixed_views", [None, 2])
+def test_memory_is_flat_over_the_epochs(fixed_views, teacher, embeddings, distill_config, runtime):
+    memory = Memory()
+    config = distill_config(epochs=60, memory=100, student__fixed_views=fixed_views)
+    run(teacher, embeddings, config, runtime, memory)
+    assert memory.resident[-1] - memory.resident[20] < 8 * 2**20

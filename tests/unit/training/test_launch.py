@@ -93,6 +93,12 @@ def test_a_killed_process_ends_the_run_with_one_sentence(job, distill_config):
     assert not children()
 
 
+def test_the_signals_mean_afterwards_what_they_meant_before(job, distill_config):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run(job(distill_config(**FIRST_STEPS), 2), Silence())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 def test_a_signal_keeps_one_state_from_which_all_go_on(job, distill_config):
     config = distill_config(**{**FIRST_STEPS, "epochs": 30})
     whole = run(job(config, 2), Silence())

@@ -1,0 +1,215 @@
+"""What one accelerator makes of NAYER, with the library alone: no Kedro, MLflow or DVC.
+
+    python benchmarks/gpu.py --data data/01_raw --out results            # CIFAR-10, WRN-40-2 > WRN-16-1, NAYER-100
+    python benchmarks/gpu.py --teacher resnet-34 --student resnet-18 ...
+
+Works for `--minutes` at most and ends with "unfinished"; the same command goes on. Every finished part is a JSON file
+in `--out`; all of them make one table. Test images are read once, after the last epoch.
+"""
+
+import argparse
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import torch
+from omegaconf import OmegaConf
+from torch.utils.flop_counter import FlopCounterMode
+
+from nayer import datasets
+from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TrainingConfig
+from nayer.errors import Interrupted
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.lte.encoders import embed_labels
+from nayer.models.classifier import Classifier, freeze
+from nayer.training.device import resolve_device, waited
+from nayer.training.distillation import distill
+from nayer.training.distillation_setup import build
+from nayer.training.reporting import Terminal
+from nayer.training.resume import ResumePoint
+from nayer.training.supervised import accuracy, train
+
+PROJECT = Path(__file__).parents[1]
+MATRIX, ROUNDS, UNFINISHED = 8192, 10, 75
+
+
+def parameters(scenario: str, group: str) -> Any:
+    """One group of a scenario's parameters."""
+    files = [PROJECT / "conf" / part / f"parameters_{group}.yml" for part in ("base", scenario)]
+    return OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))[group]  # type: ignore
+
+
+class Benchmark:
+    """The parts, each done once; what they made lies in `out`."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.out = Path(options.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.pair = f"{options.teacher}_{options.student}_{options.epochs}"
+        folder = {"folder": options.data, "channels": None, "class_names": None}
+        self.data = DataConfig.model_validate({**parameters(options.scenario, "data"), **folder})
+        settings = {"precision": "auto", "threads": None, "processes": 1, "machines": 1, "address": None}
+        keeping = {"memory_gib": 16, "resume": "auto", "checkpoint_seconds": 60}
+        self.runtime = RuntimeConfig.model_validate(
+            {"device": options.device, **settings, **keeping, "resume_folder": ""}
+        )
+        distillation = parameters(options.scenario, "distill")
+        distillation |= {"warmup_epochs": options.warmup_epochs, "epochs": options.epochs}
+        distillation["student"] |= {"architecture": options.student, "fixed_views": options.fixed_views}
+        self.distillation = DistillConfig.model_validate(distillation)
+        self.device = resolve_device(self.runtime)
+        self.reporter = Terminal(interval=20)
+
+    def once(self, name: str, part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What the part found, now or in an earlier call."""
+        file = self.out / f"{name}.json"
+        if not file.exists():
+            found = {"device": self.name, "torch": torch.__version__, "seed": self.options.seed, **part()}
+            file.write_text(json.dumps(found, indent=1) + "\n")
+        result: dict[str, Any] = json.loads(file.read_text())
+        return result
+
+    @property
+    def name(self) -> str:
+        """Of the device."""
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
+
+    def resume(self, stage: str, fingerprint: dict[str, Any]) -> ResumePoint:
+        """A state of its own for every pair."""
+        runtime = self.runtime.model_copy(update={"resume_folder": str(self.out / "resume" / self.pair)})
+        return ResumePoint(runtime, stage, {**fingerprint, "seed": self.options.seed}, self.reporter)
+
+    def teacher(self) -> Classifier:
+        """Trained once by the scenario's recipe, with `--teacher-epochs`."""
+        file = self.out / f"{self.options.teacher}.safetensors"
+
+        def fit() -> dict[str, Any]:
+            recipe = parameters(self.options.scenario, "teacher")["training"]
+            config = TrainingConfig.model_validate({**recipe, "epochs": self.options.teacher_epochs})
+            real = datasets.load(self.data)
+            torch.manual_seed(self.options.seed)
+            teacher = Classifier.build(self.options.teacher, real.class_names, real.spec)
+            resume = self.resume("teacher", {"config": config.model_dump(), "network": self.options.teacher})
+            history, seconds = train(teacher, real.train, real.validation, config, self.runtime, resume, self.reporter)
+            teacher.cpu().save(file)
+            return {"seconds": seconds, "epochs": config.epochs, "validation": history[-1]["validation_accuracy"]}
+
+        self.once(f"teacher_{self.options.teacher}", fit)
+        return freeze(Classifier.load(file))
+
+    def embeddings(self, teacher: Classifier) -> LabelEmbeddings:
+        """Of the class names."""
+        config = LteConfig.model_validate({**parameters(self.options.scenario, "lte"), "encoder": self.options.encoder})
+        return embed_labels(config, teacher.class_names, self.options.seed)
+
+    def rates(self) -> dict[str, Any]:
+        """Step times with random weights, and what share of the device's own matmul rate they reach."""
+        spec = datasets.load(self.data).spec
+        names = tuple(f"class {index}" for index in range(10))
+        teacher = freeze(Classifier.build(self.options.teacher, names, spec))
+        table = LabelEmbeddings(torch.randn(10, 384), names, "random", "", "unused")
+        short = self.distillation.synthesis.model_copy(update={"steps": ROUNDS})
+        config = self.distillation.model_copy(update={"synthesis": short, "memory": 20 * short.batch_size})
+        state = build(teacher, table, config, self.runtime, self.options.seed)
+        state.synthesizer.start_epoch(config.warmup_epochs)
+
+        def synthesis() -> None:
+            made = state.synthesizer.step(state.trainer.student)
+            state.views.add(made.images, made.labels)
+
+        def distillation() -> None:
+            for _ in range(ROUNDS):
+                state.learn(config.student)
+
+        peak = self.matmul_rate()
+        found: dict[str, Any] = {"matmul_tflops": peak}
+        for name, steps in (("synthesis", synthesis), ("distillation", distillation)):
+            steps()
+            with FlopCounterMode(display=False) as counter:
+                steps()
+            seconds = median(self.seconds(steps) for _ in range(3))
+            rate = counter.get_total_flops() / seconds / 1e12
+            found |= {f"{name}_step_seconds": seconds / ROUNDS, f"{name}_tflops": rate, f"{name}_share": rate / peak}
+        return found
+
+    def matmul_rate(self) -> float:
+        """TFLOP/s of a large bf16 matrix product."""
+        size = MATRIX if self.device.type != "cpu" else MATRIX // 4
+        a = torch.randn(size, size, device=self.device, dtype=torch.bfloat16)
+        a @ a
+        return 2 * size**3 / median(self.seconds(lambda: a @ a) for _ in range(ROUNDS)) / 1e12
+
+    def seconds(self, work: Callable[[], object]) -> float:
+        """Until the device has done it."""
+        waited(self.device)
+        began = time.perf_counter()
+        work()
+        waited(self.device)
+        return time.perf_counter() - began
+
+    def distilled(self) -> dict[str, Any]:
+        """The student of the last epoch on the test images."""
+        teacher = self.teacher()
+        digest = {"config": self.distillation.model_dump(), "encoder": self.options.encoder}
+        resume = self.resume("distill", digest)
+        table, seed = self.embeddings(teacher), self.options.seed
+        result = distill(teacher, table, self.distillation, self.runtime, seed, resume, self.reporter)
+        result.student.cpu().save(self.out / f"student_{self.pair}.safetensors")
+        test = datasets.load(self.data).test
+        figures = {
+            name: accuracy(model.to(self.device), test)
+            for name, model in (("teacher", teacher), ("student", result.student))
+        }
+        return {"seconds": sum(result.seconds.values()), **result.seconds, "test": figures}
+
+
+def table(folder: Path) -> str:
+    """All that was found so far."""
+    lines = ["| part | figure | value |", "|---|---|---|"]
+    for file in sorted(folder.glob("*.json")):
+        found: dict[str, Any] = json.loads(file.read_text())
+        lines += [f"| {file.stem} | {name} | {value} |" for name, value in found.items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="NAYER on one accelerator.")
+    parser.add_argument("--scenario", default="cifar10")
+    parser.add_argument("--teacher", default="wrn-40-2")
+    parser.add_argument("--student", default="wrn-16-1")
+    parser.add_argument("--teacher-epochs", type=int, default=200)
+    parser.add_argument("--warmup-epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--fixed-views", type=int)
+    parser.add_argument("--encoder", default="minilm", help="as lte.encoder: minilm, a folder, a table")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--data", default=str(PROJECT / "data" / "01_raw"))
+    parser.add_argument("--out", default=str(PROJECT / "data" / "benchmark"))
+    parser.add_argument("--minutes", type=float, default=9)
+    options = parser.parse_args()
+    benchmark = Benchmark(options)
+    alarm = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
+    alarm.daemon = True
+    alarm.start()
+    try:
+        benchmark.once(f"rates_{options.teacher}_{options.student}", benchmark.rates)
+        benchmark.once(f"nayer_{benchmark.pair}", benchmark.distilled)
+    except Interrupted:
+        click.echo("unfinished: the same command goes on")
+        raise SystemExit(UNFINISHED) from None
+    finally:
+        alarm.cancel()
+        click.echo(table(benchmark.out))
+
+
+if __name__ == "__main__":
+    main()

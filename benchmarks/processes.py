@@ -1,0 +1,73 @@
+"""What several processes on one CPU machine gain, and what their messages cost.
+
+    python benchmarks/processes.py --shapes fashion_mnist --processes 1 2
+
+Every row is a real distillation of a few steps by `nayer.training.launch`; the threads are divided among them.
+"""
+
+import argparse
+import time
+from statistics import median
+
+import click
+import torch
+import torch.distributed as dist
+from steps import SHAPES, WIDTH, distill_config, machine, runtime, teacher_of
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.training.launch import Job, run
+from nayer.training.reporting import Silence
+
+SYNTHESIS_STEPS, STUDENT_STEPS, ROUNDS = 6, 12, 10
+
+
+def step_seconds(name: str, processes: int) -> tuple[float, float]:
+    """Of a synthesis and of a distillation step, over one epoch."""
+    shape = SHAPES[name]
+    config = distill_config(shape)
+    synthesis = config.synthesis.model_copy(update={"steps": SYNTHESIS_STEPS, "batches": 1, "warmup_batches": 1})
+    student = config.student.model_copy(update={"steps": STUDENT_STEPS})
+    schedule = {"warmup_epochs": 0, "epochs": 2, "held_out": 1}
+    config = config.model_copy(update={"synthesis": synthesis, "student": student, **schedule})
+    teacher = teacher_of(shape)
+    table = LabelEmbeddings(torch.randn(shape.classes, WIDTH), teacher.class_names, "random", "", "unused")
+    done = run(Job(teacher, table, config, runtime(processes=processes), 0, {}), Silence())
+    steps = {"synthesis": 2 * SYNTHESIS_STEPS, "student": 2 * STUDENT_STEPS}
+    made, learnt = (done.seconds[phase] / count for phase, count in steps.items())
+    return made, learnt
+
+
+def all_reduce_seconds(count: int) -> float:
+    """Of `count` fp32 values, in one of the processes."""
+    dist.init_process_group("gloo")
+    values, taken = torch.ones(count), []
+    for _ in range(ROUNDS):
+        dist.barrier()
+        began = time.perf_counter()
+        dist.all_reduce(values)
+        taken.append(time.perf_counter() - began)
+    dist.destroy_process_group()
+    return median(taken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Several processes on one CPU machine.")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["fashion_mnist", "cifar10 wrn-16-2 > wrn-16-1"])
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+    click.echo(f"{machine()}\n| shape | processes | synthesis step, s | distillation step, s |\n|---|---|---|---|")
+    for name in options.shapes:
+        for processes in options.processes:
+            made, learnt = step_seconds(name, processes)
+            click.echo(f"| {name} | {processes} | {made:.4g} | {learnt:.4g} |")
+    click.echo("| all-reduce by gloo, processes | MB | seconds |\n|---|---|---|")
+    for processes in (count for count in options.processes if count > 1):
+        config = LaunchConfig(1, 1, processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
+        for megabytes in (1, 34):
+            seconds = elastic_launch(config, all_reduce_seconds)(megabytes * 250_000)[0]
+            click.echo(f"| {processes} | {megabytes} | {seconds:.4f} |")
+
+
+if __name__ == "__main__":
+    main()
