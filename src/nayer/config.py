@@ -80,7 +80,7 @@ class LteConfig(Config):
 class AugmentationConfig(Config):
     """Per-sample augmentation of a scenario's images."""
 
-    padding: CountOrNone
+    padding: Annotated[int, Field(ge=0, le=127, strict=True)]
     """Zero padding in pixels a side before the random crop."""
     flip: bool
     """Horizontal flip of every second image."""

@@ -4,7 +4,6 @@ Plain collectives of torch.distributed after the backward pass: the generator's 
 several times without wanting their gradients, which DistributedDataParallel does not allow for.
 """
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,16 +20,6 @@ def rank() -> int:
 def size() -> int:
     """Number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def local_rank() -> int:
-    """Of this process among those on its machine."""
-    return int(os.environ["LOCAL_RANK"]) if dist.is_initialized() else 0
-
-
-def local_size() -> int:
-    """Number of processes on this machine."""
-    return int(os.environ["LOCAL_WORLD_SIZE"]) if dist.is_initialized() else 1
 
 
 def average(tensors: Iterable[Tensor]) -> None:
@@ -77,8 +66,19 @@ def gather(value: Any) -> list[Any]:
     if size() == 1:
         return [value]
     values: list[Any] = [None] * size() if rank() == 0 else []
-    dist.gather_object(value, values or None, 0)
+    dist.gather_object(on_cpu(value), values or None, 0)
     return values
+
+
+def on_cpu(value: Any) -> Any:
+    """Nested containers with every tensor on the CPU: sent from a GPU, it would be rebuilt on that very GPU."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {name: on_cpu(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(on_cpu(each) for each in value)
+    return value
 
 
 def scatter(values: list[Any]) -> Any:

@@ -43,6 +43,19 @@ class Classifier(nn.Module):
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits
 
+    def parts(self) -> dict[str, Any]:
+        """Description and weights, for another process."""
+        described = {"class_names": self.class_names, "images": self.images, "provenance": self.provenance}
+        return {"architecture": self.architecture, **described, "weights": self.network.state_dict()}
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any]) -> Classifier:
+        """The classifier again, in evaluation mode; its network is built by its name, so it must be known here."""
+        classifier = cls.build(parts["architecture"], parts["class_names"], parts["images"])
+        classifier.network.load_state_dict(parts["weights"])
+        classifier.provenance = parts["provenance"]
+        return classifier.eval()
+
     @property
     def parameter_count(self) -> int:
         """Number of learnt weights."""

@@ -14,9 +14,10 @@ LEAST_VARIANCE = 1e-12
 """Keeps a channel that is constant from a division by zero."""
 
 
-def running_mean(layer: nn.BatchNorm2d) -> Tensor:
-    """The mean that the layer learnt (channels,); zero for a layer that keeps none."""
-    return torch.zeros(layer.num_features) if layer.running_mean is None else layer.running_mean
+def layers_with_statistics(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The layers that know what their inputs were in training."""
+    found = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return [layer for layer in found if layer.running_mean is not None and layer.running_var is not None]
 
 
 class ChannelStatistics(torch.autograd.Function):
@@ -51,14 +52,14 @@ def _ones_and_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class BatchNormStatistics:
-    """Statistics of the inputs of every BatchNorm2d of a network, compared with those it learnt.
+    """Statistics of the inputs of every BatchNorm2d of a network that keeps some, compared with those it learnt.
 
     What is compared is `momentum` times this batch's statistics plus the rest of a detached running mean, which
     advances once per synthetic batch; the very first batch has no running mean and is compared alone.
     """
 
     def __init__(self, network: nn.Module, momentum: float) -> None:
-        self.layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.layers = layers_with_statistics(network)
         self.momentum = momentum
         self.running: list[Tensor] = []
         self._inputs: dict[int, tuple[Tensor, Tensor]] = {}
@@ -94,7 +95,7 @@ class BatchNormStatistics:
         if not self.layers:
             return torch.zeros(())
         mixed, count = self._mixed(), len(self.layers)
-        means = [running_mean(layer) for layer in self.layers]
+        means = [layer.running_mean for layer in self.layers if layer.running_mean is not None]
         variances = [layer.running_var for layer in self.layers if layer.running_var is not None]
         return statistics_distance(mixed[:count], mixed[count:], means, variances)
 

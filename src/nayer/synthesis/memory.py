@@ -14,6 +14,14 @@ from nayer.errors import InputError
 from nayer.files import load_tensors, save_tensors
 
 
+def reserve(file: int, size: int) -> None:
+    """Give an open file its full size on disk, where the system can promise that."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)
+
+
 def on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
     """A uint8 tensor in a file without a name: the system reads and writes its pages, and frees it with the process.
 
@@ -25,7 +33,7 @@ def on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         try:
             # Taken now: a disk that fills up later would end the process in the middle of a write.
-            os.posix_fallocate(file.fileno(), 0, size)
+            reserve(file.fileno(), size)
         except OSError as error:
             raise InputError(
                 f"runtime.memory_gib: the images need a file of {size / 2**30:.1f} GiB in '{folder}' "
@@ -43,7 +51,7 @@ class MemoryBank:
     def __init__(
         self, capacity: int, shape: tuple[int, int, int], device: torch.device, spill: Path | None = None
     ) -> None:
-        whole = (capacity, *shape)
+        whole, self.spilt = (capacity, *shape), spill is not None
         self.images = on_disk(whole, spill) if spill else torch.zeros(whole, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(capacity, dtype=torch.long, device=device)
         self.capacity = capacity
@@ -91,8 +99,9 @@ class MemoryBank:
         """The filled part of the ring, the counter, and what is still to be dealt."""
         filled = len(self)
         return {
-            "images": self.images[:filled],
-            "labels": self.labels[:filled],
+            # A slice is written with all that it is a slice of. On disk that is less trouble than a copy in memory.
+            "images": self.images[:filled] if self.spilt else self.images[:filled].clone(),
+            "labels": self.labels[:filled].clone(),
             "added": self.added,
             "order": self._order,
         }

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from nayer import ranks
 from nayer.config import RuntimeConfig
 from nayer.errors import InputError, first_line
 
@@ -19,17 +18,12 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
     Raises:
         InputError: torch does not know the device or this machine lacks it.
     """
-    here = ranks.local_size()
-    if config.threads or here > 1:
-        torch.set_num_threads(config.threads or max(1, torch.get_num_threads() // here))
+    if config.threads:
+        torch.set_num_threads(config.threads)
     name = config.device
     if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-        return (
-            torch.device(accelerator.type, ranks.local_rank())
-            if here > 1 and accelerator.type != "cpu"
-            else accelerator
-        )
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -55,17 +55,18 @@ def distill(
     config = share_of(config, ranks.size())
     for warning in check(teacher, embeddings, config):
         reporter.say(f"Warning: {warning}")
-    state = build(teacher, embeddings, config, runtime, seed)
     reporter.say(estimate(teacher, embeddings, config, runtime))
+    state = build(teacher, embeddings, config, runtime, seed)
     if kept := resume.load():
         state.load_state_dict(kept)
+        del kept  # as large as the memory
         reporter.say(f"distill: going on in epoch {state.epoch + 1} of {state.synthesizer.schedule.total_epochs}")
     fit(state, config, resume, reporter)
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
     images, labels = (torch.cat(parts)[: config.held_out].cpu() for parts in zip(*state.held_out, strict=True))
     student = state.trainer.student.eval()
     # Every process kept BatchNorm statistics of its own views.
-    ranks.average(each for each in student.buffers() if each.is_floating_point())
+    ranks.average(each for each in student.network.buffers() if each.is_floating_point())
     made = state.memory.added * ranks.size()
     return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, made)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.architectures import check_image_size
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.generator import upsamplings
-from nayer.ranks import draw_apart, take_from_first
+from nayer.ranks import draw_apart, size, take_from_first
+from nayer.synthesis.batchnorm import layers_with_statistics
 from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.synthesis.nayer import Nayer
-from nayer.synthesis.synthesizer import Synthesizer
+from nayer.synthesis.synthesizer import Schedule, Synthesizer
 from nayer.training.device import autocast, resolve_device
 from nayer.training.resume import random_state, set_random_state
 from nayer.training.student import StudentTrainer
@@ -28,6 +28,8 @@ from nayer.training.views import FixedViews, FreshViews, Views
 
 Row = dict[str, Any]
 SYNTHESIS_LOSSES = ("ce", "bn", "adversarial", "synthesis_loss")
+# BatchNorm has no statistics of a single image.
+LEAST_SHARE = 2
 STUDENT_FIGURES = ("kd_loss", "agreement")
 
 
@@ -100,15 +102,42 @@ def share_of(config: DistillConfig, processes: int) -> DistillConfig:
         **({"distill.memory": config.memory} if config.memory else {}),
     }
     for key, value in shared.items():
-        if value % processes:
+        if value % processes or value // processes < LEAST_SHARE:
             raise InputError(
-                f"{key}: {value} images cannot be divided among {processes} processes; "
+                f"{key}: {value} images cannot be divided among {processes} processes, at least {LEAST_SHARE} each; "
                 "take a multiple, or change runtime.processes."
             )
     synthesis = config.synthesis.model_copy(update={"batch_size": config.synthesis.batch_size // processes})
     student = config.student.model_copy(update={"batch_size": config.student.batch_size // processes})
     memory = config.memory and config.memory // processes
     return config.model_copy(update={"synthesis": synthesis, "student": student, "memory": memory})
+
+
+def capacity(config: DistillConfig, schedule: Schedule) -> int:
+    """Images that the memory holds: no more than are made."""
+    return min(config.memory or schedule.images, schedule.images)
+
+
+def bank_gib(teacher: Classifier, config: DistillConfig, schedule: Schedule) -> float:
+    """GiB that they take, fixed views and their answers included."""
+    pixels, views = teacher.images.channels * teacher.images.size**2, config.student.fixed_views or 0
+    return capacity(config, schedule) * (pixels + views * (3 + 2 * len(teacher.class_names))) / 2**30
+
+
+def spill_folder(gib: float, runtime: RuntimeConfig) -> Path | None:
+    """Where a bank too large for memory lies; None for one that fits.
+
+    Raises:
+        InputError: several processes, whose states are gathered in the memory of the first.
+    """
+    if gib <= runtime.memory_gib:
+        return None
+    if size() > 1:
+        raise InputError(
+            f"runtime.memory_gib: {runtime.memory_gib:g}, but the images of each of the {size()} processes take "
+            f"{gib:.1f} GiB, and only one process alone keeps them on disk; raise it, or lower distill.memory."
+        )
+    return Path(runtime.resume_folder)
 
 
 def check(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig) -> list[str]:
@@ -142,12 +171,12 @@ def check_batchnorm(teacher: Classifier, config: DistillConfig) -> bool:
     Raises:
         InputError: it has none, and the term is asked for.
     """
-    if any(isinstance(module, torch.nn.BatchNorm2d) for module in teacher.modules()):
+    if layers_with_statistics(teacher):
         return True
     if config.synthesis.bn_weight:
         raise InputError(
             f"distill.synthesis.bn_weight: {config.synthesis.bn_weight:g}, but '{teacher.architecture}' "
-            "has no BatchNorm2d to compare with; set it to 0 to go on without that term."
+            "has no BatchNorm2d with statistics to compare with; set it to 0 to go on without that term."
         )
     return False
 
@@ -165,9 +194,9 @@ def build(
     take_from_first(student)
     synthesizer = Nayer(teacher, embeddings.table, config, precision)
     schedule, images = synthesizer.schedule, teacher.images
-    capacity, shape = config.memory or schedule.images, (images.channels, images.size, images.size)
-    fits = capacity * prod(shape) <= runtime.memory_gib * 2**30
-    memory = MemoryBank(capacity, shape, device, None if fits else Path(runtime.resume_folder))
+    shape = (images.channels, images.size, images.size)
+    spill = spill_folder(bank_gib(teacher, config, schedule), runtime)
+    memory = MemoryBank(capacity(config, schedule), shape, device, spill)
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
     if count := config.student.fixed_views:
         views: Views = FixedViews(teacher, memory, augment, precision, min(count, augment.crop_count))

@@ -11,7 +11,7 @@ from nayer import ranks
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
-from nayer.training.distillation_setup import LoopState, build
+from nayer.training.distillation_setup import LoopState, bank_gib, build, spill_folder
 
 PROBE_STEPS = 2
 
@@ -29,21 +29,22 @@ def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillCo
     batches = (schedule.images + config.held_out) / schedule.batch_size
     synthesis = batches * synthesis_batch
     distillation = config.epochs * config.student.steps * student_step
-    pixels = teacher.images.channels * teacher.images.size**2
-    memory = min(config.memory or schedule.images, schedule.images) * pixels / 2**30
-    spilt = memory > runtime.memory_gib
+    memory = bank_gib(teacher, config, schedule)
+    spilt = spill_folder(memory, runtime) is not None
     resident = psutil.Process().memory_info().rss / 2**30 + (0 if spilt else memory)
     weights = 12 * state.trainer.student.parameter_count / 2**30
     available = psutil.virtual_memory().available / 2**30
     existing = next(folder for folder in Path(runtime.resume_folder).absolute().parents if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
+    # The old state and the new one while it is written; the first process writes those of all.
+    disk = 2 * ranks.size() * (memory + weights) + (memory if spilt else 0)
     each = f" in each of {ranks.size()} processes" if ranks.size() > 1 else ""
     return (
         f"Estimate for this machine: {_duration(synthesis + distillation)} "
         f"({ranks.size() * schedule.images:,} images synthesised in {_duration(synthesis)}, "
         f"{config.epochs * config.student.steps:,} student steps in {_duration(distillation)}), "
         f"memory {resident:.1f} GiB{each} ({available:.1f} available), "
-        f"disk {2 * (memory + weights) + spilt * memory:.2f} GiB while it runs ({free:.0f} free)."
+        f"disk {disk:.2f} GiB while it runs ({free:.0f} free)."
     )
 
 

@@ -4,24 +4,29 @@ torchrun --nnodes 2 --node-rank 1 --nproc-per-node 8 --master-addr HOST --master
 """
 
 import logging
+import os
 import re
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import SimpleQueue, get_context
-from typing import Any
+from datetime import timedelta
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from nayer import ranks
 from nayer.config import DistillConfig, RuntimeConfig
-from nayer.errors import InputError, Interrupted, WorkerLost
+from nayer.errors import InputError, Interrupted, WorkerLost, first_line
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.distillation import Distilled, distill
@@ -29,7 +34,11 @@ from nayer.training.reporting import Reporter, Silence
 from nayer.training.resume import ResumePoint
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-Event = tuple[str, tuple[Any, ...]]
+# A process that is asked to stop first ends its batch and hands over its state.
+SECONDS_TO_STOP = 120
+# The other machines are started by hand.
+SECONDS_TO_MEET = 900
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,40 +52,35 @@ class Job:
     seed: int
     fingerprint: Mapping[str, Any]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process with the teacher in parts: the class of a network of one's own may not be sent."""
+        return _job, (self.teacher.parts(), {name: each for name, each in vars(self).items() if name != "teacher"})
+
     def run(self, reporter: Reporter) -> Distilled:
         """In this process, alone or as one of several."""
         resume = ResumePoint(self.runtime, "distill", self.fingerprint, reporter)
         return distill(self.teacher, self.embeddings, self.config, self.runtime, self.seed, resume, reporter)
 
 
-class Messenger:
-    """Carries what the first process reports to the process that started it."""
-
-    def __init__(self, queue: "SimpleQueue[Event | None]", run_id: str) -> None:
-        self.queue, self.run_id = queue, run_id
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("resumed", "say", "begin", "advance", "epoch", "end"):
-            raise AttributeError(name)
-        return lambda *arguments: self.queue.put((name, arguments))
+def _job(teacher: dict[str, Any], rest: dict[str, Any]) -> Job:
+    return Job(Classifier.of_parts(teacher), **rest)
 
 
 def run(job: Job, reporter: Reporter) -> Distilled:
     """Do the job with as many processes as its `runtime` says.
 
     Raises:
-        InputError: the inputs do not go together.
+        InputError: the inputs do not go together, or the machines do not find each other.
         Interrupted: stopped by a signal; the state is kept.
         WorkerLost: a process died; the state kept last stays.
     """
-    runtime = job.runtime
-    if runtime.processes * runtime.machines == 1:
+    if job.runtime.processes * job.runtime.machines == 1:
         return job.run(reporter)
     return _launch(job, reporter)
 
 
 def check_processes(runtime: RuntimeConfig) -> None:
-    """Refuse several machines that cannot find each other, and more processes than GPUs.
+    """Refuse several machines that cannot find each other, and several processes on one GPU.
 
     Raises:
         InputError: names the key.
@@ -86,6 +90,11 @@ def check_processes(runtime: RuntimeConfig) -> None:
             f"runtime.address: {runtime.address!r}, but {runtime.machines} machines need the host:port by which the "
             "others find this one; set it, for instance node1:29400."
         )
+    if runtime.processes > 1 and ":" in runtime.device:
+        raise InputError(
+            f"runtime.device: '{runtime.device}' is one device for {runtime.processes} processes; "
+            f"set {runtime.device.partition(':')[0]}, and every process takes its own."
+        )
     gpus = torch.accelerator.device_count()
     if gpus and runtime.device != "cpu" and runtime.processes > gpus:
         raise InputError(
@@ -94,8 +103,62 @@ def check_processes(runtime: RuntimeConfig) -> None:
         )
 
 
+class Relay(threading.Thread):
+    """Passes on to a reporter what the processes of this machine send; each writes to a pipe of its own."""
+
+    def __init__(self, reporter: Reporter, processes: int) -> None:
+        super().__init__(daemon=True)
+        self.reporter = reporter
+        pipes = [Pipe(duplex=False) for _ in range(processes)]
+        self.readers, self.writers = ([pair[side] for pair in pipes] for side in (0, 1))
+        self.over = threading.Event()
+        self.refused: str | None = None
+        self.stopped_by: int | None = None
+        self.fault: Exception | None = None
+
+    def run(self) -> None:
+        """Until the processes are over and all they sent is read."""
+        while (ready := wait(self.readers, POLL_SECONDS)) or not self.over.is_set():
+            for reader in cast("list[Connection[Any, Any]]", ready):
+                try:
+                    name, arguments = reader.recv()
+                except (EOFError, OSError):  # died, perhaps in the middle of a word
+                    self.readers.remove(reader)
+                else:
+                    self.take(name, arguments)
+
+    def take(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """One message: how a process ended, or a call of the reporter."""
+        if name == "refused":
+            self.refused = arguments[0]
+        elif name == "stopped":
+            self.stopped_by = arguments[0]
+        elif self.fault is None:
+            try:
+                getattr(self.reporter, name)(*arguments)
+            except Exception as error:  # told when all is over; until then the processes must be listened to
+                self.fault = error
+
+    def finish(self) -> None:
+        """Wait for the last words; a reporter that the first process left open is ended."""
+        self.over.set()
+        for writer in self.writers:
+            writer.close()
+        self.join()
+        self.reporter.end()
+
+
+class Messenger(Silence):
+    """The reporter of the first process: sends every call to the process that started it."""
+
+    def __init__(self, pipe: Connection, run_id: str) -> None:
+        self.run_id = run_id
+        for name in ("resumed", "say", "begin", "advance", "epoch", "end"):
+            setattr(self, name, lambda *arguments, name=name: pipe.send((name, arguments)))
+
+
 def _launch(job: Job, reporter: Reporter) -> Distilled:
-    """Start the processes of this machine and wait for them."""
+    """Start the processes of this machine, wait for them, and say what became of them."""
     runtime = job.runtime
     alone = runtime.machines == 1
     config = LaunchConfig(
@@ -105,43 +168,57 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
         run_id=uuid4().hex if alone else "none",  # what torchrun calls itself by default
         rdzv_backend="c10d" if alone else "static",
         rdzv_endpoint="localhost:0" if alone else str(runtime.address),
-        rdzv_configs={} if alone else {"rank": 0, "timeout": 900},
+        rdzv_configs={} if alone else {"rank": 0, "timeout": SECONDS_TO_MEET},
+        local_addr="localhost" if alone else None,
         max_restarts=0,
         start_method="spawn",
         signals_to_handle=",".join(number.name for number in SIGNALS),
+        shutdown_timeout=SECONDS_TO_STOP,
     )
     # Its warnings say at length what our one sentence says.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    queue: SimpleQueue[Event | None] = get_context("spawn").SimpleQueue()
-    relay = threading.Thread(target=_relay, args=(queue, reporter), daemon=True)
+    relay = Relay(reporter, runtime.processes)
     relay.start()
-    # The launcher sets its own and leaves them.
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    failure: Exception | None = None
+    results: dict[int, dict[str, Any]] = {}
     try:
-        results = elastic_launch(config, worker)(job, queue, reporter.run_id)
-    except SignalException as stopped:
-        raise Interrupted(
-            f"distill stopped by {stopped.sigval.name}; its state is kept in '{runtime.resume_folder}/distill'. "
-            "The same command goes on from there.",
-            stopped.sigval,
-            "distill",
-        ) from None
-    except ChildFailedError as failed:
-        number, failure = failed.get_first_failure()
-        raise WorkerLost(
-            f"distill: process {number} of {runtime.processes * runtime.machines} died ({_cause(failure)}), the others "
-            f"were stopped. The state kept last stays in '{runtime.resume_folder}/distill'; the same command goes on "
-            "from there."
-        ) from failed
+        with _handlers_kept():
+            results = elastic_launch(config, worker)(job, relay.writers, reporter.run_id)
+    except (SignalException, ChildFailedError, RendezvousError, RuntimeError, OSError) as error:
+        failure = error
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        queue.put(None)
-        relay.join()
-    result: Distilled | InputError = results[0]
-    if isinstance(result, InputError):
-        raise result
-    return result
+        relay.finish()
+    if failure or relay.refused:
+        raise _as_told(failure, relay, runtime) from failure
+    if relay.fault:
+        raise relay.fault
+    return Distilled(**{**results[0], "student": Classifier.of_parts(results[0]["student"])})
+
+
+def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) -> Exception:
+    """The failure as one sentence; a fault of ours as it is."""
+    if relay.refused:
+        return InputError(relay.refused)
+    state = Path(runtime.resume_folder) / "distill" / "state.pt"
+    kept = (
+        f"The state kept last stays in '{state.parent}'. The same command goes on from there."
+        if state.is_file()
+        else "No state had been kept yet. The same command starts again."
+    )
+    number = failure.sigval if isinstance(failure, SignalException) else relay.stopped_by
+    if number is not None:
+        return Interrupted(f"distill stopped by {signal.Signals(number).name}. {kept}", number, "distill")
+    if isinstance(failure, ChildFailedError):
+        # Those that a signal ended died first; the others because of them.
+        rank, first = min(failure.failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
+        count = runtime.processes * runtime.machines
+        return WorkerLost(f"distill: process {rank} of {count} died ({_cause(first)}), the others were stopped. {kept}")
+    if runtime.machines > 1:
+        return InputError(
+            f"runtime.address: the {runtime.machines} machines did not come together at '{runtime.address}' "
+            f"({first_line(failure) if failure else ''}); correct it, or start torchrun on all others."
+        )
+    return failure or RuntimeError("no result")
 
 
 def _cause(failure: Any) -> str:
@@ -150,29 +227,44 @@ def _cause(failure: Any) -> str:
     return str(message).strip().splitlines()[0].rstrip(".")
 
 
-def _relay(queue: "SimpleQueue[Event | None]", reporter: Reporter) -> None:
-    """Pass on what the first process reports, until None comes."""
-    while (event := queue.get()) is not None:
-        getattr(reporter, event[0])(*event[1])
-
-
-def worker(job: Job | None, queue: "SimpleQueue[Event | None] | None", run_id: str) -> Distilled | InputError | None:
-    """One of the processes; the first has the job and tells it to the others. Returns what the first one made."""
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """The launcher sets handlers of signals and leaves them; elsewhere than in the main thread it sets none."""
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS} if main else {}
     try:
-        told: list[Any] = [job]
-        dist.broadcast_object_list(told, 0)
-        if queue is None or ranks.rank() > 0:
-            told[0].run(Silence())
-            return None
-        result: Distilled = told[0].run(Messenger(queue, run_id))
-        result.student.cpu()
-        return result
-    except InputError as error:
-        return error
+        yield
     finally:
-        dist.destroy_process_group()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def worker(job: Job | None, pipes: list[Connection], run_id: str) -> dict[str, Any] | None:
+    """One of the processes; the first one of all has the job and tells it to the others. Returns what it made there."""
+    here = int(os.environ["LOCAL_RANK"])
+    if here < torch.accelerator.device_count():
+        torch.accelerator.set_device_index(here)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    told: list[Any] = [job]
+    dist.broadcast_object_list(told, 0)
+    mine: Job = told[0]
+    share = (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])
+    torch.set_num_threads(mine.runtime.threads or max(1, share))
+    first = ranks.rank() == 0
+    try:
+        result = mine.run(Messenger(pipes[here], run_id) if first else Silence())
+    except InputError as error:
+        if pipes:
+            pipes[here].send(("refused", (str(error),)))
+        raise
+    except Interrupted as error:
+        if pipes:
+            pipes[here].send(("stopped", (error.signal_number,)))
+        raise
+    dist.destroy_process_group()
+    return {**vars(result), "student": result.student.cpu().parts()} if first else None
 
 
 if __name__ == "__main__":
-    worker(None, None, "")
+    worker(None, [], "")

@@ -98,7 +98,7 @@ class ResumePoint:
                 )
             return None
         try:
-            found = torch.load(self.path, map_location="cpu", weights_only=True)
+            found = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
             changed = differences(found["fingerprint"], self.fingerprint)
         except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
             found, changed = {}, [f"the state file cannot be read ({first_line(error)})"]
@@ -154,8 +154,10 @@ class ResumePoint:
         previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def on_signal(number: int, _: FrameType | None) -> None:
-            if self._stop is not None and ranks.size() > 1:
-                return  # from the terminal and from the launcher: one wish to stop
+            if ranks.size() > 1:
+                # It comes from the terminal and from the launcher, and in the middle of a message to the launcher.
+                self._stop = signal.Signals(number)
+                return
             if self._stop is not None:
                 raise Interrupted(
                     f"{self.stage} stopped at once by a second signal; the state kept last stays in "

@@ -101,7 +101,7 @@ class FixedViews(FreshViews):
     def state_dict(self) -> dict[str, Any]:
         """Of the filled part of the memory."""
         filled = len(self.memory)
-        return {"crops": self.crops[:filled], "answers": self.answers[:filled]}
+        return {"crops": self.crops[:filled].clone(), "answers": self.answers[:filled].clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""

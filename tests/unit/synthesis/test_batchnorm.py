@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nayer.synthesis.batchnorm import BatchNormStatistics
+from nayer.synthesis.batchnorm import BatchNormStatistics, ChannelStatistics
 
 
 @pytest.fixture
@@ -83,3 +83,36 @@ def test_hooks_are_off_outside_of_recording(network):
     with pytest.raises(RuntimeError, match="boom"), statistics.recording():
         raise RuntimeError("boom")
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("dtype", "near", "near_gradient"), [(torch.float32, 1e-5, 1e-5), (torch.bfloat16, 1e-4, 1e-2)]
+)
+def test_channel_statistics_and_their_gradient_are_those_of_plain_sums(layout, dtype, near, near_gradient):
+    torch.manual_seed(0)
+    x = (torch.randn(8, 5, 9, 9) * torch.rand(5, 1, 1) + 3).to(dtype).contiguous(memory_format=layout).requires_grad_()
+    of_mean, of_variance = torch.randn(5), torch.randn(5)
+    mean, variance = ChannelStatistics.apply(x)
+    (mean @ of_mean + variance @ of_variance).backward()
+    plain = x.detach().double().requires_grad_()
+    wanted_variance, wanted_mean = torch.var_mean(plain, (0, 2, 3), correction=0)
+    (wanted_mean @ of_mean.double() + wanted_variance @ of_variance.double()).backward()
+    assert mean.dtype == variance.dtype == torch.float32
+    torch.testing.assert_close(mean.double(), wanted_mean, rtol=near, atol=0)
+    torch.testing.assert_close(variance.double(), wanted_variance, rtol=near, atol=0)
+    assert (x.grad.double() - plain.grad).abs().max() < near_gradient * plain.grad.abs().max()
+
+
+def test_a_channel_that_is_constant_has_no_variance():
+    _, variance = ChannelStatistics.apply(torch.full((4, 2, 3, 3), 1.5))
+    assert variance.tolist() == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_a_layer_that_keeps_no_statistics_is_left_out(network):
+    network.append(nn.BatchNorm2d(2, track_running_stats=False))
+    statistics = BatchNormStatistics(network, momentum=0.1)
+    with statistics.recording():
+        network(torch.randn(6, 1, 5, 5))
+        assert torch.isfinite(statistics.loss())
+    assert len(statistics.layers) == 2

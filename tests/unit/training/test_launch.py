@@ -3,8 +3,8 @@
 import copy
 import os
 import signal
-import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,7 @@ from ghosts import Ghosts
 
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.errors import InputError, Interrupted, WorkerLost
+from nayer.training import launch
 from nayer.training.launch import Job, run
 from nayer.training.reporting import Silence
 
@@ -57,6 +58,10 @@ def kill_one() -> None:
     children()[-1].kill()
 
 
+def terminate_one() -> None:
+    children()[-1].terminate()
+
+
 @pytest.fixture
 def job(teacher, embeddings, runtime):
     def build(config: DistillConfig, processes: int) -> Job:
@@ -87,7 +92,7 @@ def endless(distill_config) -> DistillConfig:
 def test_a_killed_process_ends_the_run_with_one_sentence(job, distill_config):
     began = time.monotonic()
     kill = Heard(kill_one)
-    with pytest.raises(WorkerLost, match=r"process \d of 2 died .*SIGKILL.* the same command goes on"):
+    with pytest.raises(WorkerLost, match=r"process \d of 2 died .*SIGKILL.* The same command"):
         run(job(endless(distill_config), 2), kill)
     assert time.monotonic() - began < 60
     assert not children()
@@ -113,9 +118,38 @@ def test_a_signal_keeps_one_state_from_which_all_go_on(job, distill_config):
     assert all(torch.equal(a, b) for a, b in zip(resumed.student.parameters(), whole.student.parameters(), strict=True))
 
 
-def test_a_batch_that_cannot_be_divided_is_refused_by_name(job, distill_config):
+def test_what_any_process_refuses_is_told_as_it_is(job, distill_config):
     config = distill_config(**{**FIRST_STEPS, "student__batch_size": 25})
     with pytest.raises(InputError, match=r"distill\.student\.batch_size: 25 .* 2 processes"):
         run(job(config, 2), Silence())
+    required = job(distill_config(**FIRST_STEPS), 2)
+    required = replace(required, runtime=required.runtime.model_copy(update={"resume": "require"}))
+    with pytest.raises(InputError, match=r"runtime\.resume: 'require'"):
+        run(required, Silence())
     assert not children()
-    assert threading.active_count() < 10
+
+
+def test_one_process_that_is_asked_to_stop_stops_all_and_keeps_the_state(job, distill_config):
+    with pytest.raises(Interrupted, match=r"stopped by SIGTERM\. The state kept last stays in .*goes on"):
+        run(job(endless(distill_config), 2), Heard(terminate_one))
+
+
+class Broken(Heard):
+    """A terminal that went away."""
+
+    def say(self, text: str) -> None:
+        raise BrokenPipeError
+
+
+def test_a_reporter_that_fails_does_not_hang_the_processes(job, distill_config):
+    with pytest.raises(BrokenPipeError):
+        run(job(distill_config(**FIRST_STEPS), 2), Broken())
+
+
+def test_a_machine_that_cannot_be_reached_is_told_by_its_address(job, distill_config, monkeypatch):
+    monkeypatch.setattr(launch, "SECONDS_TO_MEET", 3)
+    apart = job(distill_config(**FIRST_STEPS), 1)
+    update = {"machines": 2, "address": "no-such-host.invalid:29400"}
+    apart = replace(apart, runtime=apart.runtime.model_copy(update=update))
+    with pytest.raises(InputError, match=r"runtime\.address: the 2 machines did not come together at 'no-such-host"):
+        run(apart, Silence())
