@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nayer import datasets
 from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TrainingConfig
 from nayer.errors import Interrupted
+from nayer.files import write_atomically
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
 from nayer.models.classifier import Classifier, freeze
@@ -53,7 +54,11 @@ class Benchmark:
         self.options = options
         self.out = Path(options.out)
         self.out.mkdir(parents=True, exist_ok=True)
-        self.pair = f"{options.teacher}_{options.student}_{options.epochs}"
+        views = f"_v{options.fixed_views}" if options.fixed_views else ""
+        schedule = f"w{options.warmup_epochs}_e{options.epochs}{views}_{Path(options.encoder).stem}"
+        # Results of other settings have other names.
+        self.taught = f"{options.scenario}_{options.teacher}_e{options.teacher_epochs}_s{options.seed}"
+        self.pair = f"{self.taught}_{options.student}_{schedule}"
         folder = {"folder": options.data, "channels": None, "class_names": None}
         self.data = DataConfig.model_validate({**parameters(options.scenario, "data"), **folder})
         settings = {"precision": "auto", "threads": None, "processes": 1, "machines": 1, "address": None}
@@ -73,7 +78,7 @@ class Benchmark:
         file = self.out / f"{name}.json"
         if not file.exists():
             found = {"device": self.name, "torch": torch.__version__, "seed": self.options.seed, **part()}
-            file.write_text(json.dumps(found, indent=1) + "\n")
+            write_atomically(file, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
         result: dict[str, Any] = json.loads(file.read_text())
         return result
 
@@ -89,7 +94,7 @@ class Benchmark:
 
     def teacher(self) -> Classifier:
         """Trained once by the scenario's recipe, with `--teacher-epochs`."""
-        file = self.out / f"{self.options.teacher}.safetensors"
+        file = self.out / f"teacher_{self.taught}.safetensors"
 
         def fit() -> dict[str, Any]:
             recipe = parameters(self.options.scenario, "teacher")["training"]
@@ -102,7 +107,7 @@ class Benchmark:
             teacher.cpu().save(file)
             return {"seconds": seconds, "epochs": config.epochs, "validation": history[-1]["validation_accuracy"]}
 
-        self.once(f"teacher_{self.options.teacher}", fit)
+        self.once(f"teacher_{self.taught}", fit)
         return freeze(Classifier.load(file))
 
     def embeddings(self, teacher: Classifier) -> LabelEmbeddings:
@@ -155,20 +160,29 @@ class Benchmark:
         waited(self.device)
         return time.perf_counter() - began
 
+    @property
+    def student(self) -> Path:
+        """Where it lies."""
+        return self.out / f"student_{self.pair}.safetensors"
+
     def distilled(self) -> dict[str, Any]:
-        """The student of the last epoch on the test images."""
-        teacher = self.teacher()
-        digest = {"config": self.distillation.model_dump(), "encoder": self.options.encoder}
-        resume = self.resume("distill", digest)
-        table, seed = self.embeddings(teacher), self.options.seed
-        result = distill(teacher, table, self.distillation, self.runtime, seed, resume, self.reporter)
-        result.student.cpu().save(self.out / f"student_{self.pair}.safetensors")
+        """The student of the last epoch; seconds are those of the loops, without estimate and checkpoints."""
+        teacher, digest = self.teacher(), {"config": self.distillation.model_dump()}
+        resume, table = self.resume("distill", digest), self.embeddings(teacher)
+        found = distill(teacher, table, self.distillation, self.runtime, self.options.seed, resume, self.reporter)
+        found.student.cpu().save(self.student)
+        return {"seconds": sum(found.seconds.values()), **found.seconds}
+
+    def tested(self) -> dict[str, Any]:
+        """Both on the test images."""
         test = datasets.load(self.data).test
-        figures = {
-            name: accuracy(model.to(self.device), test)
-            for name, model in (("teacher", teacher), ("student", result.student))
-        }
-        return {"seconds": sum(result.seconds.values()), **result.seconds, "test": figures}
+        models = {"teacher": self.teacher(), "student": Classifier.load(self.student)}
+        return {name: accuracy(model.to(self.device), test) for name, model in models.items()}
+
+
+def interrupt(number: int, _: object) -> None:
+    """What has no state of its own is done again by the next call."""
+    raise Interrupted("time is up", number)
 
 
 def table(folder: Path) -> str:
@@ -197,12 +211,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9)
     options = parser.parse_args()
     benchmark = Benchmark(options)
+    signal.signal(signal.SIGTERM, interrupt)
     alarm = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
     alarm.daemon = True
     alarm.start()
     try:
-        benchmark.once(f"rates_{options.teacher}_{options.student}", benchmark.rates)
-        benchmark.once(f"nayer_{benchmark.pair}", benchmark.distilled)
+        benchmark.once(f"rates_{benchmark.pair}", benchmark.rates)
+        benchmark.once(f"distilled_{benchmark.pair}", benchmark.distilled)
+        benchmark.once(f"tested_{benchmark.pair}", benchmark.tested)
     except Interrupted:
         click.echo("unfinished: the same command goes on")
         raise SystemExit(UNFINISHED) from None

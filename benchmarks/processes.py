@@ -6,6 +6,7 @@ Every row is a real distillation of a few steps by `nayer.training.launch`; the 
 """
 
 import argparse
+import tempfile
 import time
 from statistics import median
 
@@ -23,7 +24,7 @@ SYNTHESIS_STEPS, STUDENT_STEPS, ROUNDS = 6, 12, 10
 
 
 def step_seconds(name: str, processes: int) -> tuple[float, float]:
-    """Of a synthesis and of a distillation step, over one epoch."""
+    """Of a synthesis and of a distillation step, over two epochs; what surrounds the steps is left out."""
     shape = SHAPES[name]
     config = distill_config(shape)
     synthesis = config.synthesis.model_copy(update={"steps": SYNTHESIS_STEPS, "batches": 1, "warmup_batches": 1})
@@ -32,7 +33,9 @@ def step_seconds(name: str, processes: int) -> tuple[float, float]:
     config = config.model_copy(update={"synthesis": synthesis, "student": student, **schedule})
     teacher = teacher_of(shape)
     table = LabelEmbeddings(torch.randn(shape.classes, WIDTH), teacher.class_names, "random", "", "unused")
-    done = run(Job(teacher, table, config, runtime(processes=processes), 0, {}), Silence())
+    with tempfile.TemporaryDirectory() as folder:
+        settings = runtime(processes=processes, resume_folder=folder, checkpoint_seconds=1e9)
+        done = run(Job(teacher, table, config, settings, 0, {}), Silence())
     steps = {"synthesis": 2 * SYNTHESIS_STEPS, "student": 2 * STUDENT_STEPS}
     made, learnt = (done.seconds[phase] / count for phase, count in steps.items())
     return made, learnt

@@ -44,6 +44,8 @@ LARGE = 64
 # Steps of Adam per synthetic batch; the scenarios take 15 to 40.
 STEPS = 5
 EPOCH_PART = 40
+# Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
+BLOCK, PAUSE_SECONDS = 8, 1.5
 FIXED_VIEWS = 8
 
 
@@ -78,6 +80,7 @@ SHAPES = {
 BIG = {
     "imagenet resnet-50 > resnet-18": Shape("imagenet", rgb(224), "torchvision:resnet50", "torchvision:resnet18", 1000)
 }
+ALL = SHAPES | BIG
 
 
 def distill_config(shape: Shape) -> DistillConfig:
@@ -186,7 +189,7 @@ def plain(shape: Shape, folder: Path) -> Steps:
     def epoch() -> None:
         for _ in range(made):
             synthesis.step()
-        write_images(folder / "batch", images[: config.synthesis.batch_size])
+        write_images(folder / "batch", images[: config.synthesis.batches * config.synthesis.batch_size // EPOCH_PART])
         for _ in range(learnt):
             distillation.step()
 
@@ -203,10 +206,12 @@ def plain(shape: Shape, folder: Path) -> Steps:
     }
 
 
-def seconds(step: Callable[[], object]) -> float:
+def seconds(step: Callable[[], object], repeats: int = 1) -> float:
+    """Of one step, the mean of so many in a row."""
     began = time.perf_counter()
-    step()
-    return time.perf_counter() - began
+    for _ in range(repeats):
+        step()
+    return (time.perf_counter() - began) / repeats
 
 
 def compare(shape: Shape, rounds: int) -> dict[str, tuple[float, float]]:
@@ -218,9 +223,12 @@ def compare(shape: Shape, rounds: int) -> dict[str, tuple[float, float]]:
             times: tuple[list[float], list[float]] = ([], [])
             for step in (baseline[name], library[name]):
                 step()
+            learning = name.startswith("distillation")
+            repeats = BLOCK if learning else 1
             for _ in range(rounds):
-                times[0].append(seconds(baseline[name]))
-                times[1].append(seconds(library[name]) / (STEPS if name == "synthesis" else 1))
+                times[0].append(seconds(baseline[name], repeats))
+                time.sleep(PAUSE_SECONDS if learning else 0)
+                times[1].append(seconds(library[name], repeats) / (STEPS if name == "synthesis" else 1))
             found[name] = (median(times[0]), median(times[1]))
     return found
 
@@ -241,7 +249,7 @@ def sweep(names: list[str], rounds: int) -> None:
         names, ("fp32", "bf16"), (torch.contiguous_format, torch.channels_last), (False, True)
     ):
         torch._dynamo.reset()
-        state, config = state_of(SHAPES[name], runtime(precision=precision))
+        state, config = state_of(ALL[name], runtime(precision=precision))
         networks = (state.trainer.student.network, state.views.teacher.network, state.synthesizer.generator)
         for network in networks:
             network.to(memory_format=memory_format)
@@ -262,7 +270,7 @@ def alone(names: list[str], rounds: int) -> None:
     """Seconds of the library's steps, and the largest resident set of this process so far."""
     click.echo("| shape | step | seconds | peak memory so far, GiB |\n|---|---|---|---|")
     for name in names:
-        state, config = state_of((SHAPES | BIG)[name], runtime())
+        state, config = state_of(ALL[name], runtime())
         steps = {
             "synthesis": (partial(state.synthesizer.step, state.trainer.student), STEPS),
             "distillation": (partial(state.learn, config.student), 1),
@@ -276,7 +284,7 @@ def alone(names: list[str], rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Step times against a plain baseline.")
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES | BIG, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=ALL, default=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sweep", action="store_true", help="precision, memory format, torch.compile")
     parser.add_argument("--alone", action="store_true", help="the library's steps only, with the peak memory")
@@ -288,7 +296,7 @@ def main() -> None:
         return sweep(options.shapes, options.rounds)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
-        for step, (slow, fast) in compare((SHAPES | BIG)[name], options.rounds).items():
+        for step, (slow, fast) in compare(ALL[name], options.rounds).items():
             click.echo(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
 
 
