@@ -44,7 +44,8 @@ MATRIX, ROUNDS, UNFINISHED = 8192, 10, 75
 def parameters(scenario: str, group: str) -> Any:
     """One group of a scenario's parameters."""
     files = [PROJECT / "conf" / part / f"parameters_{group}.yml" for part in ("base", scenario)]
-    return OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))[group]  # type: ignore
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))
+    return merged[group]
 
 
 class Benchmark:

@@ -55,7 +55,8 @@ class FreshViews:
     def ask(self, views: Tensor) -> Tensor:
         """The teacher's logits."""
         with self.autocast():
-            return self.teacher(views)  # type: ignore[no-any-return]
+            answers: Tensor = self.teacher(views)
+        return answers
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing."""
