@@ -45,3 +45,9 @@ def test_paper_hyper_parameters_stand_in_the_scenarios_of_the_paper():
         assert (synthesis.learning_rate, synthesis.betas, synthesis.generator_life) == (4e-3, (0.5, 0.999), 10)
         assert (synthesis.latent, synthesis.generator_width, distill.warmup_epochs) == (1000, 64, 20)
         assert (distill.student.temperature, distill.student.weight_decay) == (20.0, 1e-4)
+
+
+def test_imagenet_classes_differ_by_more_than_capitals():
+    """Text encoders see none: a cardigan and a Cardigan would be one and the same input of the generator."""
+    names = (CONF / "imagenet" / "class_names.txt").read_text().splitlines()
+    assert len(names) == len({name.casefold() for name in names}) == 1000
