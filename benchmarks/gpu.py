@@ -20,11 +20,11 @@ from typing import Any
 
 import click
 import torch
-from omegaconf import OmegaConf
+from scenario import PROJECT, parameters, runtime
 from torch.utils.flop_counter import FlopCounterMode
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TrainingConfig
+from nayer.config import DataConfig, DistillConfig, LteConfig, TrainingConfig
 from nayer.errors import Interrupted
 from nayer.files import write_atomically
 from nayer.lte.embeddings import LabelEmbeddings
@@ -37,15 +37,7 @@ from nayer.training.reporting import Terminal
 from nayer.training.resume import ResumePoint
 from nayer.training.supervised import accuracy, train
 
-PROJECT = Path(__file__).parents[1]
 MATRIX, ROUNDS, UNFINISHED = 8192, 10, 75
-
-
-def parameters(scenario: str, group: str) -> Any:
-    """One group of a scenario's parameters."""
-    files = [PROJECT / "conf" / part / f"parameters_{group}.yml" for part in ("base", scenario)]
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))
-    return merged[group]
 
 
 class Benchmark:
@@ -62,11 +54,7 @@ class Benchmark:
         self.pair = f"{self.taught}_{options.student}_{schedule}"
         folder = {"folder": options.data, "channels": None, "class_names": None}
         self.data = DataConfig.model_validate({**parameters(options.scenario, "data"), **folder})
-        settings = {"precision": "auto", "threads": None, "processes": 1, "machines": 1, "address": None}
-        keeping = {"memory_gib": 16, "resume": "auto", "checkpoint_seconds": 60}
-        self.runtime = RuntimeConfig.model_validate(
-            {"device": options.device, **settings, **keeping, "resume_folder": ""}
-        )
+        self.runtime = runtime(device=options.device, memory_gib=16, resume="auto")
         distillation = parameters(options.scenario, "distill")
         distillation |= {"warmup_epochs": options.warmup_epochs, "epochs": options.epochs}
         distillation["student"] |= {"architecture": options.student, "fixed_views": options.fixed_views}
@@ -90,8 +78,8 @@ class Benchmark:
 
     def resume(self, stage: str, fingerprint: dict[str, Any]) -> ResumePoint:
         """A state of its own for every pair."""
-        runtime = self.runtime.model_copy(update={"resume_folder": str(self.out / "resume" / self.pair)})
-        return ResumePoint(runtime, stage, {**fingerprint, "seed": self.options.seed}, self.reporter)
+        kept = self.runtime.model_copy(update={"resume_folder": str(self.out / "resume" / self.pair)})
+        return ResumePoint(kept, stage, {**fingerprint, "seed": self.options.seed}, self.reporter)
 
     def teacher(self) -> Classifier:
         """Trained once by the scenario's recipe, with `--teacher-epochs`."""

@@ -13,7 +13,8 @@ from statistics import median
 import click
 import torch
 import torch.distributed as dist
-from steps import SHAPES, WIDTH, distill_config, machine, runtime, teacher_of
+from scenario import runtime
+from steps import SHAPES, WIDTH, distill_config, machine, teacher_of
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from nayer.lte.embeddings import LabelEmbeddings
@@ -34,7 +35,7 @@ def step_seconds(name: str, processes: int) -> tuple[float, float]:
     teacher = teacher_of(shape)
     table = LabelEmbeddings(torch.randn(shape.classes, WIDTH), teacher.class_names, "random", "", "unused")
     with tempfile.TemporaryDirectory() as folder:
-        settings = runtime(processes=processes, resume_folder=folder, checkpoint_seconds=1e9)
+        settings = runtime(device="cpu", processes=processes, resume_folder=folder, checkpoint_seconds=1e9)
         done = run(Job(teacher, table, config, settings, 0, {}), Silence())
     steps = {"synthesis": 2 * SYNTHESIS_STEPS, "student": 2 * STUDENT_STEPS}
     made, learnt = (done.seconds[phase] / count for phase, count in steps.items())

@@ -21,12 +21,11 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import click
 import torch
-from omegaconf import OmegaConf
 from plain import PlainDistillation, PlainSynthesis, write_images
+from scenario import parameters, runtime
 from torch import Tensor
 
 from nayer.config import DistillConfig, RuntimeConfig
@@ -37,7 +36,6 @@ from nayer.models.classifier import Classifier
 from nayer.training.device import computes_in_bf16
 from nayer.training.distillation_setup import LoopState, build
 
-PROJECT = Path(__file__).parents[1]
 WIDTH = 384
 EVALUATED = 2000
 LARGE = 64
@@ -85,26 +83,9 @@ ALL = SHAPES | BIG
 
 def distill_config(shape: Shape) -> DistillConfig:
     """The scenario's own, with this student."""
-    files = [PROJECT / "conf" / part / "parameters_distill.yml" for part in ("base", shape.scenario)]
-    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))
-    merged["distill"]["student"]["architecture"] = shape.student
-    return DistillConfig.model_validate(merged["distill"])
-
-
-def runtime(**changes: Any) -> RuntimeConfig:
-    """The machine as it is found."""
-    settings = {
-        "device": "cpu",
-        "precision": "auto",
-        "threads": None,
-        "processes": 1,
-        "machines": 1,
-        "address": None,
-        "memory_gib": 4,
-        "resume": "never",
-        "resume_folder": "",
-    }
-    return RuntimeConfig.model_validate({**settings, "checkpoint_seconds": 60, **changes})
+    values = parameters(shape.scenario, "distill")
+    values["student"]["architecture"] = shape.student
+    return DistillConfig.model_validate(values)
 
 
 def teacher_of(shape: Shape) -> Classifier:
@@ -163,13 +144,13 @@ def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
             state.learn(config.student)
         state.synthesizer.config = config.synthesis
 
-    device = torch.device("cpu")
+    device, images = torch.device("cpu"), pool_of(shape)[:EVALUATED]
     return {
         "synthesis": lambda: state.synthesizer.step(state.trainer.student),
         "distillation": lambda: state.learn(config.student),
         "distillation, fixed views": lambda: fixed.learn(config.student),
         "1/40 epoch": epoch,
-        "evaluation": lambda: predict(state.trainer.student, pool_of(shape)[:EVALUATED], 500, device),
+        "evaluation": lambda: predict(state.trainer.student, images, 500, device),
     }
 
 
@@ -217,7 +198,7 @@ def seconds(step: Callable[[], object], repeats: int = 1) -> float:
 def compare(shape: Shape, rounds: int) -> dict[str, tuple[float, float]]:
     """Median seconds of baseline and library by step; the first call of each warms up and does not count."""
     with tempfile.TemporaryDirectory() as folder:
-        baseline, library = plain(shape, Path(folder)), ours(shape, runtime())
+        baseline, library = plain(shape, Path(folder)), ours(shape, runtime(device="cpu"))
         found = {}
         for name in library:
             times: tuple[list[float], list[float]] = ([], [])
@@ -249,7 +230,7 @@ def sweep(names: list[str], rounds: int) -> None:
         names, ("fp32", "bf16"), (torch.contiguous_format, torch.channels_last), (False, True)
     ):
         torch._dynamo.reset()
-        state, config = state_of(ALL[name], runtime(precision=precision))
+        state, config = state_of(ALL[name], runtime(device="cpu", precision=precision))
         networks = (state.trainer.student.network, state.views.teacher.network, state.synthesizer.generator)
         for network in networks:
             network.to(memory_format=memory_format)
@@ -270,7 +251,7 @@ def alone(names: list[str], rounds: int) -> None:
     """Seconds of the library's steps, and the largest resident set of this process so far."""
     click.echo("| shape | step | seconds | peak memory so far, GiB |\n|---|---|---|---|")
     for name in names:
-        state, config = state_of(ALL[name], runtime())
+        state, config = state_of(ALL[name], runtime(device="cpu"))
         steps = {
             "synthesis": (partial(state.synthesizer.step, state.trainer.student), STEPS),
             "distillation": (partial(state.learn, config.student), 1),

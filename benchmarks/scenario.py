@@ -1,0 +1,24 @@
+"""The parameters of a scenario, read without Kedro."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from nayer.config import RuntimeConfig
+
+PROJECT = Path(__file__).parents[1]
+
+
+def parameters(scenario: str, group: str) -> dict[str, Any]:
+    """One group as a run of the scenario would have it."""
+    files = [PROJECT / "conf" / part / f"parameters_{group}.yml" for part in ("base", scenario)]
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(file) for file in files)))
+    values: dict[str, Any] = merged[group]
+    return values
+
+
+def runtime(**changes: Any) -> RuntimeConfig:
+    """The base's, for one process that keeps no state."""
+    found: Any = OmegaConf.to_container(OmegaConf.load(PROJECT / "conf" / "base" / "parameters.yml"), resolve=False)
+    return RuntimeConfig.model_validate({**found["runtime"], "resume": "never", "resume_folder": "", **changes})
