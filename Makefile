@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 given = $(if $($(call variable,$(1))),--$(1) $($(call variable,$(1))))
 variable = $(shell echo $(1) | tr a-z- A-Z_)
 
-.PHONY: help run test lint e2e test-pythons ui fashion-mnist scenario lock
+.PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario lock
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -52,6 +52,9 @@ lint: $(VENV)/.test  ## style, security rules, import layers, types
 
 e2e: $(VENV)/.test  ## the real command lines, minutes
 	@$(BIN)/pytest tests/e2e
+
+soak: $(VENV)/.test  ## the long forms of the fault campaigns, hours; goes on where it was stopped
+	@$(BIN)/pytest tests/e2e/soak --long
 
 test-pythons:  ## the tests on every Python of 3.11, 3.12, 3.13 that is installed
 	@for version in 3.11 3.12 3.13; do \
