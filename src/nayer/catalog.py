@@ -6,7 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 from kedro.utils import load_obj
 
-from nayer.files import digest
+from nayer.files import digest, write_atomically
 from nayer.mlops.reporter import MlflowReporter
 from nayer.training.reporting import Reporter, Several, Terminal
 
@@ -32,6 +32,38 @@ class FileDataset(AbstractDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath, "kind": self._kind}
+
+
+class WholeFileDataset(AbstractDataset[Any, Any]):
+    """A file of another kind of dataset, written whole or not at all.
+
+    Args:
+        filepath: where it lies.
+        dataset: the other dataset's type and arguments, without its filepath.
+    """
+
+    def __init__(self, filepath: str, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = PurePosixPath(filepath)
+        self._dataset = dataset
+        self.metadata = metadata
+
+    def at(self, path: Path) -> AbstractDataset[Any, Any]:
+        """The other dataset, for a file at `path`."""
+        return AbstractDataset.from_config(self._filepath.name, {**self._dataset, "filepath": str(path.absolute())})
+
+    def load(self) -> Any:
+        """Read the file."""
+        return self.at(Path(self._filepath)).load()
+
+    def save(self, data: Any) -> None:
+        """Write a file beside it, then put that in its place."""
+        write_atomically(Path(self._filepath), lambda part: self.at(part).save(data))
+
+    def _exists(self) -> bool:
+        return Path(self._filepath).is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath, **self._dataset}
 
 
 class DigestsDataset(AbstractDataset[Any, dict[str, str]]):

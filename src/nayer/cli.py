@@ -13,8 +13,7 @@ from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 
-from nayer.errors import InputError, Interrupted, Refused, WorkerLost, unknown
-from nayer.pipeline_registry import CHAIN
+from nayer.errors import InputError, Interrupted, Refused, Stopped, unknown
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
 
 
@@ -41,7 +40,7 @@ def sentence(error: BaseException) -> str | None:
     """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, InputError | Interrupted | Refused | WorkerLost | OmegaConfBaseException):
+        if isinstance(found, InputError | Interrupted | Refused | Stopped | OmegaConfBaseException):
             return str(found)
         if isinstance(found, OSError) and isinstance(error, DatasetError):
             return f"A file could not be read or written: {found}."
@@ -66,15 +65,12 @@ def run(**options: Any) -> None:
         raise click.ClickException("Stopped; finished stages are kept.") from None
     except Interrupted as error:
         click.echo(str(error), err=True)
-        if not names and error.stage in CHAIN:
-            rest = ",".join(CHAIN[CHAIN.index(error.stage) :])
-            click.echo(f"To leave finished stages alone, add to it: --pipelines {rest}", err=True)
         raise SystemExit(128 + error.signal_number) from None
     except Exception as error:
         text = sentence(error)
         if text is None:
             raise
-        raise click.ClickException(text) from None
+        raise click.ClickException("\n".join((text, *getattr(error, "__notes__", ())))) from None
 
 
 @cli.command()

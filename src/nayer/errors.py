@@ -16,23 +16,27 @@ class Refused(Exception):
     """A student was not let through the gate; the message says which threshold, and by how much."""
 
 
-class WorkerLost(Exception):
-    """One of several processes that trained together died; the message says what was kept and how to go on."""
+class Stopped(Exception):
+    """A run could not go on by itself; the message says why, what was kept, and how to go on."""
 
 
 class Interrupted(Exception):
     """A run was asked to stop by a signal; the message says what was kept and how to go on."""
 
-    def __init__(self, message: str, signal_number: int, stage: str = "") -> None:
+    def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
-        self.stage = stage
 
 
 def first_line(error: BaseException) -> str:
     """What a library's error says, short enough for a sentence of ours, and without a password in a URL."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
     return CREDENTIALS.sub("://", line)
+
+
+def reason(error: OSError) -> str:
+    """Why a file could not be written or read, in the system's words."""
+    return error.strerror or first_line(error)
 
 
 def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:

@@ -12,14 +12,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
 
 # One metadata key only: with several, the order of the header and so the bytes of the file change from save to save.
 METADATA_KEY = "nayer"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to disk, then put it in place in one step."""
+    """Let `write` fill a temporary file beside `path`, flush it to disk, then put it in place in one step.
+
+    Raises:
+        OSError: it cannot be written, whatever the writing library calls that; what was at `path` is still there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -30,9 +34,22 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         part.chmod(0o644)
         part.replace(path)
+        flush_folder(path.parent)
+    except (SafetensorError, RuntimeError) as error:  # what safetensors and torch make of a full disk
+        part.unlink(missing_ok=True)
+        raise OSError(f"'{path}' could not be written ({first_line(error)})") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a renamed file outlive a power cut: its name stands in the folder, which is flushed on its own."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], kind: str, metadata: Mapping[str, Any]) -> None:

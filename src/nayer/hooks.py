@@ -13,13 +13,15 @@ from kedro.framework.project import pipelines as registered
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from nayer.config import check_types
-from nayer.errors import Interrupted
+from nayer.config import RuntimeConfig, check_types
+from nayer.errors import Interrupted, Stopped
 from nayer.files import digest
+from nayer.locks import hold
 from nayer.mlops import tracking
 from nayer.pipeline_registry import CHAIN, REGISTRY
 from nayer.preflight import check_folders, check_parameters
 from nayer.summary import print_summary
+from nayer.training.resume import going_on, state_file
 
 ARTIFACTS = {".png", ".svg", ".html", ".csv"}
 METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost")
@@ -39,6 +41,11 @@ def file_of(catalog: DataCatalog, name: str) -> Path | None:
     return Path(path) if path is not None else None
 
 
+def files_of(pipeline: Pipeline) -> tuple[set[str], set[str]]:
+    """Datasets that a pipeline writes, and those that it only reads."""
+    return pipeline.all_outputs(), pipeline.inputs()
+
+
 class ProjectHooks:
     """Checks before the first node, and where to look after the last."""
 
@@ -48,23 +55,36 @@ class ProjectHooks:
         os.chdir(context.project_path)
         check_types(context.config_loader["parameters"])
         self.parameters, self.settings = context.params, context.config_loader["mlflow"]
+        self.resume_folder = RuntimeConfig.model_validate(self.parameters["runtime"]).resume_folder
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Refuse bad input while nothing is written; a teacher in an MLflow store is looked at, too."""
         tracking.point_to_store(Path.cwd(), self.settings["tracking_uri"])
         check_parameters(self.parameters, stages_in(pipeline))
-        check_folders(path for name in pipeline.all_outputs() if (path := file_of(catalog, name)))
+        written, read = ([path for name in names if (path := file_of(catalog, name))] for names in files_of(pipeline))
+        check_folders(written)
+        self.held = hold(written, read)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Results and the next step; of single nodes only that they are done."""
+        """Results and the next step; of single nodes only that they are done. All is written, so that states may go."""
         stages, ran = stages_in(pipeline), {node.name for node in pipeline.nodes}
+        for stage in stages:
+            state_file(self.resume_folder, stage).unlink(missing_ok=True)
+        self.held.close()
         if stages and not {node.name for node in registered[stages[-1]].nodes} <= ran:
             click.echo(f"{', '.join(node.name for node in pipeline.nodes)} done.")
             return
         reports = next(path.parent for name in ("report", "metrics") if (path := file_of(catalog, name)))
         print_summary(stages, self.parameters["scenario"], reports)
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:
+        """What is kept and which command goes on, where the error does not say so itself."""
+        self.held.close()
+        if not isinstance(error, Interrupted | Stopped):
+            error.add_note(going_on(self.resume_folder, *stages_in(pipeline)))
 
 
 class MlflowHooks:

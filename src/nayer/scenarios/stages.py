@@ -46,6 +46,7 @@ CODE = {
         "training/device.py",
         "training/distillation.py",
         "training/distillation_setup.py",
+        "training/health.py",
         "training/launch.py",
         "training/student.py",
         "training/views.py",

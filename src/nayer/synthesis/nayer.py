@@ -74,6 +74,11 @@ class Nayer:
         for module in (self.noise.norm, self.generator):
             take_from_first(module)
 
+    def recover(self) -> None:
+        """A fresh generator, and statistics that no failed one is part of."""
+        self.statistics.running = []
+        self.renew()
+
     def start_epoch(self, epoch: int) -> None:
         """Renew the generator at the end of its life and when the adversarial term sets in."""
         warmup = self.schedule.warmup_epochs
@@ -94,7 +99,7 @@ class Nayer:
             for step in range(self.config.steps):
                 with self.autocast():
                     images = self.generator(self.noise())
-                losses = self.losses(images, labels, student)
+                losses, teacher_logits = self.losses(images, labels, student)
                 total = losses["synthesis_loss"]
                 pixels = images.detach()
                 best_images = pixels if step == 0 else torch.where(total < best_loss, pixels, best_images)
@@ -104,10 +109,13 @@ class Nayer:
                 average_gradients(shared)
                 optimiser.step()
             self.statistics.advance()
-        return SyntheticBatch(to_uint8(best_images.float()), labels, {k: v.detach() for k, v in losses.items()})
+        detached = {name: loss.detach() for name, loss in losses.items()}
+        return SyntheticBatch(to_uint8(best_images.float()), labels, detached, teacher_logits.detach().argmax(1))
 
-    def losses(self, images: Tensor, labels: Tensor, student: Classifier) -> dict[str, Tensor]:
-        """The three terms of L_G for images (N, C, H, W) in [0, 1], and their weighted sum `synthesis_loss`."""
+    def losses(self, images: Tensor, labels: Tensor, student: Classifier) -> tuple[dict[str, Tensor], Tensor]:
+        """The three terms of L_G for images (N, C, H, W) in [0, 1] with their weighted sum `synthesis_loss`, and the
+        teacher's logits.
+        """
         config = self.config
         with self.autocast():
             views = self.augment(images)
@@ -119,7 +127,7 @@ class Nayer:
             torch.zeros_like(ce) if student_logits is None else adversarial_loss(teacher_logits, student_logits)
         )
         total = config.ce_weight * ce + config.bn_weight * bn + config.adversarial_weight * adversarial
-        return {"ce": ce, "bn": bn, "adversarial": adversarial, "synthesis_loss": total}
+        return {"ce": ce, "bn": bn, "adversarial": adversarial, "synthesis_loss": total}, teacher_logits
 
     def state_dict(self) -> dict[str, Any]:
         """Generator, noisy layer, running statistics, the classes still to come, and the phase."""

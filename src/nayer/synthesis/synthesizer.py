@@ -37,11 +37,14 @@ class Schedule:
 
 @dataclass(frozen=True)
 class SyntheticBatch:
-    """uint8 images (N, C, H, W), labels (N,), and the last step's losses by name as device scalars."""
+    """uint8 images (N, C, H, W) with labels (N,), and how the last step was."""
 
     images: Tensor
     labels: Tensor
     losses: dict[str, Tensor]
+    """By name, as device scalars."""
+    answers: Tensor
+    """The classes (N,) that the teacher saw."""
 
 
 class Synthesizer(Protocol):
@@ -51,6 +54,10 @@ class Synthesizer(Protocol):
 
     def start_epoch(self, epoch: int) -> None:
         """Called before the first batch of an epoch."""
+        ...
+
+    def recover(self) -> None:
+        """After a failure: a fresh generator, and nothing left of what the old one spoilt."""
         ...
 
     def step(self, student: Classifier) -> SyntheticBatch:

@@ -60,7 +60,7 @@ def distill(
     if kept := resume.load():
         state.load_state_dict(kept)
         del kept  # as large as the memory
-        reporter.say(f"distill: going on in epoch {state.epoch + 1} of {state.synthesizer.schedule.total_epochs}")
+        reporter.say(resume.resumed_in(state.epoch, state.synthesizer.schedule.total_epochs))
     fit(state, config, resume, reporter)
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
     images, labels = (torch.cat(parts)[: config.held_out].cpu() for parts in zip(*state.held_out, strict=True))
@@ -80,16 +80,15 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
             warming_up = state.epoch < schedule.warmup_epochs
             batches, steps = schedule.batches_in(state.epoch), 0 if warming_up else config.student.steps
             if state.batch == state.step == 0:
-                state.synthesizer.start_epoch(state.epoch)
-                state.synthesis_sums.zero_()
-                state.student_sums.zero_()
+                state.begin_epoch()
 
             while state.batch < batches:
                 began = time.monotonic()
                 made = state.synthesizer.step(state.trainer.student)
-                state.views.add(made.images, made.labels)
-                state.synthesis_sums += torch.stack([made.losses[name] for name in SYNTHESIS_LOSSES])
-                state.batch += 1
+                if wrong := state.health.look_at_batch(made):
+                    recover(state, wrong, reporter)
+                else:
+                    state.take_in(made)
                 state.seconds["synthesis"] += time.monotonic() - began
                 reporter.advance(_done(state, config), _last(state))
                 resume.keep(state.state_dict)
@@ -107,20 +106,36 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
             state.seconds["student"] += waited(device)
 
             row = _row(state, batches, steps)
+            if steps and (wrong := state.health.look_at_student(row["kd_loss"], state.trainer)):
+                reporter.say(f"Warning: epoch {row['epoch']}: {wrong}; it is learnt again at half the rate")
+                state.step = 0
+                state.student_sums.zero_()
+                continue
+            if wrong := state.health.look_at_answers(float(state.answered.max() / state.answered.sum())):
+                recover(state, wrong, reporter)
             state.history.append(row)
             reporter.epoch("distill", row["epoch"], {name: row[name] for name in row if name not in ("epoch", "phase")})
             state.epoch, state.batch, state.step = state.epoch + 1, 0, 0
 
         while sum(len(labels) for _, labels in state.held_out) < config.held_out:
             made = state.synthesizer.step(state.trainer.student)
-            state.held_out.append((made.images, made.labels))
+            if wrong := state.health.look_at_batch(made):
+                recover(state, wrong, reporter)
+            else:
+                state.held_out.append((made.images, made.labels))
             resume.keep(state.state_dict)
-    resume.discard()
+        resume.keep(state.state_dict, finished=True)
+
+
+def recover(state: LoopState, wrong: str, reporter: Reporter) -> None:
+    """Another generator in place of one that is of no use."""
+    reporter.say(f"Warning: epoch {state.epoch + 1}: {wrong}; a fresh generator takes over")
+    state.synthesizer.recover()
 
 
 def _row(state: LoopState, batches: int, steps: int) -> Row:
     """The means of a finished epoch, over all processes."""
-    ranks.average([state.synthesis_sums, state.student_sums])
+    ranks.average([state.synthesis_sums, state.student_sums, state.answered])
     means = dict(zip(SYNTHESIS_LOSSES, (state.synthesis_sums / batches).tolist(), strict=True))
     figures = (state.student_sums / steps).tolist() if steps else [None] * len(STUDENT_FIGURES)
     return {

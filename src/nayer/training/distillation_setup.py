@@ -20,8 +20,9 @@ from nayer.synthesis.batchnorm import layers_with_statistics
 from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.synthesis.nayer import Nayer
-from nayer.synthesis.synthesizer import Schedule, Synthesizer
+from nayer.synthesis.synthesizer import Schedule, Synthesizer, SyntheticBatch
 from nayer.training.device import autocast, resolve_device
+from nayer.training.health import Health
 from nayer.training.resume import random_state, set_random_state
 from nayer.training.student import StudentTrainer
 from nayer.training.views import FixedViews, FreshViews, Views
@@ -51,9 +52,25 @@ class LoopState:
         device = self.memory.labels.device
         self.synthesis_sums = torch.zeros(len(SYNTHESIS_LOSSES), device=device)
         self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)
+        self.answered = torch.zeros(len(self.trainer.student.class_names), device=device)
+        self.health = Health()
         self.history: list[Row] = []
         self.held_out: list[tuple[Tensor, Tensor]] = []
         self.seconds = {"synthesis": 0.0, "student": 0.0}
+
+    def begin_epoch(self) -> None:
+        """Sums of nothing, and a student to go back to."""
+        self.synthesizer.start_epoch(self.epoch)
+        for sums in (self.synthesis_sums, self.student_sums, self.answered):
+            sums.zero_()
+        self.health.remember(self.trainer)
+
+    def take_in(self, made: SyntheticBatch) -> None:
+        """A synthetic batch that is of use."""
+        self.views.add(made.images, made.labels)
+        self.synthesis_sums += torch.stack([made.losses[name] for name in SYNTHESIS_LOSSES])
+        self.answered.scatter_add_(0, made.answers, torch.ones_like(made.answers, dtype=self.answered.dtype))
+        self.batch += 1
 
     def learn(self, config: StudentConfig) -> Tensor:
         """One student step: its STUDENT_FIGURES, as a tensor on the device."""
@@ -69,7 +86,8 @@ class LoopState:
             "views": self.views.state_dict(),
             "trainer": self.trainer.state_dict(),
             "counters": [self.epoch, self.batch, self.step],
-            "sums": [self.synthesis_sums, self.student_sums],
+            "sums": [self.synthesis_sums, self.student_sums, self.answered],
+            "health": vars(self.health),
             "history": self.history,
             "held_out": self.held_out,
             "seconds": self.seconds,
@@ -84,7 +102,8 @@ class LoopState:
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.batch, self.step = state["counters"]
         device = self.memory.labels.device
-        self.synthesis_sums, self.student_sums = (each.to(device) for each in state["sums"])
+        self.synthesis_sums, self.student_sums, self.answered = (each.to(device) for each in state["sums"])
+        self.health = Health(**state["health"])
         self.history, self.seconds = state["history"], state["seconds"]
         self.held_out = [(images.to(device), labels.to(device)) for images, labels in state["held_out"]]
         set_random_state(state["random"])

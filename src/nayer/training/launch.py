@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, Pipe, wait
-from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -26,12 +25,12 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from nayer import ranks
 from nayer.config import DistillConfig, RuntimeConfig
-from nayer.errors import InputError, Interrupted, WorkerLost, first_line
+from nayer.errors import InputError, Interrupted, Stopped, first_line
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.distillation import Distilled, distill
 from nayer.training.reporting import Reporter, Silence
-from nayer.training.resume import ResumePoint
+from nayer.training.resume import ResumePoint, going_on
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A process that is asked to stop first ends its batch and hands over its state.
@@ -72,7 +71,7 @@ def run(job: Job, reporter: Reporter) -> Distilled:
     Raises:
         InputError: the inputs do not go together, or the machines do not find each other.
         Interrupted: stopped by a signal; the state is kept.
-        WorkerLost: a process died; the state kept last stays.
+        Stopped: a process died, or could not go on; the state kept last stays.
     """
     if job.runtime.processes * job.runtime.machines == 1:
         return job.run(reporter)
@@ -113,6 +112,7 @@ class Relay(threading.Thread):
         self.readers, self.writers = ([pair[side] for pair in pipes] for side in (0, 1))
         self.over = threading.Event()
         self.refused: str | None = None
+        self.gave_up: str | None = None
         self.stopped_by: int | None = None
         self.fault: Exception | None = None
 
@@ -131,6 +131,8 @@ class Relay(threading.Thread):
         """One message: how a process ended, or a call of the reporter."""
         if name == "refused":
             self.refused = arguments[0]
+        elif name == "gave up":
+            self.gave_up = arguments[0]
         elif name == "stopped":
             self.stopped_by = arguments[0]
         elif self.fault is None:
@@ -188,7 +190,7 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
         failure = error
     finally:
         relay.finish()
-    if failure or relay.refused:
+    if failure or relay.refused or relay.gave_up:
         raise _as_told(failure, relay, runtime) from failure
     if relay.fault:
         raise relay.fault
@@ -199,20 +201,17 @@ def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) ->
     """The failure as one sentence; a fault of ours as it is."""
     if relay.refused:
         return InputError(relay.refused)
-    state = Path(runtime.resume_folder) / "distill" / "state.pt"
-    kept = (
-        f"The state kept last stays in '{state.parent}'. The same command goes on from there."
-        if state.is_file()
-        else "No state had been kept yet. The same command starts again."
-    )
+    if relay.gave_up:
+        return Stopped(relay.gave_up)
+    kept = going_on(runtime.resume_folder, "distill")
     number = failure.sigval if isinstance(failure, SignalException) else relay.stopped_by
     if number is not None:
-        return Interrupted(f"distill stopped by {signal.Signals(number).name}. {kept}", number, "distill")
+        return Interrupted(f"distill stopped by {signal.Signals(number).name}. {kept}", number)
     if isinstance(failure, ChildFailedError):
         # Those that a signal ended died first; the others because of them.
         rank, first = min(failure.failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
         count = runtime.processes * runtime.machines
-        return WorkerLost(f"distill: process {rank} of {count} died ({_cause(first)}), the others were stopped. {kept}")
+        return Stopped(f"distill: process {rank} of {count} died ({_cause(first)}), the others were stopped. {kept}")
     if runtime.machines > 1:
         return InputError(
             f"runtime.address: the {runtime.machines} machines did not come together at '{runtime.address}' "
@@ -257,6 +256,10 @@ def worker(job: Job | None, pipes: list[Connection], run_id: str) -> dict[str, A
     except InputError as error:
         if pipes:
             pipes[here].send(("refused", (str(error),)))
+        raise
+    except Stopped as error:
+        if pipes:
+            pipes[here].send(("gave up", (str(error),)))
         raise
     except Interrupted as error:
         if pipes:

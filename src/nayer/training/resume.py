@@ -17,10 +17,11 @@ import torch
 import nayer
 from nayer import ranks
 from nayer.config import RuntimeConfig
-from nayer.errors import InputError, Interrupted, first_line
+from nayer.errors import InputError, Interrupted, Stopped, first_line, reason
 from nayer.files import write_atomically
 from nayer.training.reporting import Reporter
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LIBRARY = ("config.py", "images.py", "ranks.py", "models", "synthesis", "training")
 
 
@@ -60,11 +61,25 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
+def state_file(resume_folder: str, stage: str) -> Path:
+    """Where the state of a stage lies."""
+    return Path(resume_folder) / stage / "state.pt"
+
+
+def going_on(resume_folder: str, *stages: str) -> str:
+    """What is kept of these stages and which command goes on, for the end of a message."""
+    kept = [stage for stage in stages if state_file(resume_folder, stage).is_file()]
+    if not kept:
+        return "No state had been kept yet. The same command starts again."
+    return f"Kept in '{resume_folder}': the last state of {' and '.join(kept)}. The same command goes on from there."
+
+
 class ResumePoint:
     """The state file of one stage and the moments at which it is written.
 
     Equal fingerprints: go on. Different: start afresh, keep the old state as `previous`, print the difference; or
-    refuse with `runtime.resume: require`. A finished stage deletes its state, so that a second run trains again.
+    refuse with `runtime.resume: require`. The last state stays until what came out is safe: then `discard` deletes
+    it, so that a second run trains again.
 
     Of several processes the first one alone reads and writes the file, which holds the states of all, taken at the
     same point of their common work.
@@ -75,7 +90,7 @@ class ResumePoint:
         # Through JSON, so that tuples compare equal to the lists that come back.
         whole = {**fingerprint, "processes": ranks.size(), "library": library_digest()}
         self.fingerprint = json.loads(json.dumps(whole, sort_keys=True))
-        self.path = Path(config.resume_folder) / stage / "state.pt"
+        self.path = state_file(config.resume_folder, stage)
         self._stop: signal.Signals | None = None
         self._written = time.monotonic()
 
@@ -88,6 +103,11 @@ class ResumePoint:
         states: list[Any] | None = self._read() if ranks.rank() == 0 else None
         state: dict[str, Any] | None = ranks.scatter(states or [None] * ranks.size())
         return state
+
+    def resumed_in(self, epoch: int, epochs: int) -> str:
+        """How far the state is, for the user; `epoch` counts from 0."""
+        way = "finished before, not done again" if epoch == epochs else f"going on in epoch {epoch + 1} of {epochs}"
+        return f"{self.stage}: {way}"
 
     def _read(self) -> list[dict[str, Any]] | None:
         """The states of all processes, if the file is there and fits."""
@@ -116,42 +136,45 @@ class ResumePoint:
         )
         return None
 
-    def keep(self, state: Callable[[], dict[str, Any]]) -> None:
-        """Between batches: write the state if it is time or if the run was asked to stop.
+    def keep(self, state: Callable[[], dict[str, Any]], finished: bool = False) -> None:
+        """Between batches: write the state if it is time, if the stage is finished, or if the run was asked to stop.
 
         Raises:
             Interrupted: after a signal, when the state is safe.
+            Stopped: the state cannot be written; the one before stays.
         """
-        due = time.monotonic() - self._written >= self.config.checkpoint_seconds
+        due = finished or time.monotonic() - self._written >= self.config.checkpoint_seconds
         due, stop = ranks.any_of(due, self._stop is not None)
         if not due and not stop:
             return
         states = ranks.gather(state())
         if ranks.rank() == 0:
-            content = {"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "states": states}
-            write_atomically(self.path, lambda part: torch.save(content, part))
+            self._write({"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "states": states})
         self._written = time.monotonic()
         if stop:
             number = self._stop or signal.SIGTERM
             raise Interrupted(
-                f"{self.stage} stopped by {number.name}; its state is kept in '{self.path.parent}'. "
-                "The same command goes on from there.",
-                number,
-                self.stage,
+                f"{self.stage} stopped by {number.name}. {going_on(self.config.resume_folder, self.stage)}", number
             )
 
+    def _write(self, content: dict[str, Any]) -> None:
+        try:
+            write_atomically(self.path, lambda part: torch.save(content, part))
+        except OSError as error:
+            raise Stopped(
+                f"the state could not be written to '{self.path.parent}' ({reason(error)}); make room, or the folder "
+                "writable"
+            ) from error
+
     def discard(self) -> None:
-        """The stage is finished: the next run starts afresh."""
-        if ranks.rank() == 0:
-            self.path.unlink(missing_ok=True)
+        """What came out is safe: the next run starts afresh."""
+        self.path.unlink(missing_ok=True)
 
     @contextmanager
     def stopping_safely(self) -> Iterator[None]:
-        """SIGINT and SIGTERM wait for `keep`; a second one stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """SIGINT and SIGTERM wait for `keep`; a second one stops at once. What stops by itself says how to go on."""
+        main = threading.current_thread() is threading.main_thread()
+        previous = {number: signal.getsignal(number) for number in SIGNALS} if main else {}
 
         def on_signal(number: int, _: FrameType | None) -> None:
             if ranks.size() > 1:
@@ -160,10 +183,9 @@ class ResumePoint:
                 return
             if self._stop is not None:
                 raise Interrupted(
-                    f"{self.stage} stopped at once by a second signal; the state kept last stays in "
-                    f"'{self.path.parent}'. The same command goes on from there.",
+                    f"{self.stage} stopped at once by a second signal. "
+                    f"{going_on(self.config.resume_folder, self.stage)}",
                     number,
-                    self.stage,
                 )
             self._stop = signal.Signals(number)
             self.reporter.say(f"{self.stage}: {self._stop.name} received, keeping the state ...")
@@ -172,6 +194,8 @@ class ResumePoint:
             signal.signal(number, on_signal)
         try:
             yield
+        except Stopped as error:
+            raise Stopped(f"{self.stage}: {error}. {going_on(self.config.resume_folder, self.stage)}") from error
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -51,6 +51,13 @@ class StudentTrainer:
         self.schedule.step()
         return loss.detach(), logits.detach()
 
+    def scale_rate(self, factor: float) -> None:
+        """From here on the learning rate is `factor` times what it would be, but for its end."""
+        for group in self.optimiser.param_groups:
+            group["lr"] *= factor
+            group["initial_lr"] *= factor
+        self.schedule.base_lrs = [rate * factor for rate in self.schedule.base_lrs]
+
     def state_dict(self) -> dict[str, Any]:
         """Student, optimiser and schedule."""
         return {

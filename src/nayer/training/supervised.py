@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nayer.config import RuntimeConfig, TrainingConfig
+from nayer.errors import Stopped
 from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier
 from nayer.training.device import autocast, resolve_device
@@ -54,8 +55,18 @@ class SupervisedState:
         self.history: list[Row] = []
         self.seconds = 0.0
 
+    def check(self) -> None:
+        """Stop a training that has gone astray.
+
+        Raises:
+            Stopped: the loss of this epoch is no number.
+        """
+        if not self.sums.isfinite().all():
+            raise Stopped(f"the loss is no number in epoch {self.epoch + 1}; lower teacher.training.learning_rate")
+
     def state_dict(self) -> dict[str, Any]:
-        """Plain tensors, numbers and containers."""
+        """Plain tensors, numbers and containers; never of a training that has gone astray."""
+        self.check()
         return {
             "network": self.classifier.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -107,6 +118,7 @@ def train(
 
     Raises:
         Interrupted: stopped by a signal; the state is kept.
+        Stopped: it cannot go on; the last state stays.
     """
     device = resolve_device(runtime)
     precision = autocast(runtime, device)
@@ -118,7 +130,7 @@ def train(
     state = SupervisedState(classifier, config, steps)
     if kept := resume.load():
         state.load_state_dict(kept)
-        reporter.say(f"{resume.stage}: going on in epoch {state.epoch + 1} of {config.epochs}")
+        reporter.say(resume.resumed_in(state.epoch, config.epochs))
     reporter.begin(resume.stage, config.epochs, state.epoch + state.step / steps)
     clock = time.monotonic() - state.seconds
 
@@ -142,6 +154,7 @@ def train(
                 state.seconds = time.monotonic() - clock
                 reporter.advance(state.epoch + state.step / steps, _last(state))
                 resume.keep(state.state_dict)
+            state.check()
             mean_loss, train_accuracy = (state.sums / steps).tolist()
             row = {
                 "epoch": state.epoch + 1,
@@ -153,7 +166,7 @@ def train(
             state.history.append(row)
             reporter.epoch(resume.stage, state.epoch + 1, row)
             state.epoch, state.step = state.epoch + 1, 0
-    resume.discard()
+        resume.keep(state.state_dict, finished=True)
     classifier.eval()
     return state.history, time.monotonic() - clock
 

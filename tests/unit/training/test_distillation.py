@@ -38,10 +38,13 @@ class StopAfter(Silence):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def run(teacher, embeddings, config, runtime, reporter=None, seed=5):
+def run(teacher, embeddings, config, runtime, reporter=None, seed=5, safe=True):
     reporter = reporter or Silence()
     resume = ResumePoint(runtime, "distill", {"config": config.model_dump(), "seed": seed}, reporter)
-    return distill(teacher, embeddings, config, runtime, seed, resume, reporter)
+    result = distill(teacher, embeddings, config, runtime, seed, resume, reporter)
+    if safe:
+        resume.discard()
+    return result
 
 
 def test_losses_of_twenty_steps_follow_the_golden_trajectory(teacher, embeddings, distill_config, runtime):
@@ -100,7 +103,17 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
     assert tensors_digest(resumed.student.state_dict()) == tensors_digest(whole.student.state_dict())
     assert torch.equal(resumed.sample.images, whole.sample.images)
     assert torch.equal(resumed.held_out.images, whole.held_out.images)
-    assert not state.exists(), "a finished stage leaves no state"
+    assert not state.exists(), "a stage whose results are safe leaves no state"
+
+
+def test_a_finished_stage_whose_results_were_lost_is_not_done_again(teacher, embeddings, distill_config, runtime):
+    first = run(teacher, embeddings, distill_config(), runtime, safe=False)
+    reporter = StopAfter(-1)
+    again = run(teacher, embeddings, distill_config(), runtime, reporter)
+    assert any("finished before" in said for said in reporter.said)
+    assert tensors_digest(again.student.state_dict()) == tensors_digest(first.student.state_dict())
+    assert again.history == first.history
+    assert torch.equal(again.held_out.images, first.held_out.images)
 
 
 def test_held_out_images_are_made_and_never_learnt_from(teacher, embeddings, distill_config, runtime):

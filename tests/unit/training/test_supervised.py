@@ -52,6 +52,7 @@ def fit(config, runtime, data, validation, reporter=None):
     reporter = reporter or Silence()
     resume = ResumePoint(runtime, "teacher", {"config": config.model_dump()}, reporter)
     history, seconds = train(classifier, data, validation, config, runtime, resume, reporter)
+    resume.discard()
     return classifier, history, seconds
 
 
