@@ -37,10 +37,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         flush_folder(path.parent)
     except (SafetensorError, RuntimeError) as error:  # what safetensors and torch make of a full disk
         part.unlink(missing_ok=True)
+        if isinstance(cause := error.__context__, OSError):
+            raise cause from None
         raise OSError(f"'{path}' could not be written ({first_line(error)})") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left of writing `path`; only for who alone writes it."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink()
 
 
 def flush_folder(folder: Path) -> None:

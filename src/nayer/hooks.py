@@ -15,7 +15,7 @@ from kedro.pipeline import Pipeline
 
 from nayer.config import RuntimeConfig, check_types
 from nayer.errors import Interrupted, Stopped
-from nayer.files import digest
+from nayer.files import digest, sweep
 from nayer.locks import hold
 from nayer.mlops import tracking
 from nayer.pipeline_registry import CHAIN, REGISTRY
@@ -65,6 +65,8 @@ class ProjectHooks:
         written, read = ([path for name in names if (path := file_of(catalog, name))] for names in files_of(pipeline))
         check_folders(written)
         self.held = hold(written, read)
+        for path in written:
+            sweep(path)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

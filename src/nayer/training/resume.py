@@ -18,7 +18,7 @@ import nayer
 from nayer import ranks
 from nayer.config import RuntimeConfig
 from nayer.errors import InputError, Interrupted, Stopped, first_line, reason
-from nayer.files import write_atomically
+from nayer.files import sweep, write_atomically
 from nayer.training.reporting import Reporter
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -59,6 +59,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         elif before != after:
             found.append(f"{prefix}{key}: {before} -> {after}")
     return found
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    # Through Python's file: torch's own does not say why it could not write.
+    with path.open("wb") as file:
+        torch.save(content, file)
 
 
 def state_file(resume_folder: str, stage: str) -> Path:
@@ -111,6 +117,7 @@ class ResumePoint:
 
     def _read(self) -> list[dict[str, Any]] | None:
         """The states of all processes, if the file is there and fits."""
+        sweep(self.path)
         if self.config.resume == "never" or not self.path.is_file():
             if self.config.resume == "require":
                 raise InputError(
@@ -159,7 +166,7 @@ class ResumePoint:
 
     def _write(self, content: dict[str, Any]) -> None:
         try:
-            write_atomically(self.path, lambda part: torch.save(content, part))
+            write_atomically(self.path, lambda part: _save(content, part))
         except OSError as error:
             raise Stopped(
                 f"the state could not be written to '{self.path.parent}' ({reason(error)}); make room, or the folder "

@@ -1,0 +1,75 @@
+"""One small distillation by the library alone, into data/: bare.py METHOD."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from nayer.config import DistillConfig, RuntimeConfig
+from nayer.errors import Interrupted, Stopped
+from nayer.images import ImageSpec
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+from nayer.training.distillation import distill
+from nayer.training.reporting import Terminal
+from nayer.training.resume import ResumePoint
+
+AUGMENTATION = {"padding": 1, "flip": True}
+SYNTHESIS = {
+    "batch_size": 12,
+    "steps": 2,
+    "batches": 1,
+    "warmup_batches": 2,
+    "generator_life": 3,
+    "learning_rate": 4e-3,
+    "betas": (0.5, 0.999),
+    "latent": 16,
+    "generator_width": 4,
+    "ce_weight": 0.5,
+    "bn_weight": 10.0,
+    "adversarial_weight": 1.33,
+    "bn_momentum": 0.1,
+}
+STUDENT = {
+    "architecture": "wrn-10-1",
+    "batch_size": 16,
+    "steps": 3,
+    "fixed_views": None,
+    "learning_rate": 0.05,
+    "final_learning_rate": 2e-4,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "temperature": 20.0,
+}
+LOOP = {"warmup_epochs": 2, "epochs": 6, "memory": 60, "memory_sample": 30, "held_out": 30}
+CONFIG = {**LOOP, "augmentation": AUGMENTATION, "synthesis": SYNTHESIS, "student": STUDENT}
+MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1, "machines": 1, "address": None}
+KEEPING = {"memory_gib": 4, "resume": "auto", "resume_folder": "data/.resume", "checkpoint_seconds": 1e-6}
+
+
+def main() -> int:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    names, folder = ("ant", "bee", "cat"), Path("data")
+    teacher = Classifier.build("wrn-10-1", names, ImageSpec(8, 1, (0.3,), (0.4,))).train()
+    with torch.no_grad():
+        teacher(torch.rand(64, 1, 8, 8))
+    table = LabelEmbeddings(torch.randn(3, 6), names, "random", "seed 1", "unused")
+    config, runtime = DistillConfig.model_validate(CONFIG), RuntimeConfig.model_validate({**MACHINE, **KEEPING})
+    reporter = Terminal(interval=10)
+    resume = ResumePoint(runtime, "distill", {"method": sys.argv[1]}, reporter)
+    try:
+        result = distill(teacher.eval(), table, config, runtime, 0, resume, reporter)
+    except (Interrupted, Stopped) as stop:
+        sys.stderr.write(f"{stop}\n")
+        return 128 + stop.signal_number if isinstance(stop, Interrupted) else 1
+    result.student.save(folder / "student.safetensors")
+    result.held_out.save(folder / "held_out.safetensors")
+    (folder / "history.json").write_text(json.dumps(result.history))
+    resume.discard()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The memory of a run stays flat over 200 epochs."""
+
+import time
+from statistics import median
+
+import psutil
+
+RUN = ("kedro", "run", "--env", "test", "--params", "distill.epochs=200", "--pipelines", "distill")
+MOST_BYTES = 16 * 2**20
+
+
+def test_memory_is_flat_over_two_hundred_epochs(typed, started):
+    assert typed("kedro", "run", "--env", "test", "--pipelines", "lte,teacher").returncode == 0
+    process = started(*RUN)
+    for line in process.stderr:
+        if line.startswith("Estimate"):
+            break
+    resident = []
+    while process.poll() is None:
+        resident.append(psutil.Process(process.pid).memory_info().rss)
+        time.sleep(0.05)
+    assert process.returncode == 0, process.stderr.read()
+    tenth = len(resident) // 10
+    early, late = median(resident[2 * tenth : 3 * tenth]), median(resident[-2 * tenth : -tenth])
+    assert late - early < MOST_BYTES, f"{early / 2**20:.0f} MiB, then {late / 2**20:.0f} MiB"
