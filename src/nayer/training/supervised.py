@@ -116,8 +116,7 @@ def train(
     steps = len(labels) // batch_size
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
     state = SupervisedState(classifier, config, steps)
-    if kept := resume.load():
-        state.load_state_dict(kept)
+    if resume.restore(state):
         reporter.say(f"{resume.stage}: going on in epoch {state.epoch + 1} of {config.epochs}")
     reporter.begin(resume.stage, config.epochs, state.epoch + state.step / steps)
     clock = time.monotonic() - state.seconds
