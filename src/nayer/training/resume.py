@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from types import FrameType
 from typing import Any, Protocol
 
@@ -143,7 +144,8 @@ class ResumePoint:
             run_id, states, fingerprint = read_state(self.path)
             changed = differences(fingerprint, self.fingerprint)
         except Exception as error:  # a damaged file may raise anything
-            changed = [f"the state file cannot be read ({first_line(error)})"]
+            why = "it holds more than a state" if isinstance(error, UnpicklingError) else first_line(error)
+            changed = [f"the state file cannot be read ({why})"]
         if not changed:
             self.reporter.resumed(run_id)
             return states
