@@ -52,7 +52,7 @@ def is_printable(text: str) -> bool:
 def first_mistake(error: ValidationError) -> str:
     """The first of what pydantic found, with its key and value."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {str(first['input'])[:80]!r} is refused. {first['msg']}"
+    return f"{'.'.join(map(str, first['loc'][:4]))}: {str(first['input'])[:80]!r} is refused. {first['msg']}"
 
 
 def first_line(error: BaseException) -> str:

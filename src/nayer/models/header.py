@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from nayer.config import Count, Finite, Positive
+from nayer.config import Count
 from nayer.errors import is_printable
 from nayer.images import ImageSpec
 
@@ -17,6 +17,8 @@ def _printable(text: str) -> str:
     return text
 
 
+# More would be no finite number in fp32, less would be divided by as 0.
+Scale = Annotated[float, Field(ge=-1e6, le=1e6)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 
 
@@ -27,8 +29,8 @@ class Images(BaseModel):
 
     size: Annotated[Count, Field(le=LARGEST_SIDE)]
     channels: Count
-    mean: list[Finite]
-    std: list[Positive]
+    mean: list[Scale]
+    std: list[Annotated[Scale, Field(gt=1e-6)]]
 
     def spec(self) -> ImageSpec:
         """The same, if there is one mean and one std for each channel."""
