@@ -66,9 +66,11 @@ def _read_picture(file: Path, size: int, mode: str) -> Tensor:
     if not file.is_file():  # a pipe would never end
         raise InputError(f"data.folder: '{file}' is no file: replace or remove it.")
     try:
-        with warnings.catch_warnings(), Image.open(file, formats=FORMATS) as opened:
-            # Pillow itself only warns of a picture of 90 to 180 million pixels.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # Pillow itself only warns of a picture of 90 to 180 million pixels.
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(file, formats=FORMATS) as opened,
+        ):
             square = ImageOps.fit(opened.convert(mode), (size, size), Image.Resampling.BILINEAR)
     except Exception as error:  # a damaged picture may raise anything
         raise InputError(
