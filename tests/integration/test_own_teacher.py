@@ -66,8 +66,8 @@ def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_the
 
 def test_own_code_goes_through_all_stages_and_only_where_the_parameters_name_it(project, monkeypatch):
     monkeypatch.setattr(architectures, "_trusted", set())
-    code = "from nayer.models.architectures import build_network\ndef net():\n    return build_network('wrn-10-1', 1, 10)\n"
-    (project / "own_code.py").write_text(code)
+    code = "def net():\n    return build_network('wrn-10-1', 1, 10)\n"
+    (project / "own_code.py").write_text(f"from nayer.models.architectures import build_network\n\n\n{code}")
     torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
     run(project, architecture="own_code:net")
     assert (project / "data/08_reporting/test/report.html").exists()

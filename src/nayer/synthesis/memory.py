@@ -147,4 +147,5 @@ class SyntheticSample:
 def _go_together(images: Tensor, labels: Tensor) -> bool:
     """Whether these are images and their labels."""
     kinds = images.dtype == torch.uint8 and labels.dtype == torch.int64
-    return kinds and images.ndim == 4 and labels.shape == images.shape[:1] and bool((labels >= 0).all())
+    shapes = images.ndim == 4 and 0 not in images.shape[1:] and labels.shape == images.shape[:1]
+    return kinds and shapes and bool((labels >= 0).all())

@@ -24,6 +24,7 @@ from nayer.models import architectures
 from nayer.models.architectures import build_network, trust
 from nayer.models.classifier import Classifier
 from nayer.models.foreign import fit, read_weights
+from nayer.pipelines.evaluate.nodes import compare_models
 from nayer.synthesis.memory import SyntheticSample
 
 KEY, CLASSES = "teacher.weights", ("ant", "bee", "cat")
@@ -335,6 +336,7 @@ def test_no_module_is_imported_by_the_name_in_a_file(name, described, monkeypatc
         {},
         {"images": torch.zeros(2, 1, 8, 8, dtype=torch.uint8)},
         {"images": torch.zeros(2, 1, 8, 8), "labels": torch.zeros(2, dtype=torch.int64)},
+        {"images": torch.zeros(2, 0, 8, 8, dtype=torch.uint8), "labels": torch.zeros(2, dtype=torch.int64)},
         {"images": torch.zeros(2, 8, 8, dtype=torch.uint8), "labels": torch.zeros(2, dtype=torch.int64)},
         {"images": torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "labels": torch.zeros(3, dtype=torch.int64)},
         {"images": torch.zeros(2, 1, 8, 8, dtype=torch.uint8), "labels": torch.tensor([0, -1])},
@@ -371,3 +373,9 @@ def test_a_foreign_table_of_other_numbers_is_refused(dtype, tmp_path):
     save_file({"embeddings": torch.ones(3, 6).to(dtype)}, tmp_path / "table.safetensors")
     with pytest.raises(InputError, match=f"is {dtype} of shape"):
         import_table("table.safetensors", tmp_path / "table.safetensors", CLASSES)
+
+
+def test_a_sample_of_images_that_the_models_do_not_take_is_refused(teacher, runtime):
+    sample = SyntheticSample(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
+    with pytest.raises(InputError, match="held_out: its images are .3, 8, 8., but .* run distill again"):
+        compare_models(teacher, teacher, sample, None, None, runtime)
