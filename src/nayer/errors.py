@@ -4,12 +4,20 @@ import difflib
 import re
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 MOST_LISTED, LISTED = 20, 5
 CREDENTIALS = re.compile(r"://[^/@\s]*@")
+# What moves a terminal's cursor, turns text around or is half a character, as the texts in a stranger's file may.
+UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+LONGEST_LINE = 2000
 
 
 class InputError(ValueError):
     """What a user handed in cannot be used; the message says what to change. Nothing was written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class Refused(Exception):
@@ -26,6 +34,24 @@ class Interrupted(Exception):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+
+
+def printable(text: str) -> str:
+    """A text for the terminal, whatever file it quotes; of a line that is too long, both ends."""
+    half = LONGEST_LINE // 2
+    lines = UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text).split("\n")
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:half]} … {line[-half:]}" for line in lines)
+
+
+def is_printable(text: str) -> bool:
+    """Whether a text can stand in a line as it is."""
+    return "\n" not in text and printable(text) == text
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first of what pydantic found, with its key and value."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'][:4]))}: {str(first['input'])[:80]!r} is refused. {first['msg']}"
 
 
 def first_line(error: BaseException) -> str:

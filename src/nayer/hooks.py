@@ -13,11 +13,12 @@ from kedro.framework.project import pipelines as registered
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from nayer.config import RuntimeConfig, check_types
+from nayer.config import DistillConfig, RuntimeConfig, TeacherConfig, check_types
 from nayer.errors import Interrupted, Stopped
 from nayer.files import digest, sweep
 from nayer.locks import hold
 from nayer.mlops import tracking
+from nayer.models.architectures import trust
 from nayer.pipeline_registry import CHAIN, REGISTRY
 from nayer.preflight import check_folders, check_parameters
 from nayer.summary import print_summary
@@ -56,6 +57,9 @@ class ProjectHooks:
         check_types(context.config_loader["parameters"])
         self.parameters, self.settings = context.params, context.config_loader["mlflow"]
         self.resume_folder = RuntimeConfig.model_validate(self.parameters["runtime"]).resume_folder
+        # What stands in the parameters may be run where a file names it, and no other code.
+        teacher = TeacherConfig.model_validate(self.parameters["teacher"])
+        trust(teacher.architecture, DistillConfig.model_validate(self.parameters["distill"]).student.architecture)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

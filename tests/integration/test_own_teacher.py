@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import mlflow
@@ -9,8 +10,10 @@ import pytest
 import torch
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DatasetError
 
 from nayer.errors import InputError
+from nayer.models import architectures
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
 
@@ -32,7 +35,7 @@ def project(tmp_path, monkeypatch) -> Path:
     mlflow.set_tracking_uri(None)
 
 
-def run(project: Path, **teacher: object) -> None:
+def run(project: Path, pipelines: list[str] | None = None, **teacher: object) -> None:
     said = {
         "data": {"dataset": "none", "class_names": "names.txt"},
         "teacher": {
@@ -43,7 +46,7 @@ def run(project: Path, **teacher: object) -> None:
         },
     }
     with KedroSession.create(project_path=project, env="test", runtime_params=said) as session:
-        session.run()
+        session.run(pipeline_names=pipelines)
 
 
 def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_they_are_worth(project):
@@ -59,6 +62,20 @@ def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_the
     page = (reports / "report.html").read_text()
     assert "Without test data" in page
     assert "On real test data" not in page
+
+
+def test_own_code_goes_through_all_stages_and_only_where_the_parameters_name_it(project, monkeypatch):
+    monkeypatch.setattr(architectures, "_trusted", set())
+    code = "def net():\n    return build_network('wrn-10-1', 1, 10)\n"
+    (project / "own_code.py").write_text(f"from nayer.models.architectures import build_network\n\n\n{code}")
+    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
+    run(project, architecture="own_code:net")
+    assert (project / "data/08_reporting/test/report.html").exists()
+    monkeypatch.setattr(architectures, "_trusted", set())
+    monkeypatch.delitem(sys.modules, "own_code")
+    with pytest.raises(DatasetError, match="'own_code:net' would be imported and run; where you trust that code, set"):
+        run(project, ["evaluate"], architecture="wrn-10-1")
+    assert "own_code" not in sys.modules
 
 
 def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(project):

@@ -14,6 +14,7 @@ from nayer.config import DataConfig
 from nayer.errors import InputError
 from nayer.images import ImageSpec
 
+LARGEST_TEXT = 2**24
 LEVELS = 256
 DECIMALS = 4
 
@@ -85,14 +86,25 @@ def given_names(config: DataConfig) -> tuple[str, ...] | None:
     """
     if not isinstance(config.class_names, str):
         return None if config.class_names is None else tuple(config.class_names)
-    try:
-        text = Path(config.class_names).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"data.class_names: '{config.class_names}' cannot be read as a text file ({error}); give the path of one "
-            "with one name a line, or a list."
-        ) from error
+    text = read_text(Path(config.class_names), "data.class_names")
     return tuple(line.strip() for line in text.rstrip().splitlines())
+
+
+def read_text(file: Path, key: str) -> str:
+    """A text file of names.
+
+    Raises:
+        InputError: it is missing, no text, or no file at all; `key` is the parameter in the message.
+    """
+    try:
+        # A pipe would never end.
+        if file.exists() and (not file.is_file() or file.stat().st_size > LARGEST_TEXT):
+            raise OSError(f"no file, or one of more than {LARGEST_TEXT / 2**20:.0f} MiB")
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{key}: '{file}' cannot be read as a text file ({error}); give one with one name a line, or a list."
+        ) from error
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -6,7 +6,7 @@ import torch
 
 from nayer.config import DataConfig
 from nayer.datasets.base import ImageSet, RealData, channel_statistics, given_names
-from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
+from nayer.datasets.pictures import CHANNELS, check_inside, list_pictures, read_pictures
 from nayer.errors import InputError
 from nayer.images import ImageSpec
 
@@ -23,7 +23,7 @@ class ClassFolders:
     def count(self, config: DataConfig) -> int | None:
         """Number of class folders; None where the folder is missing."""
         folder = Path(config.folder) / self.names_in
-        return len(_class_folders(folder)) if folder.is_dir() else None
+        return len(_class_folders(folder, Path(config.folder))) if folder.is_dir() else None
 
     def channels(self, config: DataConfig) -> int:
         """As the parameters ask for."""
@@ -83,7 +83,7 @@ class TestFolder(ClassFolders):
         """Read, resize and crop all pictures; a picture's class is the name of its folder, whatever the order."""
         pictures = [list_pictures(Path(config.folder) / name) for name in class_names]
         files = [file for of_class in pictures for file in of_class]
-        images = read_pictures(files, config.image_size, self.channels(config))
+        images = read_pictures(Path(config.folder), files, config.image_size, self.channels(config))
         labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])
         test, nothing = ImageSet(images, labels), ImageSet(images[:0], labels[:0])
         spec = ImageSpec(config.image_size, images.shape[1], *channel_statistics(images))
@@ -93,7 +93,7 @@ class TestFolder(ClassFolders):
 def _part(config: DataConfig, part: str) -> list[Path]:
     """The class folders of `train` or `test`."""
     folder = Path(config.folder) / part
-    classes = _class_folders(folder) if folder.is_dir() else []
+    classes = _class_folders(folder, Path(config.folder)) if folder.is_dir() else []
     if not classes:
         raise InputError(
             f"data.folder: '{folder}' holds no class folders: put the pictures in '{folder}/<class>/', "
@@ -102,8 +102,11 @@ def _part(config: DataConfig, part: str) -> list[Path]:
     return classes
 
 
-def _class_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _class_folders(folder: Path, root: Path) -> list[Path]:
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    for entry in filter(Path.is_symlink, entries):
+        check_inside(entry, root)
+    return [entry for entry in entries if entry.is_dir()]
 
 
 def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
@@ -119,5 +122,5 @@ def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
         files += pictures
         labels += [label] * len(pictures)
         held_out += [index % HELD_OUT == 0 for index in range(len(pictures))]
-    images = read_pictures(files, config.image_size, config.channels or CHANNELS)
+    images = read_pictures(Path(config.folder), files, config.image_size, config.channels or CHANNELS)
     return ImageSet(images, torch.tensor(labels)), torch.tensor(held_out)

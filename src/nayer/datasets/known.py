@@ -88,8 +88,7 @@ class KnownSet:
         try:
             train, test = self.read(Path(config.folder))
             self._check_content(train, test)
-        # What torchvision raises for a file with the wrong content.
-        except (RuntimeError, OSError, ValueError, AssertionError, LookupError) as error:
+        except Exception as error:  # torchvision raises many kinds for a file with the wrong content
             raise InputError(
                 f"data.folder: the files of '{self.name}' in '{config.folder}' are damaged ({first_line(error)}): "
                 f"replace them; {self.advice.format(folder=config.folder)}."

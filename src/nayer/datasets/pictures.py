@@ -1,5 +1,6 @@
 """Picture files to one uint8 tensor."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
 
 CHANNELS = 3
+# Whatever the suffix says. Of the others that Pillow knows, EPS would be a program that Ghostscript runs.
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -32,13 +35,27 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def read_pictures(files: Sequence[Path], size: int, channels: int = CHANNELS) -> Tensor:
+def check_inside(path: Path, root: Path) -> None:
+    """Refuse what leads out of the folder that was given, by a link or by `..`, and what leads to nothing.
+
+    Raises:
+        InputError: names the path.
+    """
+    if not path.exists() or not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"data.folder: '{path}' leads out of '{root}' or to nothing: put there what it points to, or remove it."
+        )
+
+
+def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = CHANNELS) -> Tensor:
     """Images (N, channels, size, size) uint8, RGB or grey: the short side resized to `size`, the middle cut out.
 
     Raises:
-        InputError: a file is no picture, or all of them do not fit into the memory.
+        InputError: a file is no picture or lies outside of `root`, or all of them do not fit into the memory.
     """
     _check_memory(len(files), size)
+    for place in (*dict.fromkeys(file.parent for file in files), *filter(Path.is_symlink, files)):
+        check_inside(place, root)
     images = torch.empty(len(files), channels, size, size, dtype=torch.uint8)
     for index, file in enumerate(files):
         images[index] = _read_picture(file, size, "L" if channels == 1 else "RGB")
@@ -46,11 +63,19 @@ def read_pictures(files: Sequence[Path], size: int, channels: int = CHANNELS) ->
 
 
 def _read_picture(file: Path, size: int, mode: str) -> Tensor:
+    if not file.is_file():  # a pipe would never end
+        raise InputError(f"data.folder: '{file}' is no file: replace or remove it.")
     try:
-        with Image.open(file) as opened:
+        # Pillow itself only warns of a picture of 90 to 180 million pixels.
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(file, formats=FORMATS) as opened,
+        ):
             square = ImageOps.fit(opened.convert(mode), (size, size), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"data.folder: '{file}' is no readable picture ({error}): replace or remove it.") from error
+    except Exception as error:  # a damaged picture may raise anything
+        raise InputError(
+            f"data.folder: '{file}' is no readable picture ({first_line(error)}): replace or remove it."
+        ) from error
     return torch.from_numpy(np.array(square)).view(size, size, -1).permute(2, 0, 1)
 
 

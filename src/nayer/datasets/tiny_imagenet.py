@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from nayer.config import DataConfig
-from nayer.datasets.base import ImageSet, RealData, channel_statistics
+from nayer.datasets.base import ImageSet, RealData, channel_statistics, read_text
 from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
 from nayer.errors import InputError
 from nayer.images import ImageSpec
@@ -75,7 +75,7 @@ def _read_train(config: DataConfig) -> tuple[ImageSet, torch.Tensor]:
         files += pictures
         labels += [label] * len(pictures)
         held_out += [index >= first for index in range(len(pictures))]
-    return ImageSet(read_pictures(files, SIZE), torch.tensor(labels)), torch.tensor(held_out)
+    return ImageSet(read_pictures(_root(config), files, SIZE), torch.tensor(labels)), torch.tensor(held_out)
 
 
 def _read_val(config: DataConfig) -> ImageSet:
@@ -87,7 +87,8 @@ def _read_val(config: DataConfig) -> ImageSet:
         raise InputError(
             f"data.folder: '{_root(config) / ANNOTATIONS}' is damaged ({error}): fetch Tiny ImageNet again."
         ) from error
-    return ImageSet(read_pictures([_root(config) / "val" / "images" / name for name, _ in pairs], SIZE), labels)
+    files = [_root(config) / "val" / "images" / name for name, _ in pairs]
+    return ImageSet(read_pictures(_root(config), files, SIZE), labels)
 
 
 def _ids(config: DataConfig) -> list[str]:
@@ -97,7 +98,7 @@ def _ids(config: DataConfig) -> list[str]:
 def _lines(config: DataConfig, name: str) -> list[str]:
     file = _root(config) / name
     _require(config, name, file.is_file())
-    return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line for line in read_text(file, "data.folder").splitlines() if line.strip()]
 
 
 def _require(config: DataConfig, name: str, present: bool) -> None:

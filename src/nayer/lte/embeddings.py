@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_mistake, is_printable
 from nayer.files import load_tensors, save_tensors
 
 KIND = "label embeddings"
 TENSOR = "embeddings"
 LEAST_CLASSES = 2
+LONGEST_NAME = 500
 MATRIX = 2
 
 
@@ -58,26 +60,35 @@ class LabelEmbeddings:
         Raises:
             InputError: the file is missing, damaged, foreign, or does not hold what it says.
         """
-        tensors, description = load_tensors(path, KIND)
+        tensors, said = load_tensors(path, KIND)
         try:
-            return cls(
-                tensors[TENSOR],
-                tuple(description["class_names"]),
-                description["encoder"],
-                description["revision"],
-                description["prompt"],
-            )
-        except (KeyError, TypeError) as error:
+            header = _Header.model_validate(said)
+            table = tensors[TENSOR]
+        except (KeyError, ValidationError) as error:
+            reason = first_mistake(error) if isinstance(error, ValidationError) else f"no tensor {error}"
             raise InputError(
-                f"{KIND} file '{path}' does not fit its own description ({error}): make it again."
+                f"{KIND} file '{path}' does not fit its own description ({reason}): make it again."
             ) from error
+        return cls(table, tuple(header.class_names), header.encoder, header.revision, header.prompt)
+
+
+class _Header(BaseModel):
+    """What a file says about its table."""
+
+    model_config = ConfigDict(strict=True)
+
+    class_names: list[str]
+    encoder: str
+    revision: str
+    prompt: str
 
 
 def check_class_names(names: Sequence[str], key: str) -> None:
     """Refuse class names that cannot tell classes apart.
 
     Raises:
-        InputError: fewer than two names, an empty name, or a name given twice; `key` is the parameter in the message.
+        InputError: fewer than two names, an empty name, one with control characters or longer than a text, or one
+            given twice; `key` is the parameter in the message.
     """
     if len(names) < LEAST_CLASSES:
         found = f"only '{names[0]}'" if names else "none"
@@ -85,6 +96,12 @@ def check_class_names(names: Sequence[str], key: str) -> None:
     empty = [index for index, name in enumerate(names) if not name.strip()]
     if empty:
         raise InputError(f"{key}: the name of class {empty[0]} is empty: give every class a name.")
+    odd = [index for index, name in enumerate(names) if len(name) > LONGEST_NAME or not is_printable(name)]
+    if odd:
+        raise InputError(
+            f"{key}: the name of class {odd[0]} has {len(names[odd[0]])} characters, or one that cannot be printed: "
+            f"give every class a name of one line and at most {LONGEST_NAME} characters."
+        )
     repeated = [f"'{name}'" for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise InputError(f"{key}: {', '.join(repeated)} given more than once: give every class a name of its own.")

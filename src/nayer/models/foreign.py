@@ -5,14 +5,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nayer.errors import InputError, first_line
+from nayer.files import check_unfolding
 from nayer.models.exported import load_exported
 
 # Under which training scripts keep the weights, the averaged ones last: they are taken where there are no others.
@@ -31,6 +30,9 @@ WRAPPERS = (
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "classifier.")
 COUNTER = "num_batches_tracked"
 LISTED = 3
+# What weights are; others, such as float8, mean nothing without the scales that belong to them.
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 # How a zip archive begins, and a pickle of protocol 2 or later.
 MAGIC = (b"PK", b"\x80")
 
@@ -54,18 +56,7 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
             f"{key}: '{path}' holds more than weights (a whole model, or code), which is never run here; where you "
             "trust it, write torch.save(model.state_dict(), ...) or a safetensors file, and give that."
         ) from error
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        BadZipFile,
-    ) as error:
+    except Exception as error:  # a damaged file may raise anything, MemoryError among it
         if "TorchScript" in str(error):
             raise InputError(
                 f"{key}: '{path}' is a TorchScript program; where you trust it, write "
@@ -81,6 +72,7 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
 
 
 def _load_pickled(path: Path) -> Any:
+    check_unfolding(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -89,12 +81,15 @@ def _load_pickled(path: Path) -> Any:
 READERS: Mapping[str, Callable[[Path], Any]] = {".safetensors": load_file, ".pt2": load_exported}
 
 
-def find_weights(content: Any) -> dict[str, Tensor]:
+def find_weights(content: Any, seen: set[int] | None = None) -> dict[str, Tensor]:
     """The tensors by name in a state dict or in a training script's checkpoint; empty if there are none."""
-    if not isinstance(content, Mapping):
+    seen = set() if seen is None else seen
+    # A stranger's mappings may hold themselves, or each other so often that the ways through them have no end.
+    if not isinstance(content, Mapping) or id(content) in seen:
         return {}
+    seen.add(id(content))
     for name in WRAPPERS:
-        if isinstance(content.get(name), Mapping) and (inner := find_weights(content[name])):
+        if inner := find_weights(content.get(name), seen):
             return inner
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
 
@@ -111,20 +106,41 @@ def fit(network: nn.Module, weights: Mapping[str, Tensor], where: str, key: str)
         # PyTorch before 0.4.1 did not keep this counter, and nothing here reads it.
         if name.endswith(COUNTER) and name not in found:
             found[name] = value
+    if complaints := differences(found, expected):
+        raise InputError(f"{key}: {where} {', '.join(complaints)}; {way_out(expected, found)}.")
+    fitted = {name: found[name].to(value.dtype) for name, value in expected.items()}
+    if spoilt := [name for name, value in fitted.items() if not value.isfinite().all()]:
+        raise InputError(f"{key}: {where} has values that are no finite numbers in {listed(spoilt)}; train it again.")
+    network.load_state_dict(fitted)
+
+
+def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Why weights cannot take the place of the expected ones, which may lie on the device `meta`; no value is read."""
     complaints = []
     if missing := sorted(expected.keys() - found.keys()):
         complaints.append(f"misses {listed(missing)}")
     if extra := sorted(found.keys() - expected.keys()):
         complaints.append(f"has {listed(extra)} too many")
-    if misfits := [name for name in expected if name in found and found[name].shape != expected[name].shape]:
-        shapes = [f"{name} is {tuple(found[name].shape)}, not {tuple(expected[name].shape)}" for name in misfits]
-        complaints.append("; ".join(shapes[:LISTED]))
-    if complaints:
-        raise InputError(f"{key}: {where} {', '.join(complaints)}; {way_out(expected, found, misfits)}.")
-    spoilt = [name for name, value in found.items() if value.is_floating_point() and not value.isfinite().all()]
-    if spoilt:
-        raise InputError(f"{key}: {where} has values that are no finite numbers in {listed(spoilt)}; train it again.")
-    network.load_state_dict({name: found[name].to(value.dtype) for name, value in expected.items()})
+    if misfits := misfits_among(found, expected):
+        complaints.append("; ".join(f"{name} {why}" for name, why in [*misfits.items()][:LISTED]))
+    return complaints
+
+
+def misfits_among(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, str]:
+    """The names of tensors that cannot take the place of the expected ones, and why."""
+    whys = {name: misfit(found[name], wanted) for name, wanted in expected.items() if name in found}
+    return {name: why for name, why in whys.items() if why}
+
+
+def misfit(value: Tensor, wanted: Tensor) -> str | None:
+    """Why a tensor cannot take the place of another; None if it can. No value is read."""
+    if value.layout != torch.strided or value.is_quantized or value.is_meta:
+        return "is no plain tensor (sparse, quantised or without content)"
+    if value.shape != wanted.shape:
+        return f"is {tuple(value.shape)}, not {tuple(wanted.shape)}"
+    if value.dtype not in FLOATS and (wanted.is_floating_point() or value.dtype not in WHOLE):
+        return f"is {value.dtype}, not {wanted.dtype}"
+    return None
 
 
 def strip(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -144,8 +160,11 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], misfits: list[str]) -> str:
+def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     """What most likely has to be set for the weights to fit."""
+    misfits = [*misfits_among(found, expected)]
+    if any(found[name].ndim != expected[name].ndim or found[name].dtype not in FLOATS for name in misfits):
+        return "save them again as dense tensors of float32"
     if found.keys() == expected.keys() and misfits:
         first = next(name for name in expected if expected[name].ndim > 1)
         if misfits == [first] and found[first].shape[1] != expected[first].shape[1]:

@@ -19,6 +19,7 @@ from nayer.files import load_tensors
 from nayer.mlops.teachers import SCHEMES, registered_description, registered_weights
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
+from nayer.models.header import Header
 from nayer.models.published import LIBRARIES, Description, described
 from nayer.pipeline_registry import CHAIN
 from nayer.preflight import check_parameters
@@ -126,7 +127,7 @@ def parameters(project: Path, brought: Brought) -> dict[str, dict[str, Any]]:
         "training": None,
     }
     model = project / "conf" / brought.like / "parameters_distill.yml"
-    if not model.is_file():
+    if not NAME.fullmatch(brought.like) or not model.is_file():
         raise InputError(f"LIKE: there is no scenario '{brought.like}' with a distillation to take over.")
     distill = yaml.safe_load(model.read_text())["distill"]
     if brought.student:
@@ -156,11 +157,11 @@ def find(teacher: str) -> tuple[str, Description]:
 def description_in(file: Path) -> Description:
     """What a classifier file of this project says; a foreign file says nothing."""
     try:
-        _, found = load_tensors(file, "classifier")
-        images, names = found["images"], tuple(found["class_names"])
-        mean, std = tuple(images["mean"]), tuple(images["std"])
-        return Description(found["architecture"], str(file), names, images["size"], mean, std)
-    except (InputError, KeyError, TypeError):
+        _, said = load_tensors(file, "classifier")
+        found = Header.model_validate(said)
+        images, names = found.images, tuple(found.class_names)
+        return Description(found.architecture, str(file), names, images.size, tuple(images.mean), tuple(images.std))
+    except ValueError:  # InputError and pydantic's
         return Description(None, str(file), None, None, None, None)
 
 

@@ -134,4 +134,18 @@ class SyntheticSample:
             InputError: the file is missing, damaged or foreign.
         """
         tensors, _ = load_tensors(path, "synthetic sample")
-        return cls(tensors["images"], tensors["labels"])
+        images, labels = tensors.get("images"), tensors.get("labels")
+        if images is None or labels is None or not _go_together(images, labels):
+            found = ", ".join(f"{name} {each.dtype} {tuple(each.shape)}" for name, each in tensors.items())
+            raise InputError(
+                f"synthetic sample file '{path}' holds {found or 'nothing'}, not images (N, C, H, W) of uint8 and "
+                "their labels: run distill again."
+            )
+        return cls(images, labels)
+
+
+def _go_together(images: Tensor, labels: Tensor) -> bool:
+    """Whether these are images and their labels."""
+    kinds = images.dtype == torch.uint8 and labels.dtype == torch.int64
+    shapes = images.ndim == 4 and 0 not in images.shape[1:] and labels.shape == images.shape[:1]
+    return kinds and shapes and bool((labels >= 0).all())

@@ -57,9 +57,7 @@ def distill(
         reporter.say(f"Warning: {warning}")
     reporter.say(estimate(teacher, embeddings, config, runtime))
     state = build(teacher, embeddings, config, runtime, seed)
-    if kept := resume.load():
-        state.load_state_dict(kept)
-        del kept  # as large as the memory
+    if resume.restore(state):
         reporter.say(resume.resumed_in(state.epoch, state.synthesizer.schedule.total_epochs))
     fit(state, config, resume, reporter)
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))

@@ -2,23 +2,24 @@
 
 import hashlib
 import json
-import pickle
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 import nayer
 from nayer import ranks
 from nayer.config import RuntimeConfig
-from nayer.errors import InputError, Interrupted, Stopped, first_line, reason
-from nayer.files import sweep, write_atomically
+from nayer.errors import InputError, Interrupted, Stopped, first_line, printable, reason
+from nayer.files import check_unfolding, sweep, write_atomically
 from nayer.training.reporting import Reporter
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -80,6 +81,31 @@ def going_on(resume_folder: str, *stages: str) -> str:
     return f"Kept in '{resume_folder}': the last state of {' and '.join(kept)}. The same command goes on from there."
 
 
+class Stateful(Protocol):
+    """What goes on from a state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what was kept of another."""
+
+
+def read_state(path: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """Run, states by process and fingerprint in a file of `ResumePoint.keep`.
+
+    Raises:
+        Exception: it is none, or it is damaged.
+    """
+    check_unfolding(path)
+    # Mapped into memory, torch compares no checksums.
+    with zipfile.ZipFile(path) as archive:
+        if spoilt := archive.testzip():
+            raise ValueError(f"'{spoilt}' in it has another checksum")
+    found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    run_id, states, fingerprint = found["run_id"], found["states"], found["fingerprint"]
+    if not (isinstance(run_id, str) and isinstance(states, list) and isinstance(fingerprint, dict)):
+        raise TypeError("it is of another kind")
+    return run_id, states, fingerprint
+
+
 class ResumePoint:
     """The state file of one stage and the moments at which it is written.
 
@@ -115,6 +141,23 @@ class ResumePoint:
         way = "finished before, not done again" if epoch == epochs else f"going on in epoch {epoch + 1} of {epochs}"
         return f"{self.stage}: {way}"
 
+    def restore(self, into: Stateful) -> bool:
+        """Bring the kept state into `into`; False for a fresh start.
+
+        Raises:
+            InputError: as `load`, or the state fits by its fingerprint only.
+        """
+        if (kept := self.load()) is None:
+            return False
+        try:
+            into.load_state_dict(kept)
+        except Exception as error:  # a state that somebody changed may raise anything
+            raise InputError(
+                f"runtime.resume: the kept state of {self.stage} in '{self.path}' does not hold what it should "
+                f"({first_line(error)}); remove it, or set never."
+            ) from error
+        return True
+
     def _read(self) -> list[dict[str, Any]] | None:
         """The states of all processes, if the file is there and fits."""
         sweep(self.path)
@@ -125,15 +168,15 @@ class ResumePoint:
                 )
             return None
         try:
-            found = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
-            changed = differences(found["fingerprint"], self.fingerprint)
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-            found, changed = {}, [f"the state file cannot be read ({first_line(error)})"]
+            run_id, states, fingerprint = read_state(self.path)
+            changed = differences(fingerprint, self.fingerprint)
+        except Exception as error:  # a damaged file may raise anything
+            why = "it holds more than a state" if isinstance(error, UnpicklingError) else first_line(error)
+            changed = [f"the state file cannot be read ({why})"]
         if not changed:
-            self.reporter.resumed(found["run_id"])
-            states: list[dict[str, Any]] = found["states"]
+            self.reporter.resumed(run_id)
             return states
-        listed = "; ".join(changed[:8])
+        listed = printable("; ".join(changed[:8]))
         if self.config.resume == "require":
             raise InputError(f"runtime.resume: 'require', but the kept state of {self.stage} does not fit: {listed}.")
         previous = self.path.with_name("previous.pt")

@@ -128,8 +128,7 @@ def train(
     steps = len(labels) // batch_size
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
     state = SupervisedState(classifier, config, steps)
-    if kept := resume.load():
-        state.load_state_dict(kept)
+    if resume.restore(state):
         reporter.say(resume.resumed_in(state.epoch, config.epochs))
     reporter.begin(resume.stage, config.epochs, state.epoch + state.step / steps)
     clock = time.monotonic() - state.seconds

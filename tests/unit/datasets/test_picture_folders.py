@@ -1,12 +1,13 @@
 """Image folders and Tiny ImageNet from small synthetic trees."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from nayer import datasets
 from nayer.config import DataConfig
@@ -209,3 +210,87 @@ def test_folders_that_are_not_named_as_the_classes_are_refused(folder: Path) -> 
         datasets.check(config(folder / "train", "test_folder", names=["ant_lion", "bee"]))
     with pytest.raises(InputError, match="holds no class folders"):
         datasets.check(config(folder / "nowhere", "test_folder"))
+
+
+def test_a_picture_that_unfolds_to_more_than_it_is_worth_is_refused_unread(folder: Path) -> None:
+    bomb = folder / "test" / "zebra" / "only.png"
+    Image.new("1", (12_000, 12_000)).save(bomb)  # 144 million pixels, of which Pillow itself would only warn
+    assert bomb.stat().st_size < 2**16
+    with pytest.raises(InputError, match="only.png' is no readable picture .*decompression bomb"):
+        datasets.load(config(folder))
+
+
+@pytest.mark.parametrize(
+    "program", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nquit\n", b"%PDF-1.4"]
+)
+def test_a_program_that_is_called_a_picture_is_never_run(folder: Path, monkeypatch, program: bytes) -> None:
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    (folder / "test" / "zebra" / "only.png").write_bytes(program)
+    with pytest.raises(InputError, match="only.png' is no readable picture"):
+        datasets.load(config(folder))
+
+
+@pytest.mark.parametrize("dataset", ["image_folder", "test_folder"])
+def test_a_class_folder_that_is_a_link_out_of_the_data_is_refused_before_a_run(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, dataset: str
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("private")
+    paint(elsewhere / "secret.png", (1, 1, 1))
+    parts = ("train", "test") if dataset == "image_folder" else ("train",)
+    for part in parts:
+        (folder / part / "leak").symlink_to(elsewhere)
+    place = folder if dataset == "image_folder" else folder / "train"
+    for refuse in (datasets.check, datasets.load):
+        with pytest.raises(InputError, match="train/leak' leads out of"):
+            refuse(config(place, dataset))
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere", "itself"])
+def test_a_picture_that_is_a_link_out_of_the_data_or_to_nothing_is_refused(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, target: str
+) -> None:
+    secret, link = tmp_path_factory.mktemp("private") / "secret.png", folder / "train" / "zebra" / "link.png"
+    paint(secret, (1, 1, 1))
+    link.symlink_to({"elsewhere": secret, "nowhere": folder / "nowhere.png", "itself": link}[target])
+    with pytest.raises(InputError, match="zebra/link.png' leads out of .* or to nothing"):
+        datasets.load(config(folder))
+
+
+def test_links_within_the_data_and_a_link_to_all_of_it_are_followed(folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "zebra" / "again.png").symlink_to(folder / "train" / "zebra" / "00.png")
+    (tmp_path / "data").symlink_to(folder)
+    assert len(datasets.load(config(tmp_path / "data")).train) == 12 + 4 - 3
+
+
+def test_a_pipe_that_is_called_a_picture_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "test" / "zebra" / "pipe.png")
+    with pytest.raises(InputError, match="zebra/pipe.png' is no file"):
+        datasets.load(config(folder))
+
+
+@pytest.mark.parametrize("file", ["wnids.txt", "val/val_annotations.txt"])
+def test_lists_of_tiny_imagenet_that_lead_out_of_it_are_refused(tiny: Path, file: str) -> None:
+    for place in ("images", "val/images"):
+        paint(tiny / "private" / place / "secret.png", (1, 1, 1), (64, 64))
+    root = tiny / "tiny-imagenet-200"
+    way = "../../private" if file == "wnids.txt" else "../../../private/images/secret.png"
+    text = f"{way}\nn01\n" if file == "wnids.txt" else f"{way}\tn01\n"
+    (root / file).write_text(text)
+    with (root / "words.txt").open("a") as words:
+        words.write(f"{way}\tsecret\n")
+    with pytest.raises(InputError, match="private.* leads out of"):
+        datasets.load(config(tiny, "tiny_imagenet", 64))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "large", "folder"])
+def test_class_names_come_from_a_text_file_of_some_size(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "names.txt"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.touch()
+        os.truncate(file, 2**40)
+    with pytest.raises(InputError, match="data.class_names: .*names.txt' cannot be read as a text file"):
+        datasets.class_names(config(tmp_path, "none").model_copy(update={"class_names": str(file)}))

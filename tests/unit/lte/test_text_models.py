@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,31 @@ def test_old_weights_are_read_as_tensors(bert: Path) -> None:
     old = embed_labels(config(bert), ("cat", "dog"), 0)
     assert torch.equal(safe.table, old.table)
     assert old.revision == digest(bert / "pytorch_model.bin")
+
+
+class Code:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("executed"),)
+
+
+@pytest.mark.parametrize("part", ["weights", "architecture", "archive"])
+def test_nothing_in_a_folder_is_run_and_no_archive_unfolds(bert: Path, part: str, monkeypatch) -> None:
+    monkeypatch.chdir(bert)
+    if part == "architecture":
+        told = {**json.loads((bert / "config.json").read_text()), "model_type": "own"}
+        told["auto_map"] = {"AutoConfig": "code.Config", "AutoModel": "code.Model"}
+        (bert / "config.json").write_text(json.dumps(told))
+        (bert / "code.py").write_text("from pathlib import Path\nPath('executed').touch()\n")
+    else:
+        (bert / "model.safetensors").unlink()
+        torch.save({"w": Code()}, bert / "pytorch_model.bin")
+    if part == "archive":
+        with zipfile.ZipFile(bert / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("archive/data.pkl", bytes(2**26))
+    words = "compressed, which torch never does" if part == "archive" else "cannot be used as a text encoder"
+    with pytest.raises(InputError, match=words):
+        encode("bert", bert, TEXTS, 2)
+    assert not (bert / "executed").exists()
 
 
 def test_missing_projection_is_not_drawn_at_random(clip: Path) -> None:

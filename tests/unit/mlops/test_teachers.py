@@ -84,3 +84,23 @@ def test_a_state_dict_among_the_files_of_a_run_is_found(store, tmp_path):
 def test_what_is_not_there_is_named(uri, store):
     with pytest.raises(InputError, match=f"'{uri}' cannot be fetched .*MLFLOW_TRACKING_URI"):
         registered_weights(pinned(uri))
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[1, 2]", "!!python/object/apply:os.abort []", "metadata: [1]\nflavors: 7", "flavors: {}\nmetadata: 7"],
+)
+def test_a_description_that_is_damaged_or_holds_code_is_named(content, store, tmp_path):
+    (tmp_path / "MLmodel").write_text(content)
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path), "odd")
+    with pytest.raises(InputError, match="the file MLmodel of 'runs:/.*/odd' is damaged"):
+        registered_description(f"runs:/{run.info.run_id}/odd")
+
+
+def test_an_architecture_that_is_no_text_is_not_told(store, tmp_path):
+    (tmp_path / "MLmodel").write_text("flavors: {}\nmetadata: {architecture: 7, mean: 3}")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(tmp_path), "odd")
+    about = registered_description(f"runs:/{run.info.run_id}/odd")
+    assert (about.architecture, about.mean) == (None, None)

@@ -8,7 +8,7 @@ import torch
 
 from nayer.config import DataConfig, TeacherConfig
 from nayer.errors import InputError
-from nayer.models.architectures import build_network
+from nayer.models.architectures import build_network, trust
 from nayer.models.classifier import Classifier
 from nayer.training.existing import existing_teacher
 
@@ -105,6 +105,7 @@ def test_a_network_of_ones_own_is_built_by_its_factory_and_travels_in_the_classi
     torch.save(network.state_dict(), own_module / "teacher.pth")
     teacher = existing_teacher(config(architecture="my_networks:plain"), DATA, no_store)
     teacher.save(own_module / "teacher.safetensors")
+    trust("my_networks:plain")
     again = Classifier.load(own_module / "teacher.safetensors")
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(again(images), teacher(images))

@@ -35,6 +35,8 @@ def compare_models(
         taught, learnt = (metrics.predict(model, images, evaluate.batch_size, device) for model in (teacher, student))
         return taught, learnt
 
+    for model in (teacher, student):
+        check_images(held_out.images, model.images, "held_out", "run distill again for this teacher and this student")
     synthetic = metrics.compare_unlabelled(*logits(held_out.images), held_out.labels, names)
     if data.dataset == datasets.NONE:
         result, test_data = synthetic, {}
@@ -54,14 +56,16 @@ def compare_models(
     return {**result.metrics, "digests": digests}, result.per_class, result.confusion
 
 
-def check_images(images: Tensor, expected: ImageSpec) -> None:
-    """Refuse test images of another shape than the models take."""
+def check_images(
+    images: Tensor,
+    expected: ImageSpec,
+    key: str = "data.dataset",
+    way_out: str = "correct data.dataset, data.image_size or data.channels",
+) -> None:
+    """Refuse images of another shape than the models take."""
     found, wanted = tuple(images.shape[1:]), (expected.channels, expected.size, expected.size)
     if found != wanted:
-        raise InputError(
-            f"data.dataset: its images are {found}, but student and teacher take {wanted}; correct data.dataset, "
-            "data.image_size or data.channels."
-        )
+        raise InputError(f"{key}: its images are {found}, but student and teacher take {wanted}; {way_out}.")
 
 
 def train_baselines(

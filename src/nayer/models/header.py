@@ -1,0 +1,52 @@
+"""What a classifier file says about its weights: a stranger's may say anything, so it is checked before it is used."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from nayer.config import Count
+from nayer.errors import is_printable
+from nayer.images import ImageSpec
+
+LARGEST_SIDE = 4096
+
+
+def _printable(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError("it holds control characters, or is far too long")
+    return text
+
+
+# More would be no finite number in fp32, less would be divided by as 0.
+Scale = Annotated[float, Field(ge=-1e6, le=1e6)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+
+
+class Images(BaseModel):
+    """An `ImageSpec`."""
+
+    model_config = ConfigDict(strict=True)
+
+    size: Annotated[Count, Field(le=LARGEST_SIDE)]
+    channels: Count
+    mean: list[Scale]
+    std: list[Annotated[Scale, Field(gt=1e-6)]]
+
+    def spec(self) -> ImageSpec:
+        """The same, if there is one mean and one std for each channel."""
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"{self.channels} channels, but {len(self.mean)} values of mean and {len(self.std)} of std"
+            )
+        return ImageSpec(self.size, self.channels, tuple(self.mean), tuple(self.std))
+
+
+class Header(BaseModel):
+    """All that a classifier file says."""
+
+    model_config = ConfigDict(strict=True)
+
+    architecture: Text
+    class_names: Annotated[list[Text], Field(min_length=1)]
+    images: Images
+    provenance: dict[str, JsonValue]

@@ -1,0 +1,297 @@
+"""Files that were changed at random, and what reads them, in a process of its own: a crash there is seen here."""
+
+import json
+import resource
+import signal
+import struct
+import traceback
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from nayer.config import DataConfig, RuntimeConfig
+from nayer.datasets.base import given_names
+from nayer.datasets.known import KNOWN
+from nayer.datasets.pictures import read_pictures
+from nayer.errors import InputError
+from nayer.files import METADATA_KEY
+from nayer.lte.embeddings import check_class_names
+from nayer.lte.tables import import_table
+from nayer.models.architectures import build_network
+from nayer.models.classifier import Classifier
+from nayer.models.foreign import fit, read_weights
+from nayer.synthesis.memory import SyntheticSample
+from nayer.training.reporting import Silence
+from nayer.training.resume import ResumePoint
+
+CLASSES = ("ant", "bee", "cat")
+SECONDS = 10
+PNG = b"\x89PNG\r\n\x1a\n"
+NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1)
+DEEP: list[Any] = []
+for _ in range(400):
+    DEEP = [DEEP]
+PLAIN = (None, True, -1, 0, 7, 10**9, 2**63, 10**30, 1e308, float("nan"), "", [], {}, [1, 2], DEEP)
+TEXTS = (
+    "a" * 5000,
+    "../x",
+    "os:system",
+    "wrn-994-99",
+    "timm:vit_7b_patch16_dinov3",
+    "F8_E4M3",
+    "I64",
+    "\ud800",
+    "\x1b[2J",
+)
+ODD, GONE = (*PLAIN, *TEXTS), object()
+
+
+def weights_in(path: Path) -> None:
+    fit(build_network("wrn-10-1", 1, 3), read_weights(path, "weights"), f"'{path.name}'", "weights")
+
+
+def picture_in(path: Path) -> None:
+    read_pictures(path.parent, [path], 8)
+
+
+def names_in(path: Path) -> None:
+    data = DataConfig(dataset="none", folder="", image_size=8, channels=None, class_names=str(path))
+    check_class_names(given_names(data) or (), "data.class_names")
+
+
+def published_in(name: str) -> Callable[[Path], None]:
+    def read(path: Path) -> None:
+        known = replace(KNOWN[name], held_out=5)
+        folder = path.parents[len(Path(known.required[0]).parts) - 1]
+        size = known.spec.size
+        known.load(DataConfig(dataset=name, folder=str(folder), image_size=size, channels=None, class_names=None), ())
+
+    return read
+
+
+def state_in(path: Path) -> None:
+    """A fresh start, or the state that was kept; the file goes on from where it was moved to."""
+    machine = {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1, "machines": 1, "address": None}
+    keeping = {"memory_gib": 4, "resume": "auto", "resume_folder": str(path.parents[1]), "checkpoint_seconds": 60}
+    reporter = Silence()
+    reporter.said = []
+    reporter.say = reporter.said.append
+    state = ResumePoint(RuntimeConfig(**machine, **keeping), path.parent.name, {"seed": 1}, reporter).load()
+    if state is None:
+        assert "starting afresh" in reporter.said[0]
+        raise InputError(reporter.said[0])
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What reads a file at `place`, and how the file may be taken apart to be changed within."""
+
+    place: str
+    read: Callable[[Path], object]
+    within: str = ""
+
+
+RAW, BATCHES = "FashionMNIST/raw", "cifar-10-batches-py"
+READERS = {
+    "classifier": Reader("classifier.safetensors", Classifier.load, "header"),
+    "table": Reader("table.safetensors", lambda path: import_table("table", path, CLASSES), "header"),
+    "foreign table": Reader("foreign.safetensors", lambda path: import_table("table", path, CLASSES), "header"),
+    "sample": Reader("sample.safetensors", SyntheticSample.load, "header"),
+    "safetensors": Reader("weights.safetensors", weights_in, "header"),
+    "zip pickle": Reader("weights.pt", weights_in, "zip"),
+    "legacy pickle": Reader("legacy.pth", weights_in),
+    "pt2": Reader("program.pt2", weights_in, "zip"),
+    "resume state": Reader("resume/stage/state.pt", state_in, "zip"),
+    "names": Reader("names.txt", names_in),
+    "png": Reader("picture.png", picture_in, "png"),
+    "jpeg": Reader("picture.jpg", picture_in),
+    "idx images": Reader(f"{RAW}/train-images-idx3-ubyte", published_in("fashion_mnist")),
+    "idx labels": Reader(f"{RAW}/t10k-labels-idx1-ubyte", published_in("fashion_mnist")),
+    "cifar": Reader(f"{BATCHES}/data_batch_1", published_in("cifar10")),
+}
+
+
+def changed_bytes(content: bytes) -> st.SearchStrategy[bytes]:
+    """A few bits turned, numbers put in, blocks cut, doubled and brought in from nowhere, or the end lost."""
+    place = st.integers(0, max(0, len(content) - 1))
+    length = st.integers(1, max(1, min(len(content), 4096)))
+    if not content:
+        return st.binary(min_size=1, max_size=64)
+    flip = st.tuples(place, st.integers(0, 7)).map(
+        lambda drawn: (drawn[0], 1, bytes([content[drawn[0]] ^ 1 << drawn[1]]))
+    )
+    packed = st.sampled_from(
+        [struct.pack(form, n) for n in NUMBERS for form in ["<Q", ">Q", "<I", ">I", "B"] if fits(form, n)]
+    )
+    number = st.tuples(place, packed).map(lambda drawn: (drawn[0], len(drawn[1]), drawn[1]))
+    cut = st.tuples(place, length, st.just(b""))
+    doubled = st.tuples(place, st.just(0), st.builds(lambda at, size: content[at : at + size], place, length))
+    brought = st.tuples(place, st.just(0), st.binary(min_size=1, max_size=64))
+    end = place.map(lambda at: (at, len(content), b""))
+    changes = st.lists(st.one_of(flip, number, cut, doubled, brought, end), min_size=1, max_size=3)
+    return changes.map(lambda drawn: applied(content, drawn))
+
+
+def fits(form: str, number: int) -> bool:
+    return number < 2 ** (8 * struct.calcsize(form))
+
+
+def applied(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    for at, size, new in changes:
+        content = content[:at] + new + content[at + size :]
+    return content
+
+
+def changed_text(text: str) -> st.SearchStrategy[str]:
+    """JSON of which one value, anywhere in it, is another or gone, or which is no JSON any more."""
+    value = json.loads(text)
+    others = st.tuples(st.sampled_from([*places(value)]), st.sampled_from([GONE, *ODD]))
+    cuts = st.tuples(
+        st.integers(0, len(text) - 1), st.integers(0, 9), st.sampled_from(["", "{", "[" * 3000, '"', "NaN"])
+    )
+    return others.map(lambda drawn: json.dumps(with_value(value, *drawn))) | cuts.map(
+        lambda drawn: text[: drawn[0]] + drawn[2] + text[drawn[0] + drawn[1] :]
+    )
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to all values within one."""
+    yield path
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else []):
+        yield from places(each, (*path, key))
+
+
+def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The value with another at the end of `path`."""
+    if not path:
+        return None if new is GONE else new
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    kept = {
+        key: with_value(each, path[1:], new) if key == path[0] else each
+        for key, each in pairs
+        if not (new is GONE and path == (key,))
+    }
+    return kept if isinstance(value, dict) else [*kept.values()]
+
+
+def changed_header(content: bytes) -> st.SearchStrategy[bytes]:
+    """A safetensors file whose header, or what this project wrote into it, says something else at its right length."""
+    length = struct.unpack("<Q", content[:8])[0]
+    text, rest = content[8 : 8 + length].decode(), content[8 + length :]
+    parsed = json.loads(text)
+    headers = changed_text(text)
+    if METADATA_KEY in parsed.get("__metadata__", {}):
+        inner = changed_text(parsed["__metadata__"][METADATA_KEY])
+        headers |= inner.map(lambda new: json.dumps({**parsed, "__metadata__": {METADATA_KEY: new}}))
+    return headers.map(lambda new: struct.pack("<Q", len(new.encode())) + new.encode() + rest)
+
+
+def changed_entry(content: bytes) -> st.SearchStrategy[bytes]:
+    """A zip archive of which one entry is another, with the right checksum."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+
+    def repacked(name: str, new: bytes) -> bytes:
+        target = BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            for each, old in entries.items():
+                archive.writestr(each, new if each == name else old)
+        return target.getvalue()
+
+    def of(name: str) -> st.SearchStrategy[bytes]:
+        texts = [changed_text(entries[name].decode()).map(str.encode)] if name.endswith(".json") else []
+        return st.one_of(changed_bytes(entries[name]), *texts).map(lambda new: repacked(name, new))
+
+    # Where pickles and descriptions lie there is more to get wrong than where the numbers are.
+    told = [name for name in entries if name.endswith((".pkl", ".json"))]
+    return st.one_of(st.sampled_from(told), st.sampled_from(sorted(entries))).flatmap(of)
+
+
+def changed_chunk(content: bytes) -> st.SearchStrategy[bytes]:
+    """A PNG picture of which one chunk is another, with the right checksum."""
+    starts, at = [], len(PNG)
+    while at < len(content):
+        starts.append(at)
+        at += 12 + int.from_bytes(content[at : at + 4])
+
+    def with_chunk(at: int, new: bytes) -> bytes:
+        kind, end = content[at + 4 : at + 8], at + 12 + int.from_bytes(content[at : at + 4])
+        chunk = struct.pack(">I", len(new)) + kind + new + struct.pack(">I", zlib.crc32(kind + new))
+        return content[:at] + chunk + content[end:]
+
+    def of(at: int) -> st.SearchStrategy[bytes]:
+        old = content[at + 8 : at + 8 + int.from_bytes(content[at : at + 4])]
+        return changed_bytes(old).map(lambda new: with_chunk(at, new)) if old else st.just(content[:at])
+
+    return st.sampled_from(starts).flatmap(of)
+
+
+def changed(reader: Reader, content: bytes) -> st.SearchStrategy[bytes]:
+    """Changes of the file as it lies, and of what is within it."""
+    within = {"header": changed_header, "zip": changed_entry, "png": changed_chunk}
+    return changed_bytes(content) | within[reader.within](content) if reader.within else changed_bytes(content)
+
+
+def peak() -> int:
+    """The most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def batch(name: str, case: int, files: int, folder: Path) -> None:
+    """Change the reader's file so often, read it each time, and leave in `folder` what came of it."""
+    torch.set_num_threads(1)
+    reader, ends, number = READERS[name], Counter(), count()
+    path = folder / reader.place
+    content = path.read_bytes()
+    reader_before(reader, path)
+    before = peak()
+
+    @seed(case)
+    @settings(
+        max_examples=files,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(changed(reader, content))
+    def read(new: bytes) -> None:
+        path.write_bytes(new)
+        next(number)
+        # Nothing but the end of the process helps against a loop in C.
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            reader.read(path)
+            ends["read"] += 1
+        except InputError:
+            ends["refused"] += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    try:
+        read()
+    except BaseException:
+        (folder / "fault.txt").write_text(traceback.format_exc())
+        raise
+    result: dict[str, Any] = {**ends, "tried": next(number), "more_mib": peak() - before}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def reader_before(reader: Reader, path: Path) -> None:
+    """One whole file, so that the imports that reading takes are not counted as memory of a changed one."""
+    content = path.read_bytes()
+    try:
+        reader.read(path)
+    except InputError:
+        assert reader.place.startswith(BATCHES), "only CIFAR's real files have the right md5"
+    path.write_bytes(content)

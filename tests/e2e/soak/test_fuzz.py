@@ -1,0 +1,96 @@
+"""Files that were changed at random end in a sentence or in what they hold: never in a crash, a hang or a flood."""
+
+import json
+import multiprocessing
+import pickle
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fuzzing import BATCHES, CLASSES, RAW, READERS, SECONDS, batch
+from PIL import Image
+from safetensors.torch import save_file
+
+from nayer.config import RuntimeConfig
+from nayer.datasets.known import KNOWN
+from nayer.images import ImageSpec
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+from nayer.synthesis.memory import SyntheticSample
+from nayer.training.reporting import Silence
+from nayer.training.resume import ResumePoint
+
+FILES, LARGEST_MIB = 25, 1024
+MODULES = ("hypothesis", "nayer.datasets", "nayer.models.classifier", "nayer.training.resume", "torchvision.datasets")
+
+
+def write_idx(file: Path, content: np.ndarray) -> None:
+    file.write_bytes(struct.pack(f">HBB{content.ndim}I", 0, 8, content.ndim, *content.shape) + content.tobytes())
+
+
+def write_known_sets(folder: Path, generator: np.random.Generator) -> None:
+    (folder / RAW).mkdir(parents=True)
+    for part in ("train", "t10k"):
+        write_idx(folder / RAW / f"{part}-images-idx3-ubyte", generator.integers(0, 256, (20, 28, 28), np.uint8))
+        write_idx(folder / RAW / f"{part}-labels-idx1-ubyte", generator.integers(0, 10, 20, np.uint8))
+    (folder / BATCHES).mkdir()
+    for name in KNOWN["cifar10"].required:
+        content = {"data": generator.integers(0, 256, (3, 3072), np.uint8), "labels": [1, 2, 3], "label_names": []}
+        (folder / name).write_bytes(pickle.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whole file of every kind."""
+    folder = tmp_path_factory.mktemp("whole")
+    torch.manual_seed(0)
+    classifier = Classifier.build("wrn-10-1", CLASSES, ImageSpec(8, 1, (0.3,), (0.4,)))
+    classifier.save(folder / "classifier.safetensors")
+    weights = classifier.network.state_dict()
+    save_file(weights, folder / "weights.safetensors")
+    torch.save({"epoch": 3, "state_dict": weights}, folder / "weights.pt")
+    torch.save({"model": weights}, folder / "legacy.pth", _use_new_zipfile_serialization=False)
+    torch.export.save(
+        torch.export.export(classifier.network.eval(), (torch.zeros(2, 1, 8, 8),)), folder / "program.pt2"
+    )
+    LabelEmbeddings(torch.rand(3, 6), CLASSES, "random", "seed 2", "none").save(folder / "table.safetensors")
+    save_file({"embeddings": torch.rand(3, 6)}, folder / "foreign.safetensors")
+    images = torch.randint(256, (6, 1, 8, 8), dtype=torch.uint8)
+    SyntheticSample(images, torch.arange(6) % 3).save(folder / "sample.safetensors")
+    (folder / "names.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    generator = np.random.default_rng(0)
+    picture = Image.fromarray(generator.integers(0, 256, (20, 24, 3), np.uint8))
+    picture.save(folder / "picture.png")
+    picture.save(folder / "picture.jpg")
+    write_known_sets(folder, generator)
+    machine = {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1, "machines": 1, "address": None}
+    keeping = {"memory_gib": 4, "resume": "auto", "resume_folder": str(folder / "resume"), "checkpoint_seconds": 1e-9}
+    state = {"images": images, "network": weights, "counters": [1, 2, 3], "history": [{"epoch": 1, "loss": 0.5}]}
+    ResumePoint(RuntimeConfig(**machine, **keeping), "stage", {"seed": 1}, Silence()).keep(lambda: state)
+    return folder
+
+
+@pytest.mark.campaign(short=1, long=8)
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_changed_at_random_ends_in_a_sentence_or_in_what_it_holds(name, case, whole, tmp_path, record_property):
+    folder = tmp_path / "fuzz"
+    shutil.copytree(whole, folder)
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([*MODULES])
+    process = server.Process(target=batch, args=(name, case, FILES, folder))
+    process.start()
+    process.join(FILES * SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    fault = folder / "fault.txt"
+    told = fault.read_text() if fault.exists() else f"the file is kept as {folder / READERS[name].place}"
+    assert process.exitcode == 0, told
+    result = json.loads((folder / "result.json").read_text())
+    record_property("result", result)
+    assert result["tried"] == result.get("read", 0) + result.get("refused", 0) >= FILES
+    assert result["more_mib"] < LARGEST_MIB, result
+    shutil.rmtree(folder)
