@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 
 from nayer.errors import InputError, first_line
 
@@ -37,7 +37,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         part.chmod(0o644)
         part.replace(path)
         flush_folder(path.parent)
-    except (SafetensorError, RuntimeError) as error:  # what safetensors and torch make of a full disk
+    except RuntimeError as error:  # what torch makes of a full disk
         part.unlink(missing_ok=True)
         if isinstance(cause := error.__context__, OSError):
             raise cause from None
@@ -66,7 +66,9 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], kind: str, met
     """Write tensors and JSON-able `metadata` as one safetensors file; equal content gives equal bytes."""
     header = {METADATA_KEY: json.dumps({"kind": kind, **metadata}, sort_keys=True)}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda part: save_file(contiguous, part, metadata=header))
+    # As bytes: safetensors' own file writer puts a file of its own beside it, which a killed process would leave.
+    content = save(contiguous, metadata=header)
+    write_atomically(path, lambda part: part.write_bytes(content))
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

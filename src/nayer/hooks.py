@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +25,8 @@ from nayer.preflight import check_folders, check_parameters
 from nayer.summary import print_summary
 from nayer.training.resume import going_on, state_file
 
+# The stages that take long, and keep a state.
+LOOPS = ("teacher", "distill")
 ARTIFACTS = {".png", ".svg", ".html", ".csv"}
 METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost")
 
@@ -47,6 +50,11 @@ def files_of(pipeline: Pipeline) -> tuple[set[str], set[str]]:
     return pipeline.all_outputs(), pipeline.inputs()
 
 
+def resume_folder(parameters: Mapping[str, Any]) -> str:
+    """Where the loops keep their states."""
+    return RuntimeConfig.model_validate(parameters["runtime"]).resume_folder
+
+
 class ProjectHooks:
     """Checks before the first node, and where to look after the last."""
 
@@ -56,7 +64,7 @@ class ProjectHooks:
         os.chdir(context.project_path)
         check_types(context.config_loader["parameters"])
         self.parameters, self.settings = context.params, context.config_loader["mlflow"]
-        self.resume_folder = RuntimeConfig.model_validate(self.parameters["runtime"]).resume_folder
+        self.resume_folder = resume_folder(self.parameters)
         # What stands in the parameters may be run where a file names it, and no other code.
         teacher = TeacherConfig.model_validate(self.parameters["teacher"])
         trust(teacher.architecture, DistillConfig.model_validate(self.parameters["distill"]).student.architecture)
@@ -89,8 +97,9 @@ class ProjectHooks:
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:
         """What is kept and which command goes on, where the error does not say so itself."""
         self.held.close()
-        if not isinstance(error, Interrupted | Stopped):
-            error.add_note(going_on(self.resume_folder, *stages_in(pipeline)))
+        loops = [stage for stage in stages_in(pipeline) if stage in LOOPS]
+        if loops and not isinstance(error, Interrupted | Stopped):
+            error.add_note(going_on(self.resume_folder, *loops))
 
 
 class MlflowHooks:
@@ -107,6 +116,7 @@ class MlflowHooks:
         """Open the run; from here on a signal ends it as KILLED."""
         tracking.open_experiment(self.project, self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
+        self.stages, self.resume_folder = stages, resume_folder(self.parameters)
         tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
         for told in tracking.catch_up(self.project):
             click.echo(told, err=True)
@@ -124,7 +134,7 @@ class MlflowHooks:
     def stop(self, number: int, _: FrameType | None) -> None:
         """Outside of the loops, which keep their state first, a signal ends the run at once."""
         name = signal.Signals(number).name
-        raise Interrupted(f"Stopped by {name}; finished stages are kept. The same command starts again.", number)
+        raise Interrupted(f"Stopped by {name}. {going_on(self.resume_folder, *self.stages)}", number)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

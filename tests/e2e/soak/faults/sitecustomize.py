@@ -2,14 +2,12 @@
 
 FAULT=WHAT:WHERE:NUMBER[:SECONDS]. At the NUMBERth file that is written whole under a path that contains WHERE, WHAT
 happens: a signal comes (SECONDS later, if given; else between the writing and the renaming), the disk is full (ENOSPC,
-by a link to /dev/full), the quota is used up (EFBIG, by the system's limit on files), the file system is read-only
-(EROFS), or the flush fails (EIO). WRITES=FILE counts them.
+by a link to /dev/full), the file system is read-only (EROFS), or the flush fails (EIO). WRITES=FILE counts them.
 """
 
 import atexit
 import errno
 import os
-import resource
 import signal
 import tempfile
 import threading
@@ -17,8 +15,7 @@ from pathlib import Path
 
 what, where, number, *seconds = os.environ.get("FAULT", "none:.resume:0").split(":")
 target, written = int(number), []
-mkstemp, fsync, unlink = tempfile.mkstemp, os.fsync, os.unlink
-LIMITS = resource.getrlimit(resource.RLIMIT_FSIZE)
+mkstemp, fsync = tempfile.mkstemp, os.fsync
 
 
 def failing(code: int) -> OSError:
@@ -36,16 +33,9 @@ def counting_mkstemp(*arguments, **options):
     if due and what == "ENOSPC":
         os.unlink(name)
         os.symlink("/dev/full", name)
-    if due and what == "EFBIG":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (16, LIMITS[1]))
     if due and what.startswith("SIG") and seconds:
         threading.Timer(float(seconds[0]), os.kill, (os.getpid(), signal.Signals[what])).start()
     return handle, name
-
-
-def relieving_unlink(path, **options):
-    resource.setrlimit(resource.RLIMIT_FSIZE, LIMITS)
-    unlink(path, **options)
 
 
 def faulty_fsync(handle):
@@ -58,6 +48,6 @@ def faulty_fsync(handle):
     fsync(handle)
 
 
-tempfile.mkstemp, os.fsync, os.unlink = counting_mkstemp, faulty_fsync, relieving_unlink
+tempfile.mkstemp, os.fsync = counting_mkstemp, faulty_fsync
 if "WRITES" in os.environ:
     atexit.register(lambda: Path(os.environ["WRITES"]).write_text(str(len(written))))
