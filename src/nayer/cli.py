@@ -11,11 +11,14 @@ from kedro.framework.project import configure_logging, pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from nayer.errors import InputError, Interrupted, Refused, WorkerLost, unknown
+from nayer.errors import InputError, Interrupted, Refused, WorkerLost, first_line, unknown
 from nayer.pipeline_registry import CHAIN
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
+from nayer.settings import CONFIG_LOADER_ARGS
 
 
 @click.group()
@@ -35,6 +38,31 @@ def check_names(project: Path, env: str | None, names: list[str]) -> None:
     for name in names:
         if name not in pipelines:
             raise unknown("--pipelines", name, [known for known in pipelines if known != "__default__"])
+
+
+def check_files(conf: Path, env: str) -> None:
+    """Refuse files of configuration that are no YAML mapping, or two that set the same, by name and place.
+
+    Kedro says this in several ways, most of them tracebacks.
+    """
+    for part in ("base", env):
+        places: dict[str, Path] = {}
+        for file in sorted((conf / part).rglob("*.yml")):
+            try:
+                found = OmegaConf.load(file)
+            except (YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+                raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
+            if not isinstance(found, DictConfig):
+                raise InputError(f"{file}: holds no mapping of keys to values; correct it, or delete it.")
+            for key in found:
+                if (other := places.setdefault(f"{file.stem.partition('_')[0]}: {key}", file)) != file:
+                    raise InputError(f"{file}: sets '{key}', as '{other.name}' does; set it in one of them.")
+
+
+def place_in(error: Exception) -> str:
+    """Where in a file the error is, as far as it knows."""
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else first_line(error)
 
 
 def sentence(error: BaseException) -> str | None:
@@ -60,6 +88,8 @@ def run(**options: Any) -> None:
         single, several = options.get("pipeline"), options.get("pipelines")
         names = [single] if single else list(several or [])
         check_names(project, options.get("env"), names)
+        env = options.get("env") or os.environ.get("KEDRO_ENV") or CONFIG_LOADER_ARGS["default_run_env"]
+        check_files(Path(options.get("conf_source") or project / "conf"), env)
         if kedro_run.callback:
             kedro_run.callback(**options)
     except KeyboardInterrupt:
@@ -115,4 +145,15 @@ def scenario(name: str, **said: Any) -> None:
     click.echo(f"{shown} written. Next: kedro run --env {name}, or only what must run: dvc repro {shown}")
 
 
-cli.add_command(click.Command("run", callback=run, params=kedro_run.params, help=kedro_run.help))
+class Run(click.Command):
+    """Kedro reads --params as YAML, while click still reads the line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, without a traceback for what is no YAML."""
+        try:
+            return super().parse_args(ctx, args)
+        except (YAMLError, OmegaConfBaseException) as error:
+            raise click.ClickException(f"--params: is no YAML ({place_in(error)}); quote the value.") from error
+
+
+cli.add_command(Run("run", callback=run, params=kedro_run.params, help=kedro_run.help))

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 
 MOST_LISTED, LISTED = 20, 5
-CREDENTIALS = re.compile(r"://[^/@\s]*@")
+LONGEST_SHOWN = 200
+CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 class InputError(ValueError):
@@ -32,13 +33,25 @@ class Interrupted(Exception):
 def first_line(error: BaseException) -> str:
     """What a library's error says, short enough for a sentence of ours, and without a password in a URL."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
-    return CREDENTIALS.sub("://", line)
+    return without_password(line)
+
+
+def without_password(text: str) -> str:
+    """The text with all addresses as they are without user and password."""
+    return CREDENTIALS.sub("", text)
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a sentence: short, and without user and password, also those of host:port."""
+    text = re.sub(r"[^\s/:@'\"]+:[^\s/@]+@", "", without_password(repr(value)))
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:
     """The error for a name that is not among `choices`, with the nearest one suggested; of many, only those near."""
     names = sorted(choices)
     near = difflib.get_close_matches(value, names, n=LISTED, cutoff=0.5)
+    value = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
     hint = f" Did you mean '{near[0]}'?" if near else ""
     if len(names) > MOST_LISTED:
         names = [*(near or names[:LISTED]), f"... ({len(names)} in all)"]

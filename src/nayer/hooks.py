@@ -13,7 +13,7 @@ from kedro.framework.project import pipelines as registered
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from nayer.config import check_types
+from nayer.config import check_mlflow, check_types
 from nayer.errors import Interrupted
 from nayer.files import digest
 from nayer.mlops import tracking
@@ -47,6 +47,7 @@ class ProjectHooks:
         """Relative paths in parameters mean the project's root, wherever the command was typed."""
         os.chdir(context.project_path)
         check_types(context.config_loader["parameters"])
+        check_mlflow(context.config_loader["mlflow"])
         self.parameters, self.settings = context.params, context.config_loader["mlflow"]
 
     @hook_impl

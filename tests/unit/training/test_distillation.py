@@ -177,7 +177,7 @@ def test_images_that_the_generator_cannot_make_are_refused(teacher, embeddings, 
     from dataclasses import replace
 
     odd = Classifier(teacher.network, "wrn-10-1", teacher.class_names, replace(teacher.images, size=9))
-    with pytest.raises(InputError, match="image size 9"):
+    with pytest.raises(InputError, match="data.image_size: 9"):
         check(odd, embeddings, distill_config())
 
 
