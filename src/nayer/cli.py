@@ -1,6 +1,7 @@
 """`kedro run` with errors for people: one sentence instead of a traceback for what a user can mend."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from kedro.framework.project import configure_logging, pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nayer.errors import InputError, Interrupted, Refused, WorkerLost, first_line, unknown
+from nayer.errors import InputError, Interrupted, Refused, WorkerLost, first_line, shown, unknown
 from nayer.pipeline_registry import CHAIN
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
 from nayer.settings import CONFIG_LOADER_ARGS
@@ -40,23 +41,41 @@ def check_names(project: Path, env: str | None, names: list[str]) -> None:
             raise unknown("--pipelines", name, [known for known in pipelines if known != "__default__"])
 
 
-def check_files(conf: Path, env: str) -> None:
-    """Refuse files of configuration that are no YAML mapping, or two that set the same, by name and place.
-
-    Kedro says this in several ways, most of them tracebacks.
-    """
+def check_files(conf: Path, env: str, overrides: Mapping[str, Any]) -> None:
+    """Refuse configuration that Kedro cannot read or merge, by name and place; it says so in many ways, not in ours."""
+    below: dict[str, Any] = {}
     for part in ("base", env):
         places: dict[str, Path] = {}
         for file in sorted((conf / part).rglob("*.yml")):
-            try:
-                found = OmegaConf.load(file)
-            except (YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
-                raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
-            if not isinstance(found, DictConfig):
-                raise InputError(f"{file}: holds no mapping of keys to values; correct it, or delete it.")
+            kind, found = file.stem.partition("_")[0], read(file)
             for key in found:
-                if (other := places.setdefault(f"{file.stem.partition('_')[0]}: {key}", file)) != file:
+                if (other := places.setdefault(f"{kind}: {key}", file)) != file:
                     raise InputError(f"{file}: sets '{key}', as '{other.name}' does; set it in one of them.")
+            if kind == "parameters":
+                check_groups(below, found)
+                below = {**found, **below}
+    check_groups(below, overrides)
+
+
+def read(file: Path) -> dict[Any, Any]:
+    """What a file of configuration holds, as it stands there."""
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(file))
+    except (YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no mapping of keys to values; correct it, or delete it.")
+    return found
+
+
+def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = "") -> None:
+    """Refuse a list in the place of a group, which OmegaConf cannot merge."""
+    for name, value in above.items():
+        if isinstance(group := below.get(name), Mapping):
+            if isinstance(value, list):
+                raise InputError(f"{key}{name}: {shown(value)} is refused, it is a group of keys; correct it in conf/.")
+            if isinstance(value, Mapping):
+                check_groups(group, value, f"{key}{name}.")
 
 
 def place_in(error: Exception) -> str:
@@ -89,7 +108,7 @@ def run(**options: Any) -> None:
         names = [single] if single else list(several or [])
         check_names(project, options.get("env"), names)
         env = options.get("env") or os.environ.get("KEDRO_ENV") or CONFIG_LOADER_ARGS["default_run_env"]
-        check_files(Path(options.get("conf_source") or project / "conf"), env)
+        check_files(Path(options.get("conf_source") or project / "conf"), env, options.get("params") or {})
         if kedro_run.callback:
             kedro_run.callback(**options)
     except KeyboardInterrupt:

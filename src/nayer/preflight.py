@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, EvaluateConfig, LteConfig, PromoteConfig, RuntimeConfig, TeacherConfig
+from nayer.config import (
+    DataConfig,
+    DistillConfig,
+    EvaluateConfig,
+    LteConfig,
+    PromoteConfig,
+    RuntimeConfig,
+    TeacherConfig,
+)
 from nayer.errors import InputError
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.encoders import check_encoder
@@ -42,10 +50,10 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
     if chosen & {"lte", "teacher"}:
         check_class_names(datasets.class_names(data), "data.class_names")
     teacher = TeacherConfig.model_validate(parameters["teacher"])
-    if ("evaluate" in chosen and data.dataset != datasets.NONE) or ("teacher" in chosen and teacher.source == "train"):
-        datasets.check(data)
     if "evaluate" in chosen and data.dataset == "test_folder":
         check_baselines(EvaluateConfig.model_validate(parameters["evaluate"]))
+    if ("evaluate" in chosen and data.dataset != datasets.NONE) or ("teacher" in chosen and teacher.source == "train"):
+        datasets.check(data)
     if "lte" in chosen:
         check_encoder(LteConfig.model_validate(parameters["lte"]))
     channels = datasets.channels(data) or CHANNELS
@@ -121,10 +129,11 @@ def check_folders(files: Iterable[Path], key: str = "") -> None:
                 free = shutil.disk_usage(existing).free
         except OSError as error:
             raise InputError(
-                f"{key}output folder '{folder}' cannot be written ({error.strerror}): make it writable, or run elsewhere."
+                f"{key}output folder '{folder}' cannot be written ({error.strerror}): make it writable, "
+                "or run elsewhere."
             ) from error
         if free < LEAST_FREE_BYTES:
             raise InputError(
-                f"{key}output folder '{folder}' has {free / 2**20:.0f} MiB left, at least {LEAST_FREE_BYTES // 2**20} are "
-                "needed: make room, or run elsewhere."
+                f"{key}output folder '{folder}' has {free / 2**20:.0f} MiB left, at least {LEAST_FREE_BYTES // 2**20} "
+                "are needed: make room, or run elsewhere."
             )

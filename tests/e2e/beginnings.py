@@ -1,4 +1,4 @@
-"""A Kedro runner for `kedro run --runner beginnings.Begin`: runs no node, but builds what the nodes would build first."""
+"""For `kedro run --runner beginnings.Begin`: runs no node, but builds what the nodes would build first."""
 
 from typing import Any
 

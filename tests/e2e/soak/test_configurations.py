@@ -31,7 +31,11 @@ CHOICES = {
     "data.dataset": ["digits", "!!str digits", '"digits"'],
     "data.folder": ["data/01_raw", "Ördner mit Leerzeichen", "'~/data'"],
     "data.image_size": ["8", "0x8", "+8", "&eight 8"],
-    "data.class_names": ["null", "[a, b, c, d, e, f, g, h, ï, 猫]", "['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']"],
+    "data.class_names": [
+        "null",
+        "[a, b, c, d, e, f, g, h, ï, 猫]",
+        "['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']",
+    ],
     "runtime.device": ["auto", "cpu"],
     "runtime.processes": ["1"],
     "runtime.machines": ["1"],
@@ -118,7 +122,18 @@ CONTRADICTIONS = [
     ("evaluate.baselines", {"data.dataset": "test_folder", "data.folder": "tests", "evaluate.baselines": "[real]"}),
 ]
 # Behind or instead of the whole file.
-DAMAGE = ["distill: [1", "distill: {a: 1", "\tdistill: 1", "a: b: c", "'", "- 1\n- 2", "7", "%", "distill: *nobody", "distill: {epochs: 1, epochs: 2}"]
+DAMAGE = [
+    "distill: [1",
+    "distill: {a: 1",
+    "\tdistill: 1",
+    "a: b: c",
+    "'",
+    "- 1\n- 2",
+    "7",
+    "%",
+    "distill: *nobody",
+    "distill: {epochs: 1, epochs: 2}",
+]
 TWICE = "\ndistill:\n  epochs: 2\ndistill:\n  epochs: 3\n"
 
 
@@ -140,25 +155,27 @@ class Drawn:
         return ["run", "--env", ENV, *chosen, *(["--params", ",".join(params)] if params else [])]
 
 
+def followed(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """A schema, or what it refers to."""
+    return root["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+
+
 def node_of(key: str) -> dict[str, Any]:
     """The schema of a dotted key."""
     group, *path = key.split(".")
     root = node = SETTINGS[group]
     for part in path:
-        for each in [node, *node.get("anyOf", [])]:
-            each = root["$defs"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each
-            if part in each.get("properties", {}):
-                node = each["properties"][part]
-                break
-    return root["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+        groups = [followed(root, each) for each in (node, *node.get("anyOf", []))]
+        node = next(each["properties"][part] for each in groups if part in each.get("properties", {}))
+    return followed(root, node)
 
 
 def keys_below(key: str) -> list[str]:
     """All keys below one, groups before what is in them; optional groups are followed, too."""
     node, root = node_of(key), SETTINGS[key.partition(".")[0]]
-    inner = [each for each in node.get("anyOf", []) if "$ref" in each]
-    found = root["$defs"][inner[0]["$ref"].rpartition("/")[2]] if inner else node
-    return [below for name in found.get("properties", {}) for below in (f"{key}.{name}", *keys_below(f"{key}.{name}"))]
+    groups = [followed(root, each) for each in (node, *node.get("anyOf", []))]
+    names = [name for group in groups for name in group.get("properties", {})]
+    return [below for name in names for below in (f"{key}.{name}", *keys_below(f"{key}.{name}"))]
 
 
 KEYS = [key for group in GROUPS for key in (group, *keys_below(group))]
@@ -206,7 +223,7 @@ def wrong(key: str, rng: random.Random) -> str:
     nodes = alternatives(node_of(key))
     types = {each.get("type", "integer") for each in nodes}
     listed = any("enum" in each for each in nodes)
-    found = ["{a: 1}", "[[1], 2]", "2020-01-01", "2020-01-01T00:00:00Z", "12:30:45", "'1e-3'", "text", "ünï 🐈", "x" * 5000]
+    found = ["{a: 1}", "[[1], 2]", "2020-01-01", "'1e-3'", "text", "ünï 🐈", "x" * 5000]
     if "string" in types and not listed:
         found = ["{a: 1}", "[[1], 2]", "x" * 5000, r'"a\0b"', r'"a\nb"', r'"\x1b[31m"', "https://user:tok3n@host/x"]
     if "null" not in types:
@@ -259,9 +276,7 @@ def spoil(drawn: Drawn, rng: random.Random) -> None:
             put(drawn, key, wrong(key, rng))
         case "missing":
             drawn.missing = rng.choice([each for each in KEYS if each not in OPTIONAL])
-            drawn.settings = {
-                each: value for each, value in drawn.settings.items() if not related(each, drawn.missing)
-            }
+            drawn.settings = {each: value for each, value in drawn.settings.items() if not related(each, drawn.missing)}
             drawn.by_params, drawn.words = False, (drawn.missing,)
         case "unknown":
             odd = misspelt(key, rng)
@@ -307,7 +322,8 @@ class Configurations:
             file.write_text(yaml.safe_dump(without(yaml.safe_load(text), drawn.missing)) if drawn.missing else text)
         tree = without(tree, drawn.missing)
         text = with_settings(tree, {} if drawn.by_params else drawn.settings)
-        (self.folder / "parameters.yml").write_text(text + drawn.damage if drawn.damage == TWICE else drawn.damage or text)
+        damaged = text + TWICE if drawn.damage == TWICE else drawn.damage
+        (self.folder / "parameters.yml").write_text(damaged or text)
 
     def files(self) -> set[str]:
         """All but what MLflow's store consists of."""
