@@ -69,13 +69,13 @@ def read(file: Path) -> dict[Any, Any]:
 
 
 def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = "") -> None:
-    """Refuse a list in the place of a group, which OmegaConf cannot merge."""
+    """Refuse a list in the place of a group, or a group in that of a list, which OmegaConf cannot merge."""
     for name, value in above.items():
-        if isinstance(group := below.get(name), Mapping):
-            if isinstance(value, list):
-                raise InputError(f"{key}{name}: {shown(value)} is refused, it is a group of keys; correct it in conf/.")
-            if isinstance(value, Mapping):
-                check_groups(group, value, f"{key}{name}.")
+        held = below.get(name)
+        if {type(held), type(value)} == {dict, list}:
+            raise InputError(f"{key}{name}: {shown(value)} is refused, in its place stands a {type(held).__name__}.")
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            check_groups(held, value, f"{key}{name}.")
 
 
 def place_in(error: Exception) -> str:

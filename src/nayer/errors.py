@@ -43,7 +43,8 @@ def without_password(text: str) -> str:
 
 def shown(value: object) -> str:
     """A value as it stands in a sentence: short, and without user and password, also those of host:port."""
-    text = re.sub(r"[^\s/:@'\"]+:[^\s/@]+@", "", without_password(repr(value)))
+    beginning = repr(value)[: 10 * LONGEST_SHOWN]
+    text = re.sub(r"[^\s/:@'\"]+:[^\s/@]+@", "", without_password(beginning))
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 

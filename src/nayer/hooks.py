@@ -80,6 +80,16 @@ class MlflowHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Open the run; from here on a signal ends it as KILLED."""
+        with tracking.answering():
+            self.open(pipeline)
+        self.catalog = catalog
+        # The digests by which the runs of one chain find each other: one run's output is another's input.
+        read = {name: path for name in pipeline.inputs() if (path := file_of(catalog, name)) and path.is_file()}
+        self.outbox.tags({f"input.{name}": digest(path) for name, path in read.items()})
+        self.handlers = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def open(self, pipeline: Pipeline) -> None:
+        """The run with its tags and parameters, after what earlier ones could not send."""
         tracking.open_experiment(self.project, self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
         tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
@@ -90,11 +100,6 @@ class MlflowHooks:
             name.removeprefix("params:").split(".")[0] for name in pipeline.inputs() if name.startswith("params:")
         }
         tracking.log_parameters({name: value for name, value in self.parameters.items() if name in groups})
-        self.catalog = catalog
-        # The digests by which the runs of one chain find each other: one run's output is another's input.
-        read = {name: path for name in pipeline.inputs() if (path := file_of(catalog, name)) and path.is_file()}
-        self.outbox.tags({f"input.{name}": digest(path) for name, path in read.items()})
-        self.handlers = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(self, number: int, _: FrameType | None) -> None:
         """Outside of the loops, which keep their state first, a signal ends the run at once."""

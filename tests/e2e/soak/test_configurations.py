@@ -310,6 +310,8 @@ class Configurations:
         self.project, self.folder = project, project / "conf" / ENV
         self.folder.mkdir()
         (self.folder / "globals.yml").write_text("scenario: test\n")
+        for part in ("train/a", "train/b", "test/a", "test/b"):
+            (project / "pictures" / part).mkdir(parents=True)
         self.base = {file: file.read_text() for file in (project / "conf" / "base").glob("parameters*.yml")}
         self.test: dict[str, Any] = {}
         for file in (project / "conf" / "test").glob("parameters*.yml"):
