@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SCENARIO ?= digits
+SERVICE ?= pypi
 FASHION = data/01_raw/FashionMNIST/raw
 
 # No telemetry from anything started here. MLflow obeys the word "true" only, Kedro and Hugging Face any value.
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 given = $(if $($(call variable,$(1))),--$(1) $($(call variable,$(1))))
 variable = $(shell echo $(1) | tr a-z- A-Z_)
 
-.PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario lock
+.PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario lock audit
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -30,12 +31,13 @@ $(VENV)/.python:
 # A stamp is written only when its installation succeeded, so an interrupted one starts again.
 $(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
 	@echo "Installing the pinned environment into $(VENV) (about 3 GB to fetch, 7 GB on disk, a few minutes) ..."
-	@$(BIN)/pip install -qq -c requirements.lock -e .
+	@$(BIN)/pip install -qq --require-hashes -r requirements.lock
+	@$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
+$(VENV)/.test: $(VENV)/.run requirements-all.lock
 	@echo "Installing what the tests need ..."
-	@$(BIN)/pip install -qq -c requirements.lock -e '.[test]'
+	@$(BIN)/pip install -qq --require-hashes -r requirements-all.lock
 	@touch $@
 
 run: $(VENV)/.run  ## the whole chain on SCENARIO (default: digits)
@@ -77,5 +79,15 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME; with TEACHER=file, a new scenario for it
 	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation test-data student like,$(call given,$(option)))
 
-lock:  ## resolve pyproject.toml into requirements.lock (needs uv)
-	@uv pip compile --universal --python-version 3.11 --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock -q
+LOCK = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
+lock:  ## resolve pyproject.toml into the two locks (needs uv)
+	@$(LOCK) -o requirements.lock
+	@$(LOCK) --all-extras -c requirements.lock -o requirements-all.lock
+
+# Without --strict, what no advisories could be had for passes.
+AUDIT = $(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements-all.lock --progress-spinner off
+audit: $(VENV)/.test  ## known vulnerabilities of all pinned packages; SERVICE=osv asks api.osv.dev instead of PyPI
+	@report=$$($(AUDIT) -s $(SERVICE) 2>&1) && echo "$$report" || { \
+	  case "$$report" in *"Found "*) echo "$$report" ;; *) echo "$$report" | tail -n 1; \
+	    echo "NOT AUDITED: no advisories could be had from $(SERVICE). Run it where pypi.org or api.osv.dev answers." ;; \
+	  esac; exit 1; }

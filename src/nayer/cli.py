@@ -1,6 +1,7 @@
 """`kedro run` with errors for people: one sentence instead of a traceback for what a user can mend."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from kedro.framework.project import configure_logging, pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.utils import find_kedro_project
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from nayer.errors import InputError, Interrupted, Refused, Stopped, unknown
+from nayer.errors import InputError, Interrupted, Refused, Stopped, first_line, shown, unknown
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
+from nayer.settings import CONFIG_LOADER_ARGS
 
 
 @click.group()
@@ -34,6 +38,49 @@ def check_names(project: Path, env: str | None, names: list[str]) -> None:
     for name in names:
         if name not in pipelines:
             raise unknown("--pipelines", name, [known for known in pipelines if known != "__default__"])
+
+
+def check_files(conf: Path, env: str, overrides: Mapping[str, Any]) -> None:
+    """Refuse configuration that Kedro cannot read or merge, by name and place; it says so in many ways, not in ours."""
+    below: dict[str, Any] = {}
+    for part in ("base", env):
+        places: dict[str, Path] = {}
+        for file in sorted((conf / part).rglob("*.yml")):
+            kind, found = file.stem.partition("_")[0], read(file)
+            for key in found:
+                if (other := places.setdefault(f"{kind}: {key}", file)) != file:
+                    raise InputError(f"{file}: sets '{key}', as '{other.name}' does; set it in one of them.")
+            if kind == "parameters":
+                check_groups(below, found)
+                below = {**found, **below}
+    check_groups(below, overrides)
+
+
+def read(file: Path) -> dict[Any, Any]:
+    """What a file of configuration holds, as it stands there."""
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(file))
+    except (YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: holds no mapping of keys to values; correct it, or delete it.")
+    return found
+
+
+def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = "") -> None:
+    """Refuse a list in the place of a group, or a group in that of a list, which OmegaConf cannot merge."""
+    for name, value in above.items():
+        held = below.get(name)
+        if {type(held), type(value)} == {dict, list}:
+            raise InputError(f"{key}{name}: {shown(value)} is refused, in its place stands a {type(held).__name__}.")
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            check_groups(held, value, f"{key}{name}.")
+
+
+def place_in(error: Exception) -> str:
+    """Where in a file the error is, as far as it knows."""
+    mark = getattr(error, "problem_mark", None)
+    return f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else first_line(error)
 
 
 def sentence(error: BaseException) -> str | None:
@@ -59,6 +106,8 @@ def run(**options: Any) -> None:
         single, several = options.get("pipeline"), options.get("pipelines")
         names = [single] if single else list(several or [])
         check_names(project, options.get("env"), names)
+        env = options.get("env") or os.environ.get("KEDRO_ENV") or CONFIG_LOADER_ARGS["default_run_env"]
+        check_files(Path(options.get("conf_source") or project / "conf"), env, options.get("params") or {})
         if kedro_run.callback:
             kedro_run.callback(**options)
     except KeyboardInterrupt:
@@ -111,4 +160,15 @@ def scenario(name: str, **said: Any) -> None:
     click.echo(f"{shown} written. Next: kedro run --env {name}, or only what must run: dvc repro {shown}")
 
 
-cli.add_command(click.Command("run", callback=run, params=kedro_run.params, help=kedro_run.help))
+class Run(click.Command):
+    """Kedro reads --params as YAML, while click still reads the line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, without a traceback for what is no YAML."""
+        try:
+            return super().parse_args(ctx, args)
+        except (YAMLError, OmegaConfBaseException) as error:
+            raise click.ClickException(f"--params: is no YAML ({place_in(error)}); quote the value.") from error
+
+
+cli.add_command(Run("run", callback=run, params=kedro_run.params, help=kedro_run.help))

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 MOST_LISTED, LISTED = 20, 5
-CREDENTIALS = re.compile(r"://[^/@\s]*@")
+LONGEST_SHOWN = 200
+CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 # What moves a terminal's cursor, turns text around or is half a character, as the texts in a stranger's file may.
 UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LONGEST_LINE = 2000
@@ -57,7 +58,19 @@ def first_mistake(error: ValidationError) -> str:
 def first_line(error: BaseException) -> str:
     """What a library's error says, short enough for a sentence of ours, and without a password in a URL."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
-    return CREDENTIALS.sub("://", line)
+    return without_password(line)
+
+
+def without_password(text: str) -> str:
+    """The text with all addresses as they are without user and password."""
+    return CREDENTIALS.sub("", text)
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a sentence: short, and without user and password, also those of host:port."""
+    beginning = repr(value)[: 10 * LONGEST_SHOWN]
+    text = re.sub(r"[^\s/:@'\"]+:[^\s/@]+@", "", without_password(beginning))
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def reason(error: OSError) -> str:
@@ -69,6 +82,7 @@ def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:
     """The error for a name that is not among `choices`, with the nearest one suggested; of many, only those near."""
     names = sorted(choices)
     near = difflib.get_close_matches(value, names, n=LISTED, cutoff=0.5)
+    value = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
     hint = f" Did you mean '{near[0]}'?" if near else ""
     if len(names) > MOST_LISTED:
         names = [*(near or names[:LISTED]), f"... ({len(names)} in all)"]

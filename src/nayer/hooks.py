@@ -14,7 +14,7 @@ from kedro.framework.project import pipelines as registered
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from nayer.config import DistillConfig, RuntimeConfig, TeacherConfig, check_types
+from nayer.config import DistillConfig, RuntimeConfig, TeacherConfig, check_mlflow, check_types
 from nayer.errors import Interrupted, Stopped
 from nayer.files import digest, sweep
 from nayer.locks import hold
@@ -63,6 +63,7 @@ class ProjectHooks:
         """Relative paths in parameters mean the project's root, wherever the command was typed."""
         os.chdir(context.project_path)
         check_types(context.config_loader["parameters"])
+        check_mlflow(context.config_loader["mlflow"])
         self.parameters, self.settings = context.params, context.config_loader["mlflow"]
         self.resume_folder = resume_folder(self.parameters)
         # What stands in the parameters may be run where a file names it, and no other code.
@@ -114,6 +115,16 @@ class MlflowHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Open the run; from here on a signal ends it as KILLED."""
+        with tracking.answering():
+            self.open(pipeline)
+        self.catalog = catalog
+        # The digests by which the runs of one chain find each other: one run's output is another's input.
+        read = {name: path for name in pipeline.inputs() if (path := file_of(catalog, name)) and path.is_file()}
+        self.outbox.tags({f"input.{name}": digest(path) for name, path in read.items()})
+        self.handlers = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def open(self, pipeline: Pipeline) -> None:
+        """The run with its tags and parameters, after what earlier ones could not send."""
         tracking.open_experiment(self.project, self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
         self.stages, self.resume_folder = stages, resume_folder(self.parameters)
@@ -125,11 +136,6 @@ class MlflowHooks:
             name.removeprefix("params:").split(".")[0] for name in pipeline.inputs() if name.startswith("params:")
         }
         tracking.log_parameters({name: value for name, value in self.parameters.items() if name in groups})
-        self.catalog = catalog
-        # The digests by which the runs of one chain find each other: one run's output is another's input.
-        read = {name: path for name in pipeline.inputs() if (path := file_of(catalog, name)) and path.is_file()}
-        self.outbox.tags({f"input.{name}": digest(path) for name, path in read.items()})
-        self.handlers = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(self, number: int, _: FrameType | None) -> None:
         """Outside of the loops, which keep their state first, a signal ends the run at once."""

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, LteConfig, PromoteConfig, RuntimeConfig, TeacherConfig
+from nayer.config import (
+    DataConfig,
+    DistillConfig,
+    EvaluateConfig,
+    LteConfig,
+    PromoteConfig,
+    RuntimeConfig,
+    TeacherConfig,
+)
 from nayer.errors import InputError
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.encoders import check_encoder
@@ -42,6 +50,8 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
     if chosen & {"lte", "teacher"}:
         check_class_names(datasets.class_names(data), "data.class_names")
     teacher = TeacherConfig.model_validate(parameters["teacher"])
+    if "evaluate" in chosen and data.dataset == "test_folder":
+        check_baselines(EvaluateConfig.model_validate(parameters["evaluate"]))
     if ("evaluate" in chosen and data.dataset != datasets.NONE) or ("teacher" in chosen and teacher.source == "train"):
         datasets.check(data)
     if "lte" in chosen:
@@ -65,9 +75,11 @@ def check_parameters(parameters: Mapping[str, Any], pipelines: Iterable[str]) ->
         check_processes(runtime)
         share_of(distill, runtime.processes * runtime.machines)
         student = build_network(distill.student.architecture, channels, 2, "distill.student.architecture")
+    loops = {"distill", "teacher"} if teacher.source == "train" else {"distill"}
+    check_resume(runtime, sorted(chosen & loops))
     if "promote" in chosen and (onnx := PromoteConfig.model_validate(parameters["promote"]).onnx):
         check_onnx(onnx)
-        check_folders([Path(onnx)])
+        check_folders([Path(onnx)], "promote.onnx: ")
     if chosen >= {"teacher", "distill"}:
         upsamplings(data.image_size)
         check_image_size(distill.student.architecture, data.image_size, "distill.student.architecture")
@@ -84,11 +96,31 @@ def check_same_channels(teacher: Classifier, data: DataConfig) -> None:
         )
 
 
-def check_folders(files: Iterable[Path]) -> None:
+def check_baselines(evaluate: EvaluateConfig) -> None:
+    """Refuse baselines where there are test images only."""
+    if evaluate.baselines:
+        raise InputError(
+            f"evaluate.baselines: {evaluate.baselines} need training images, which a test_folder has not; set []."
+        )
+
+
+def check_resume(runtime: RuntimeConfig, stages: Iterable[str]) -> None:
+    """Refuse stages whose state cannot be kept, or is asked for and not there."""
+    for stage in stages:
+        state = Path(runtime.resume_folder) / stage / "state.pt"
+        check_folders([state], "runtime.resume_folder: ")
+        if runtime.resume == "require" and not state.is_file():
+            raise InputError(
+                f"runtime.resume: 'require', but there is no state in '{state.parent}'; set auto to start, or name "
+                "only the pipelines that were interrupted."
+            )
+
+
+def check_folders(files: Iterable[Path], key: str = "") -> None:
     """Refuse a run whose outputs could not be written: a read-only or full folder. Leaves nothing behind.
 
     Raises:
-        InputError: names the folder.
+        InputError: names the folder, after the `key` that does.
     """
     for folder in sorted({file.absolute().parent for file in files}):
         existing = next(place for place in (folder, *folder.parents) if place.exists())
@@ -97,10 +129,11 @@ def check_folders(files: Iterable[Path]) -> None:
                 free = shutil.disk_usage(existing).free
         except OSError as error:
             raise InputError(
-                f"output folder '{folder}' cannot be written ({error.strerror}): make it writable, or run elsewhere."
+                f"{key}output folder '{folder}' cannot be written ({error.strerror}): make it writable, "
+                "or run elsewhere."
             ) from error
         if free < LEAST_FREE_BYTES:
             raise InputError(
-                f"output folder '{folder}' has {free / 2**20:.0f} MiB left, at least {LEAST_FREE_BYTES // 2**20} are "
-                "needed: make room, or run elsewhere."
+                f"{key}output folder '{folder}' has {free / 2**20:.0f} MiB left, at least {LEAST_FREE_BYTES // 2**20} "
+                "are needed: make room, or run elsewhere."
             )

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from nayer.config import GROUPS, check_types
+from nayer.config import GROUPS, check_mlflow, check_types
 from nayer.errors import InputError
 
 
@@ -29,6 +29,29 @@ def test_the_test_scenario_is_right(parameters):
         (("teacher", "training", "momentum"), 1.5, "teacher.training.momentum: 1.5"),
         (("runtime", "precision"), "fp16", "runtime.precision: 'fp16'"),
         (("evaluate", "baselines"), ["reel"], "evaluate.baselines.0: 'reel'"),
+        (("distill",), 3, "distill: 3 is refused"),
+        (("distill",), None, "distill: None is refused"),
+        (("distill", "student"), [1], "distill.student: [1] is refused"),
+        (("teacher", "normalisation"), {"mean": [0.5]}, "teacher.normalisation.std: is missing"),
+        (("teacher", "normalisation"), {"mean": [0.5], "std": [1], "sdt": 1}, "teacher.normalisation: unknown value"),
+        (("teacher", "normalisation"), {"mean": [0.5], "std": [1e-50]}, "teacher.normalisation.std.0: 1e-50"),
+        (("teacher", "training", "learning_rate"), True, "teacher.training.learning_rate: True"),
+        (("teacher", "training", "learning_rate"), "1e-3", "teacher.training.learning_rate: '1e-3'"),
+        (("teacher", "training", "momentum"), 1.0, "teacher.training.momentum: 1.0"),
+        (("teacher", "training", "augmentation", "flip"), "no", "teacher.training.augmentation.flip: 'no'"),
+        (("distill", "synthesis", "betas"), [0.5, 1.0], "distill.synthesis.betas.1: 1.0"),
+        (("distill", "student", "temperature"), 1e200, "distill.student.temperature: 1e+200"),
+        (("distill", "epochs"), 10**30, "distill.epochs: 1000"),
+        (("runtime", "threads"), 10**6, "runtime.threads: 1000000"),
+        (("lte", "random_dim"), 10**9, "lte.random_dim: 1000000000"),
+        (("lte", "prompt"), "a\0 {}", "lte.prompt: 'a"),
+        (("data", "folder"), "x" * 300, "data.folder: 'xxx"),
+        (("data", "class_names"), "x" * 300, "data.class_names: 'xxx"),
+        (("lte", "encoder"), "~nobody-of-that-name/x", "lte.encoder: '~nobody-of-that-name/x' is refused. There is no"),
+        (("promote", "model_name"), "a/b", "promote.model_name: 'a/b'"),
+        (("scenario",), None, "scenario: None"),
+        (("scenario",), "../x", "scenario: '../x'"),
+        ((5,), {}, "unknown value '5'"),
         (("seed",), -3, "seed: -3"),
         (("distil",), {}, "Did you mean 'distill'"),
     ],
@@ -56,3 +79,32 @@ def test_all_mistakes_are_told_at_once(parameters):
     with pytest.raises(InputError) as caught:
         check_types(parameters)
     assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("group", "key", "value"),
+    [
+        ("teacher", "weights", "https://user:tok3n@host/teacher.pt"),
+        ("teacher", "weights", "https://tok3n@host/teacher.pt"),
+        ("lte", "encoder", "https://user:with@tok3n@host/x"),
+        ("runtime", "address", "user:tok3n@node1:29400"),
+    ],
+)
+def test_a_password_is_refused_and_not_repeated(parameters, group, key, value):
+    parameters[group][key] = value
+    with pytest.raises(InputError, match=rf"{group}\.{key}: ") as caught:
+        check_types(parameters)
+    assert "tok3n" not in str(caught.value)
+
+
+def test_a_long_value_is_shown_by_its_beginning(parameters):
+    parameters["lte"]["prompt"] = "x" * 10**6
+    with pytest.raises(InputError, match=r"lte\.prompt: 'xxx") as caught:
+        check_types(parameters)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("settings", [{}, {"tracking_uri": "sqlite:///mlflow.db"}, {"experiment": 3}])
+def test_settings_of_mlflow_are_named_too(settings):
+    with pytest.raises(InputError, match=r"mlflow\."):
+        check_mlflow(settings)

@@ -108,3 +108,32 @@ def test_an_onnx_file_is_refused_without_its_packages_or_under_another_name(para
     monkeypatch.setattr("nayer.mlops.onnx.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"promote.onnx: needs onnx, .*pip install"):
         check_parameters(parameters, ["promote"])
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "words"),
+    [
+        ("runtime", {"device": "meta"}, r"runtime\.device: 'meta' cannot be used here"),
+        ("runtime", {"resume": "require"}, r"runtime\.resume: 'require', but there is no state in '.*distill'"),
+        ("runtime", {"resume_folder": "/proc/nowhere"}, r"runtime\.resume_folder: .* cannot be written"),
+        ("evaluate", {"baselines": ["real"]}, r"evaluate\.baselines: \['real'\] need training images"),
+        ("data", {"image_size": 10}, r"data\.image_size: 10"),
+    ],
+)
+def test_what_a_node_would_refuse_later_is_refused_before_the_first(parameters, group, settings, words, tmp_path):
+    if group in ("evaluate", "data"):
+        kind = "test_folder" if group == "evaluate" else "image_folder"
+        for part in ("train/a", "train/b", "test/a", "test/b"):
+            (tmp_path / part).mkdir(parents=True)
+        parameters["data"] |= {"dataset": kind, "folder": str(tmp_path)}
+    parameters[group] |= settings
+    with pytest.raises(InputError, match=words):
+        check_parameters(parameters, ALL)
+
+
+def test_a_state_that_is_required_and_there_passes(parameters, tmp_path):
+    state = tmp_path / "distill" / "state.pt"
+    state.parent.mkdir()
+    state.touch()
+    parameters["runtime"] |= {"resume": "require", "resume_folder": str(tmp_path)}
+    check_parameters(parameters, ["distill"])

@@ -22,8 +22,8 @@ def check_onnx(file: str) -> None:
     """Refuse an export for which packages are missing, or a path that is no .onnx file."""
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise InputError(
-            f"promote.onnx: needs {', '.join(missing)}, not installed; run pip install -c requirements.lock -e "
-            "'.[onnx]', or set null."
+            f"promote.onnx: needs {', '.join(missing)}, not installed; run pip install --require-hashes -r "
+            "requirements-all.lock, or set null."
         )
     if Path(file).suffix != ".onnx":
         raise InputError(f"promote.onnx: '{file}' must be the path of a file that ends in .onnx, or null.")

@@ -1,11 +1,11 @@
 """The MLflow run around a Kedro run: its server, its tags, its parameters."""
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import git
 import mlflow
@@ -13,7 +13,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel
 
-from nayer.errors import InputError
+from nayer.errors import InputError, first_line, without_password
 from nayer.files import digest
 from nayer.mlops.outbox import Outbox, send_kept
 from nayer.scenarios import pipeline_file
@@ -36,7 +36,7 @@ def point_to_store(project: Path, tracking_uri: str) -> None:
     Nothing is written yet.
 
     Raises:
-        InputError: a server is named and none answers in time.
+        InputError: a server is named and none answers in time, or only half of its credentials are given.
     """
     # A dead server is noticed here in seconds; unset, MLflow's own retries take minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -44,6 +44,7 @@ def point_to_store(project: Path, tracking_uri: str) -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https"):
+        uri = without_credentials(uri)
         check_server(uri)
     elif parts.scheme == "sqlite" and not parts.path.startswith("//"):
         uri = f"sqlite:///{home(project) / parts.path.lstrip('/')}"
@@ -59,16 +60,49 @@ def open_experiment(project: Path, experiment: str) -> None:
     mlflow.set_experiment(experiment)
 
 
+def without_credentials(uri: str) -> str:
+    """The address alone; MLflow prints it, and finds user and password where it looks for them, too."""
+    user, given, address = urlsplit(uri).netloc.rpartition("@")
+    if not given:
+        return uri
+    name, _, password = user.partition(":")
+    if not (name and password):
+        raise InputError(
+            "MLFLOW_TRACKING_URI: it has a user or a password, but not both; give both, or set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+        )
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(name), unquote(password)
+    os.environ["MLFLOW_TRACKING_URI"] = plain = urlsplit(uri)._replace(netloc=address).geturl()
+    return plain
+
+
 def check_server(uri: str) -> None:
-    """Ask a tracking server for its health, without credentials in the answer to the user."""
-    parts = urlsplit(uri)
-    shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+    """Ask a tracking server for its health."""
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+    known = (user, password) if user and password else None
     try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS).raise_for_status()
+        requests.get(f"{uri.rstrip('/')}/health", auth=known, timeout=SERVER_SECONDS).raise_for_status()
     except requests.RequestException as error:
         raise InputError(
-            f"MLFLOW_TRACKING_URI: no MLflow server answers at {shown} ({type(error).__name__}); start it, correct the "
-            "address, or unset the variable for the local store."
+            f"MLFLOW_TRACKING_URI: no MLflow server answers at {without_password(uri)} ({type(error).__name__}); start "
+            "it, correct the address, or unset the variable for the local store."
+        ) from error
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """A store that refuses or falls silent in here is told in one sentence, and an open run is ended.
+
+    Raises:
+        InputError: with what the store said.
+    """
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        end("FAILED")
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: MLflow at {mlflow.get_tracking_uri()} failed ({first_line(error)}); see to it and "
+            "to the rights of your user there, or unset the variable for the local store."
         ) from error
 
 

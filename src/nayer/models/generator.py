@@ -16,7 +16,7 @@ def upsamplings(image_size: int) -> int:
     doublings = 2 if image_size <= 64 else 4
     if image_size < 8 or image_size % 2**doublings:
         raise InputError(
-            f"image size {image_size}: the generator makes square images of 8 to 64 pixels in steps of 4, "
+            f"data.image_size: {image_size}, but the generator makes square images of 8 to 64 pixels in steps of 4, "
             f"and larger ones in steps of 16; give the teacher images of such a size."
         )
     return doublings

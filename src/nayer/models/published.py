@@ -161,7 +161,9 @@ def _timm(key: str) -> Any:
     try:
         return import_module("timm")
     except ImportError as error:
-        raise InputError(f"{key}: timm is not installed; pip install -c requirements.lock -e '.[timm]'.") from error
+        raise InputError(
+            f"{key}: timm is not installed; pip install --require-hashes -r requirements-all.lock."
+        ) from error
 
 
 def _check_timm_name(timm: Any, name: str, key: str) -> None:

@@ -26,7 +26,7 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
         return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # `meta` can be named, but holds nothing
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error)
         raise InputError(f"runtime.device: '{name}' cannot be used here ({reason}); set auto or cpu.") from error

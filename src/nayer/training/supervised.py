@@ -42,11 +42,13 @@ class SupervisedState:
             nesterov=config.momentum > 0,
             fused=True,
         )
+        total = config.epochs * steps_per_epoch + 1
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
             config.learning_rate,
-            total_steps=config.epochs * steps_per_epoch + 1,
-            pct_start=config.warmup,
+            total_steps=total,
+            # Torch divides by zero where the rise is a single step; without it, that step is at the peak.
+            pct_start=config.warmup if config.warmup * total != 1 else 0.0,
             cycle_momentum=False,
         )
         self.epoch = self.step = 0

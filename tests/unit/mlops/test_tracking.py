@@ -1,10 +1,13 @@
 """What goes to MLflow."""
 
+import os
+
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from nayer.errors import InputError, first_line
-from nayer.mlops.tracking import check_server, flatten, point_to_store
+from nayer.mlops.tracking import answering, check_server, flatten, point_to_store, without_credentials
 
 
 def test_typed_and_nested_parameters_become_dotted_keys(distill_config):
@@ -33,3 +36,26 @@ def test_an_experiment_of_dvc_in_a_temporary_folder_is_recorded_where_the_projec
     point_to_store(tmp_path / "copy", "sqlite:///mlflow.db")
     assert mlflow.get_tracking_uri() == f"sqlite:///{tmp_path}/project/mlflow.db"
     mlflow.set_tracking_uri(None)
+
+
+def test_a_password_in_the_address_goes_where_mlflow_does_not_print_it(monkeypatch):
+    for name in ("URI", "USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
+    plain = without_credentials("https://some%40one:p%2Fw:d@host:80/prefix")
+    assert plain == os.environ["MLFLOW_TRACKING_URI"] == "https://host:80/prefix"
+    assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("some@one", "p/w:d")
+
+
+@pytest.mark.parametrize("half", ["tok3n", "user:", ":tok3n"])
+def test_half_of_the_credentials_are_refused_and_not_repeated(half):
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_URI: .*both") as caught:
+        without_credentials(f"https://{half}@host")
+    assert "tok3n" not in str(caught.value)
+
+
+def test_a_store_that_refuses_is_one_sentence_and_ends_the_run(monkeypatch):
+    ended = []
+    monkeypatch.setattr("nayer.mlops.tracking.end", ended.append)
+    with pytest.raises(InputError, match="MLFLOW_TRACKING_URI: .*no rights"), answering():
+        raise MlflowException("no rights")
+    assert ended == ["FAILED"]

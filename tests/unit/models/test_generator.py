@@ -26,5 +26,5 @@ def test_widths_are_those_of_the_paper_at_32_pixels():
 
 @pytest.mark.parametrize("size", [4, 9, 30, 100])
 def test_impossible_sizes_are_refused(size):
-    with pytest.raises(InputError, match=f"image size {size}"):
+    with pytest.raises(InputError, match=f"data.image_size: {size}"):
         Generator(5, 2, size, 1)

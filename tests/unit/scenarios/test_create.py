@@ -66,7 +66,7 @@ def test_the_new_scenario_says_all_that_is_known(project):
         ("mine", {"teacher": "torchvision:resnet"}, "TEACHER: unknown value 'resnet'"),
         ("mine", {"teacher": "models:/absent/1"}, "teacher.weights: 'models:/absent/1' cannot be fetched"),
         ("mine", {"student": "resnet18"}, "distill.student.architecture: unknown value 'resnet18'"),
-        ("mine", {"image_size": 30}, "image size 30"),
+        ("mine", {"image_size": 30}, "image_size: 30"),
         ("mine", {"class_names": "twice.txt"}, "data.class_names: .*ant"),
         ("mine", {"normalisation": "nan/1"}, "mean.0: nan is refused"),
         ("mine", {"teacher": "sly.safetensors", "architecture": None}, "names the code 'os:abort'"),

@@ -16,6 +16,7 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.distillation import distill
 from nayer.training.distillation_setup import build, check
+from nayer.training.estimate import estimate
 from nayer.training.reporting import Silence
 from nayer.training.resume import ResumePoint
 
@@ -190,8 +191,14 @@ def test_images_that_the_generator_cannot_make_are_refused(teacher, embeddings, 
     from dataclasses import replace
 
     odd = Classifier(teacher.network, "wrn-10-1", teacher.class_names, replace(teacher.images, size=9))
-    with pytest.raises(InputError, match="image size 9"):
+    with pytest.raises(InputError, match="data.image_size: 9"):
         check(odd, embeddings, distill_config())
+
+
+def test_a_schedule_of_fewer_images_than_a_student_batch_is_estimated(teacher, embeddings, distill_config, runtime):
+    few = {"synthesis__batch_size": 2, "synthesis__batches": 1, "student__batch_size": 16}
+    config = distill_config(warmup_epochs=0, epochs=1, **few)
+    assert "2 images synthesised" in estimate(teacher, embeddings, config, runtime)
 
 
 def test_estimate_comes_before_the_first_step(teacher, embeddings, distill_config, runtime):

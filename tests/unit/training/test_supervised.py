@@ -14,7 +14,7 @@ from nayer.images import ImageSpec
 from nayer.models.classifier import Classifier
 from nayer.training.reporting import Silence
 from nayer.training.resume import ResumePoint
-from nayer.training.supervised import accuracy, train
+from nayer.training.supervised import SupervisedState, accuracy, train
 
 IMAGES = ImageSpec(8, 1, (0.3,), (0.4,))
 
@@ -79,3 +79,22 @@ def test_a_stopped_training_goes_on_to_the_same_bits(calls, config, runtime, dat
     resumed, again, _ = fit(config, runtime, data, data)
     assert again == history
     assert tensors_digest(resumed.state_dict()) == tensors_digest(whole.state_dict())
+
+
+def test_a_rise_of_a_single_step_is_left_out(teacher):
+    recipe = TrainingConfig(
+        epochs=1,
+        batch_size=2,
+        learning_rate=0.1,
+        warmup=0.2,
+        momentum=0.9,
+        weight_decay=0,
+        label_smoothing=0,
+        augmentation={"padding": 0, "flip": False},
+    )
+    state = SupervisedState(teacher, recipe, 4)
+    assert state.schedule.get_last_lr()[0] == pytest.approx(0.1, rel=0.2)
+    for _ in range(4):
+        state.optimiser.step()
+        state.schedule.step()
+    assert state.schedule.get_last_lr()[0] < 0.001

@@ -25,4 +25,5 @@ def promote_student(
     """Register the student as challenger; the gate decides whether it becomes champion."""
     candidate = Candidate(student, teacher, embeddings, metrics, cost, digests)
     tags = {"scenario": scenario, **tracking.source_tags(Path.cwd(), scenario)}
-    return promote(candidate, config, tags, lambda: datasets.load(data).test)
+    with tracking.answering():
+        return promote(candidate, config, tags, lambda: datasets.load(data).test)

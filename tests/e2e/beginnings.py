@@ -1,0 +1,70 @@
+"""For `kedro run --runner beginnings.Begin`: runs no node, but builds what the nodes would build first."""
+
+from typing import Any
+
+import torch
+from kedro.pipeline import Pipeline
+from kedro.runner import SequentialRunner
+
+from nayer import datasets
+from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TeacherConfig
+from nayer.errors import InputError
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.lte.encoders import embed_labels
+from nayer.models.classifier import Classifier
+from nayer.training.distillation_setup import build, check, share_of
+from nayer.training.estimate import estimate
+from nayer.training.supervised import SupervisedState
+
+BEGUN = "All checks passed, and the first steps."
+MOST_STEPS = 30
+
+
+class Begin(SequentialRunner):
+    """Ends every run with the sentence BEGUN, before its first node."""
+
+    def run(self, pipeline: Pipeline, catalog: Any, *_: Any, **__: Any) -> Any:
+        loaded = catalog.load("parameters")
+        nodes = {node.name for node in pipeline.nodes}
+        if "embed_class_names" in nodes:
+            begin(loaded, full="distill_student" in nodes)
+        raise InputError(BEGUN)
+
+
+def begin(parameters: dict[str, Any], full: bool) -> None:
+    """Embeddings, the teacher's schedule, and a few steps of synthesis and student: what fails, fails here."""
+    data = DataConfig.model_validate(parameters["data"])
+    lte = LteConfig.model_validate(parameters["lte"])
+    embeddings = embed_labels(lte, datasets.class_names(data), parameters["seed"])
+    if full:
+        teacher = begin_teacher(TeacherConfig.model_validate(parameters["teacher"]), data, parameters["seed"])
+        distill = DistillConfig.model_validate(parameters["distill"])
+        begin_distillation(teacher, embeddings, distill, RuntimeConfig.model_validate(parameters["runtime"]))
+
+
+def begin_teacher(config: TeacherConfig, data: DataConfig, seed: int) -> Classifier:
+    """The teacher with its optimiser and schedule; one step of each."""
+    torch.manual_seed(seed)
+    real = datasets.load(data)
+    teacher = Classifier.build(config.architecture, real.class_names, real.spec)
+    if config.source == "train":
+        steps = len(real.train) // min(config.training.batch_size, len(real.train))
+        state = SupervisedState(teacher, config.training, steps)
+        for _ in range(min(MOST_STEPS, steps * config.training.epochs)):
+            state.optimiser.step()
+            state.schedule.step()
+    return teacher.eval()
+
+
+def begin_distillation(
+    teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig
+) -> None:
+    """The estimate takes some real steps; then the real memory is made, filled once, and learnt from once."""
+    config = share_of(config, 1)
+    check(teacher, embeddings, config)
+    estimate(teacher, embeddings, config, runtime)
+    state = build(teacher, embeddings, config, runtime, seed=0)
+    state.synthesizer.start_epoch(0)
+    made = state.synthesizer.step(state.trainer.student)
+    state.views.add(made.images, made.labels)
+    state.learn(config.student)

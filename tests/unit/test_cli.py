@@ -1,0 +1,57 @@
+"""Configuration that Kedro could not read is named by file and place before Kedro reads it."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nayer.cli import check_files, cli
+from nayer.errors import InputError
+
+
+def conf(folder: Path, **texts: str) -> Path:
+    for part in ("base", "mine"):
+        (folder / part).mkdir()
+    (folder / "base" / "parameters.yml").write_text("distill: {student: {steps: 1}, betas: [1, 2]}")
+    for name, text in texts.items():
+        (folder / "mine" / f"{name}.yml").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("distill: [1", r"parameters\.yml: is no YAML \(line 1"),
+        ("distill:\n  a: 1\n  a: 2", r"parameters\.yml: is no YAML \(line 3: found duplicate key a"),
+        ("- 1", r"parameters\.yml: holds no mapping"),
+        ("7", r"parameters\.yml: "),
+        ("distill: [1]", r"distill: \[1\] is refused"),
+        ("distill: {betas: {a: 1}}", r"distill\.betas: \{'a': 1\} is refused"),
+        ("distill: {student: [1]}", r"distill\.student: \[1\] is refused"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_merged_is_named(text, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        check_files(conf(tmp_path, parameters=text), "mine", {})
+
+
+def test_a_key_in_two_files_of_a_scenario_is_named(tmp_path):
+    folder = conf(tmp_path, parameters_a="distill: {epochs: 1}", parameters_b="distill: {epochs: 2}")
+    with pytest.raises(InputError, match=r"parameters_b\.yml: sets 'distill', as 'parameters_a\.yml' does"):
+        check_files(folder, "mine", {})
+
+
+def test_a_list_for_a_group_behind_params_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"distill\.student: \[1\] is refused"):
+        check_files(conf(tmp_path), "mine", {"distill": {"student": [1]}})
+
+
+def test_files_that_go_together_pass(tmp_path):
+    texts = {"parameters": "distill: {epochs: 1}", "globals": "scenario: mine", "catalog": "distill: {type: x}"}
+    check_files(conf(tmp_path, **texts), "mine", {"distill": {"student": {"steps": 3}}})
+
+
+def test_params_that_are_no_yaml_are_one_sentence():
+    done = CliRunner().invoke(cli, ["run", "--params", "distill.epochs=[1"])
+    assert done.exit_code == 1
+    assert "--params: is no YAML" in done.output
