@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from nayer.errors import InputError, Interrupted, Refused, Stopped, first_line, shown, unknown
+from nayer.files import write_atomically
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
 from nayer.settings import CONFIG_LOADER_ARGS
 
@@ -153,7 +154,8 @@ def scenario(name: str, **said: Any) -> None:
             click.echo(f"conf/{name} written: {teacher.architecture}, {len(teacher.class_names)} classes, {shape}.")
         check_names(project, name, [])
         file = pipeline_file(project, name)
-        file.write_text(render(project, name))
+        text = render(project, name)
+        write_atomically(file, lambda part: part.write_text(text))
     except InputError as error:
         raise click.ClickException(str(error)) from None
     shown = file.relative_to(project)

@@ -18,7 +18,7 @@ from nayer.config import DistillConfig, RuntimeConfig, TeacherConfig, check_mlfl
 from nayer.errors import Interrupted, Stopped
 from nayer.files import digest, sweep
 from nayer.locks import hold
-from nayer.mlops import tracking
+from nayer.mlops import killed, tracking
 from nayer.models.architectures import trust
 from nayer.pipeline_registry import CHAIN, REGISTRY
 from nayer.preflight import check_folders, check_parameters
@@ -129,9 +129,9 @@ class MlflowHooks:
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
         self.stages, self.resume_folder = stages, resume_folder(self.parameters)
         tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
-        for told in tracking.catch_up(self.project):
+        for told in (*tracking.catch_up(self.project), *killed.end_killed(self.settings["experiment"])):
             click.echo(told, err=True)
-        self.outbox = tracking.begin(self.project, f"{scenario}: {', '.join(stages)}", tags)
+        self.outbox = tracking.begin(self.project, f"{scenario}: {', '.join(stages)}", {**tags, **killed.mark()})
         groups = {
             name.removeprefix("params:").split(".")[0] for name in pipeline.inputs() if name.startswith("params:")
         }
