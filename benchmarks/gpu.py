@@ -47,7 +47,7 @@ class Benchmark:
         self.options = options
         self.out = Path(options.out)
         self.out.mkdir(parents=True, exist_ok=True)
-        views = f"_v{options.fixed_views}" if options.fixed_views else ""
+        views = f"_v{options.kept_views}" if options.kept_views else ""
         schedule = f"w{options.warmup_epochs}_e{options.epochs}{views}_{Path(options.encoder).stem}"
         # Results of other settings have other names.
         self.taught = f"{options.scenario}_{options.teacher}_e{options.teacher_epochs}_s{options.seed}"
@@ -57,7 +57,7 @@ class Benchmark:
         self.runtime = runtime(device=options.device, memory_gib=16, resume="auto")
         distillation = parameters(options.scenario, "distill")
         distillation |= {"warmup_epochs": options.warmup_epochs, "epochs": options.epochs}
-        distillation["student"] |= {"architecture": options.student, "fixed_views": options.fixed_views}
+        distillation["student"] |= {"architecture": options.student, "kept_views": options.kept_views}
         self.distillation = DistillConfig.model_validate(distillation)
         self.device = resolve_device(self.runtime)
         self.reporter = Terminal(interval=20)
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--teacher-epochs", type=int, default=200)
     parser.add_argument("--warmup-epochs", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--fixed-views", type=int)
+    parser.add_argument("--kept-views", type=int)
     parser.add_argument("--encoder", default="minilm", help="as lte.encoder: minilm, a folder, a table")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")

@@ -6,7 +6,7 @@
     python benchmarks/steps.py --sweep               # precision, memory format and torch.compile against each other
 
 A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
-(once as the paper does it, once with fixed views), an epoch a part of one in the scenario's proportion of the two, an
+(once as the paper does it, once with kept views), an epoch a part of one in the scenario's proportion of the two, an
 evaluation 2,000 images. Weights are random: they do not change what is computed.
 """
 
@@ -44,7 +44,7 @@ STEPS = 5
 EPOCH_PART = 40
 # Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
-FIXED_VIEWS = 8
+KEPT_VIEWS = 8
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,12 @@ def teacher_of(shape: Shape) -> Classifier:
 Steps = dict[str, Callable[[], object]]
 
 
-def state_of(shape: Shape, settings: RuntimeConfig, fixed_views: int | None = None) -> tuple[LoopState, DistillConfig]:
+def state_of(shape: Shape, settings: RuntimeConfig, kept_views: int | None = None) -> tuple[LoopState, DistillConfig]:
     """The library's loop after its warm-up, with a full memory."""
     config = distill_config(shape)
     # What surrounds a batch (the draw of the noisy layer, a fresh Adam) is shared by its steps, as in a real run.
     short = config.synthesis.model_copy(update={"steps": STEPS})
-    student = config.student.model_copy(update={"fixed_views": fixed_views})
+    student = config.student.model_copy(update={"kept_views": kept_views})
     config = config.model_copy(update={"synthesis": short, "student": student, "memory": shape.pool})
     teacher = teacher_of(shape)
     table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
@@ -133,7 +133,7 @@ def epoch_part(config: DistillConfig) -> tuple[int, int]:
 def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
     """The steps of the library."""
     state, config = state_of(shape, settings)
-    fixed, _ = state_of(shape, settings, FIXED_VIEWS)
+    keeping, _ = state_of(shape, settings, KEPT_VIEWS)
     made, learnt = epoch_part(distill_config(shape))
 
     def epoch() -> None:
@@ -148,7 +148,7 @@ def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
     return {
         "synthesis": lambda: state.synthesizer.step(state.trainer.student),
         "distillation": lambda: state.learn(config.student),
-        "distillation, fixed views": lambda: fixed.learn(config.student),
+        "distillation, kept views": lambda: keeping.learn(config.student),
         "1/40 epoch": epoch,
         "evaluation": lambda: predict(state.trainer.student, images, 500, device),
     }
@@ -181,7 +181,7 @@ def plain(shape: Shape, folder: Path) -> Steps:
     return {
         "synthesis": synthesis.step,
         "distillation": distillation.step,
-        "distillation, fixed views": distillation.step,
+        "distillation, kept views": distillation.step,
         "1/40 epoch": epoch,
         "evaluation": evaluation,
     }

@@ -198,8 +198,10 @@ class StudentConfig(Config):
     batch_size: BatchSize
     steps: Count
     """SGD steps per epoch."""
-    fixed_views: Count | None
-    """Views of each image, drawn once with the teacher's answers; null draws a new one and asks each time."""
+    kept_views: Count | None
+    """Views kept of each image with the teacher's answers; null draws a new one and asks each time."""
+    renewed_views: Fraction
+    """Share of a batch whose kept views are drawn anew, with new answers."""
     learning_rate: Rate
     final_learning_rate: Weight
     """End of the cosine over the epochs after the warm-up."""

@@ -25,7 +25,7 @@ from nayer.training.device import autocast, resolve_device
 from nayer.training.health import Health
 from nayer.training.resume import random_state, set_random_state
 from nayer.training.student import StudentTrainer
-from nayer.training.views import FixedViews, FreshViews, Views
+from nayer.training.views import FreshViews, KeptViews, Views
 
 Row = dict[str, Any]
 SYNTHESIS_LOSSES = ("ce", "bn", "adversarial", "synthesis_loss")
@@ -138,8 +138,8 @@ def capacity(config: DistillConfig, schedule: Schedule) -> int:
 
 
 def bank_gib(teacher: Classifier, config: DistillConfig, schedule: Schedule) -> float:
-    """GiB that they take, fixed views and their answers included."""
-    pixels, views = teacher.images.channels * teacher.images.size**2, config.student.fixed_views or 0
+    """GiB that they take, kept views and their answers included."""
+    pixels, views = teacher.images.channels * teacher.images.size**2, config.student.kept_views or 0
     return capacity(config, schedule) * (pixels + views * (3 + 2 * len(teacher.class_names))) / 2**30
 
 
@@ -217,8 +217,9 @@ def build(
     spill = spill_folder(bank_gib(teacher, config, schedule), runtime)
     memory = MemoryBank(capacity(config, schedule), shape, device, spill)
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
-    if count := config.student.fixed_views:
-        views: Views = FixedViews(teacher, memory, augment, precision, min(count, augment.crop_count))
+    if count := config.student.kept_views:
+        renewed = config.student.renewed_views
+        views: Views = KeptViews(teacher, memory, augment, precision, min(count, augment.crop_count), renewed)
     else:
         views = FreshViews(teacher, memory, augment, precision)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)

@@ -66,18 +66,25 @@ class FreshViews:
         """Nothing."""
 
 
-class FixedViews(FreshViews):
+class KeptViews(FreshViews):
     """As many views of each image as `count`, drawn when it comes in; the teacher is asked once for each.
 
-    A student sees an image far more often than that, so that its steps cost no forward pass of the teacher. Costs
-    3 + 2 * classes bytes a view beside the image.
+    A student sees an image far more often than that, so that its steps hardly cost a forward pass of the teacher: a
+    share `renewed` of each batch alone is drawn anew, and kept in place of the old view. Costs 3 + 2 * classes bytes a
+    view beside the image.
     """
 
     def __init__(
-        self, teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast, count: int
+        self,
+        teacher: Classifier,
+        memory: MemoryBank,
+        augment: Augmentation,
+        autocast: Autocast,
+        count: int,
+        renewed: float,
     ) -> None:
         super().__init__(teacher, memory, augment, autocast)
-        self.count = count
+        self.count, self.renewed = count, renewed
         device, classes = memory.labels.device, len(teacher.class_names)
         self.crops = torch.zeros((memory.capacity, count, 3), dtype=torch.uint8, device=device)
         # fp16 holds what bf16 holds, apart from logits beyond 65,504.
@@ -93,11 +100,18 @@ class FixedViews(FreshViews):
             self.answers[slots, view] = self.ask(self.augment.crop(newest, crops)).to(torch.float16)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """One of the views of each drawn image, with the answer given before."""
+        """One of the views of each drawn image, with the answer given before, or with a new one."""
         slots = self.memory.draw(count)
         view = torch.randint(self.count, slots.shape, device=slots.device)
-        images = to_float(self.memory.take(slots))
-        return self.augment.crop(images, self.crops[slots, view]), self.answers[slots, view]
+        crops, answers = self.crops[slots, view], self.answers[slots, view]
+        fresh = round(self.renewed * len(slots))
+        crops[:fresh] = self.augment.draw(fresh, slots.device)
+        views = self.augment.crop(to_float(self.memory.take(slots)), crops)
+        if fresh:
+            answers[:fresh] = self.ask(views[:fresh]).to(torch.float16)
+            place = slots[:fresh], view[:fresh]
+            self.crops[place], self.answers[place] = crops[:fresh], answers[:fresh]
+        return views, answers
 
     def state_dict(self) -> dict[str, Any]:
         """Of the filled part of the memory."""

@@ -86,12 +86,12 @@ def test_a_second_signal_stops_at_once_and_is_told_from_a_failure(teacher, embed
     assert caught.value.signal_number == signal.SIGINT
 
 
-@pytest.mark.parametrize("fixed_views", [None, 2])
+@pytest.mark.parametrize("kept_views", [None, 2])
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
-    calls, fixed_views, teacher, embeddings, distill_config, runtime
+    calls, kept_views, teacher, embeddings, distill_config, runtime
 ):
-    config = distill_config(student__fixed_views=fixed_views)
+    config = distill_config(student__kept_views=kept_views)
     whole = run(teacher, embeddings, config, runtime)
     with pytest.raises(Interrupted, match="same command goes on"):
         run(teacher, embeddings, config, runtime, StopAfter(calls))
@@ -218,9 +218,9 @@ class Memory(Silence):
         self.resident.append(psutil.Process().memory_info().rss)
 
 
-@pytest.mark.parametrize("fixed_views", [None, 2])
-def test_memory_is_flat_over_the_epochs(fixed_views, teacher, embeddings, distill_config, runtime):
+@pytest.mark.parametrize("kept_views", [None, 2])
+def test_memory_is_flat_over_the_epochs(kept_views, teacher, embeddings, distill_config, runtime):
     memory = Memory()
-    config = distill_config(epochs=60, memory=100, student__fixed_views=fixed_views)
+    config = distill_config(epochs=60, memory=100, student__kept_views=kept_views)
     run(teacher, embeddings, config, runtime, memory)
     assert memory.resident[-1] - memory.resident[20] < 8 * 2**20

@@ -1,4 +1,4 @@
-"""What the student is shown: its teacher's answers belong to the very views, fresh or fixed."""
+"""What the student is shown: its teacher's answers belong to the very views, fresh or kept."""
 
 from contextlib import nullcontext
 
@@ -7,7 +7,7 @@ import torch
 
 from nayer.images import Augmentation, to_float
 from nayer.synthesis.memory import MemoryBank
-from nayer.training.views import FixedViews, FreshViews
+from nayer.training.views import FreshViews, KeptViews
 
 AUGMENT = Augmentation(padding=1, flip=True)
 
@@ -20,13 +20,14 @@ def bank(capacity: int = 20) -> MemoryBank:
     return MemoryBank(capacity, (1, 8, 8), torch.device("cpu"))
 
 
-def fixed(teacher, count: int, capacity: int = 20) -> FixedViews:
-    return FixedViews(teacher, bank(capacity), AUGMENT, nullcontext, count)
+def kept(teacher, count: int, capacity: int = 20, renewed: float = 0.0) -> KeptViews:
+    return KeptViews(teacher, bank(capacity), AUGMENT, nullcontext, count, renewed)
 
 
-@pytest.mark.parametrize("kind", ["fresh", "fixed"])
+@pytest.mark.parametrize("kind", ["fresh", "kept", "renewed"])
 def test_answers_are_the_teachers_on_the_very_views(kind, teacher):
-    views = FreshViews(teacher, bank(), AUGMENT, nullcontext) if kind == "fresh" else fixed(teacher, 3)
+    fresh = FreshViews(teacher, bank(), AUGMENT, nullcontext)
+    views = fresh if kind == "fresh" else kept(teacher, 3, renewed=0.3 * (kind == "renewed"))
     views.add(images(12), torch.zeros(12, dtype=torch.long))
     shown, answers = views.draw(10)
     with torch.no_grad():
@@ -34,14 +35,14 @@ def test_answers_are_the_teachers_on_the_very_views(kind, teacher):
 
 
 def test_an_image_has_no_more_views_than_were_drawn_when_it_came_in(teacher):
-    views = fixed(teacher, 2)
+    views = kept(teacher, 2)
     views.add(images(1), torch.zeros(1, dtype=torch.long))
     seen = {views.draw(1)[0].numpy().tobytes() for _ in range(60)}
     assert len(seen) == 2
 
 
-def test_fixed_views_never_ask_the_teacher_in_a_student_step(teacher):
-    views = fixed(teacher, 2)
+def test_kept_views_that_are_not_renewed_never_ask_the_teacher(teacher):
+    views = kept(teacher, 2)
     views.add(images(12), torch.zeros(12, dtype=torch.long))
 
     def refuse(*_: object) -> None:
@@ -51,8 +52,24 @@ def test_fixed_views_never_ask_the_teacher_in_a_student_step(teacher):
     views.draw(10)
 
 
+def test_a_share_of_each_batch_is_drawn_anew_and_kept(teacher):
+    views = kept(teacher, 1, renewed=0.25)
+    views.add(images(12), torch.zeros(12, dtype=torch.long))
+    asked = []
+    teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
+    before = views.answers.clone()
+    views.draw(12)
+    assert asked == [3]
+    changed = (views.answers != before).flatten(1).any(1)
+    assert 1 <= changed.sum() <= 3, "a new view may be the old one again"
+    for slot in range(12):
+        shown = AUGMENT.crop(to_float(views.memory.images[slot : slot + 1]), views.crops[slot])
+        with torch.no_grad():
+            torch.testing.assert_close(views.answers[slot].float(), teacher(shown), rtol=2e-3, atol=2e-3)
+
+
 def test_an_image_that_makes_room_takes_its_views_along(teacher):
-    views = fixed(teacher, 2, capacity=4)
+    views = kept(teacher, 2, capacity=4)
     for part in images(10).split(3):
         views.add(part, torch.zeros(len(part), dtype=torch.long))
     for slot in range(4):
@@ -63,7 +80,7 @@ def test_an_image_that_makes_room_takes_its_views_along(teacher):
 
 
 def test_state_round_trip_shows_the_same(teacher):
-    views, copy = fixed(teacher, 3), fixed(teacher, 3)
+    views, copy = kept(teacher, 3), kept(teacher, 3)
     views.add(images(12), torch.zeros(12, dtype=torch.long))
     copy.memory.load_state_dict(views.memory.state_dict())
     copy.load_state_dict(views.state_dict())
