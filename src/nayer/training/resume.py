@@ -201,11 +201,15 @@ class ResumePoint:
         if ranks.rank() == 0:
             self._write({"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "states": states})
         self._written = time.monotonic()
+        if finished:  # a signal may have come while the last state was written
+            (stop,) = ranks.any_of(self._stop is not None)
         if stop:
-            number = self._stop or signal.SIGTERM
-            raise Interrupted(
-                f"{self.stage} stopped by {number.name}. {going_on(self.config.resume_folder, self.stage)}", number
-            )
+            raise self._interrupted("stopped by")
+
+    def _interrupted(self, how: str) -> Interrupted:
+        number = self._stop or signal.SIGTERM
+        kept = going_on(self.config.resume_folder, self.stage)
+        return Interrupted(f"{self.stage} {how} {number.name}. {kept}", number)
 
     def _write(self, content: dict[str, Any]) -> None:
         try:
@@ -232,11 +236,8 @@ class ResumePoint:
                 self._stop = signal.Signals(number)
                 return
             if self._stop is not None:
-                raise Interrupted(
-                    f"{self.stage} stopped at once by a second signal. "
-                    f"{going_on(self.config.resume_folder, self.stage)}",
-                    number,
-                )
+                self._stop = signal.Signals(number)
+                raise self._interrupted("stopped at once by a second signal,")
             self._stop = signal.Signals(number)
             self.reporter.say(f"{self.stage}: {self._stop.name} received, keeping the state ...")
 
@@ -246,6 +247,9 @@ class ResumePoint:
             yield
         except Stopped as error:
             raise Stopped(f"{self.stage}: {error}. {going_on(self.config.resume_folder, self.stage)}") from error
+        else:
+            if self._stop is not None and ranks.size() == 1:
+                raise self._interrupted("stopped by")
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -224,3 +224,19 @@ def test_memory_is_flat_over_the_epochs(kept_views, teacher, embeddings, distill
     config = distill_config(epochs=60, memory=100, student__kept_views=kept_views)
     run(teacher, embeddings, config, runtime, memory)
     assert memory.resident[-1] - memory.resident[20] < 8 * 2**20
+
+
+def test_a_signal_in_the_very_last_write_is_obeyed(teacher, embeddings, distill_config, runtime, monkeypatch):
+    write = ResumePoint._write
+
+    def interrupted_write(self, content):
+        write(self, content)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumePoint, "_write", interrupted_write)
+        with pytest.raises(Interrupted, match="SIGINT"):
+            run(teacher, embeddings, distill_config(), runtime)
+    reporter = StopAfter(-1)
+    run(teacher, embeddings, distill_config(), runtime, reporter)
+    assert any("finished before" in said for said in reporter.said)
