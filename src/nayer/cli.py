@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nayer.errors import InputError, Interrupted, Refused, Stopped, first_line, shown, unknown
+from nayer.errors import InputError, Interrupted, Refused, Stopped, first_line, shown, unknown, within
 from nayer.files import write_atomically
 from nayer.scenarios import NOT_SCENARIOS, pipeline_file
 from nayer.settings import CONFIG_LOADER_ARGS
@@ -86,13 +86,10 @@ def place_in(error: Exception) -> str:
 
 def sentence(error: BaseException) -> str | None:
     """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, InputError | Interrupted | Refused | Stopped | OmegaConfBaseException):
-            return str(found)
-        if isinstance(found, OSError) and isinstance(error, DatasetError):
-            return f"A file could not be read or written: {found}."
-        found = found.__cause__ or found.__context__
+    if found := within(error, InputError, Interrupted, Refused, Stopped, OmegaConfBaseException):
+        return str(found)
+    if isinstance(error, DatasetError) and (cause := within(error, OSError)):
+        return f"A file could not be read or written: {cause}."
     return None
 
 
@@ -113,11 +110,11 @@ def run(**options: Any) -> None:
             kedro_run.callback(**options)
     except KeyboardInterrupt:
         raise click.ClickException("Stopped; finished stages are kept.") from None
-    except Interrupted as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(128 + error.signal_number) from None
     except Exception as error:
         text = sentence(error)
+        if isinstance(stop := within(error, Interrupted), Interrupted):
+            click.echo(text, err=True)
+            raise SystemExit(128 + stop.signal_number) from None
         if text is None:
             raise
         raise click.ClickException("\n".join((text, *getattr(error, "__notes__", ())))) from None

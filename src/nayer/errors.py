@@ -73,6 +73,14 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
+def within(error: BaseException, *kinds: type[BaseException]) -> BaseException | None:
+    """The first of these kinds in an error and in what it came from: Kedro wraps what happens while it saves a file."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, kinds):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 def reason(error: OSError) -> str:
     """Why a file could not be written or read, in the system's words."""
     return error.strerror or first_line(error)

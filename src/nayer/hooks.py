@@ -15,7 +15,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from nayer.config import DistillConfig, RuntimeConfig, TeacherConfig, check_mlflow, check_types
-from nayer.errors import Interrupted, Stopped
+from nayer.errors import Interrupted, Stopped, within
 from nayer.files import digest, sweep
 from nayer.locks import hold
 from nayer.mlops import killed, tracking
@@ -99,7 +99,7 @@ class ProjectHooks:
         """What is kept and which command goes on, where the error does not say so itself."""
         self.held.close()
         loops = [stage for stage in stages_in(pipeline) if stage in LOOPS]
-        if loops and not isinstance(error, Interrupted | Stopped):
+        if loops and not within(error, Interrupted, Stopped):
             error.add_note(going_on(self.resume_folder, *loops))
 
 
@@ -160,7 +160,7 @@ class MlflowHooks:
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """The run is KILLED after a signal, else FAILED."""
-        self.close("KILLED" if isinstance(error, Interrupted) else "FAILED")
+        self.close("KILLED" if within(error, Interrupted) else "FAILED")
 
     def close(self, status: str) -> None:
         """Send what is under way, end the run, and give the signals back."""

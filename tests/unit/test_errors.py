@@ -1,8 +1,9 @@
 """What is said to people stays a sentence, whatever it quotes."""
 
 import pytest
+from kedro.io import DatasetError
 
-from nayer.errors import LONGEST_LINE, InputError
+from nayer.errors import LONGEST_LINE, InputError, Interrupted, within
 from nayer.lte.embeddings import check_class_names
 
 
@@ -37,3 +38,10 @@ def test_class_names_of_any_script_and_with_any_sign_pass():
         ["<script>", "=cmd|' /C calc'!A0", "../x", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "x" * 500],
         "data.class_names",
     )
+
+
+def test_what_happens_while_a_file_is_saved_is_found_in_what_kedro_makes_of_it():
+    stop, wrapped = Interrupted("stopped", 2), DatasetError("failed while saving")
+    wrapped.__cause__ = stop
+    assert within(wrapped, Interrupted) is stop
+    assert within(wrapped, InputError) is None

@@ -19,7 +19,7 @@ def test_code_that_the_parameters_name_is_trusted_and_no_other(tmp_path, monkeyp
     parameters = loader["parameters"]
     parameters["teacher"]["architecture"] = "my_network:Teacher"
     parameters["distill"]["student"]["architecture"] = "my_network:Student"
-    told = {"parameters": parameters, "mlflow": {}}
+    told = {"parameters": parameters, "mlflow": loader["mlflow"]}
     ProjectHooks().after_context_created(SimpleNamespace(project_path=tmp_path, config_loader=told, params=parameters))
     names = ("my_network:Teacher", "my_network:Student", "my_network:Other", "os:system", "wrn-16-1", "timm:resnet18")
     assert [architectures.may_run(name) for name in names] == [True, True, False, False, True, True]

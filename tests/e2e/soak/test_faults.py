@@ -25,7 +25,7 @@ def check_told(failed, words: str) -> None:
     assert len(error.splitlines()) <= 2, error
 
 
-@pytest.mark.campaign(short=3, long=60)
+@pytest.mark.campaign(short=3, long=24)
 def test_a_state_that_cannot_be_written_leaves_the_one_before(case, runs):
     fault, number = list(FAULTS)[case % 3], random.Random(case).randint(2, runs.writes)
     runs.empty()
@@ -38,7 +38,7 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(case, runs):
     assert "going on in epoch" in said or "finished before" in said
 
 
-@pytest.mark.campaign(short=3, long=30)
+@pytest.mark.campaign(short=3, long=15)
 def test_an_output_that_cannot_be_written_costs_no_training(case, runs):
     fault, output = list(FAULTS)[case % 3], OUTPUTS[case % len(OUTPUTS)]
     runs.empty()
@@ -46,7 +46,7 @@ def test_an_output_that_cannot_be_written_costs_no_training(case, runs):
     assert "finished before, not done again" in runs.goes_on()
 
 
-@pytest.mark.campaign(short=2, long=30)
+@pytest.mark.campaign(short=2, long=12)
 def test_a_damaged_state_is_told_and_done_again(case, runs):
     draw = random.Random(case)
     runs.empty()
