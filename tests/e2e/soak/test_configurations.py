@@ -119,7 +119,10 @@ CONTRADICTIONS = [
     ("scenario", {"scenario": "a/b"}),
     ("seed", {"seed": "9223372036854775808"}),
     ("seed", {"seed": "'1'"}),
-    ("evaluate.baselines", {"data.dataset": "test_folder", "data.folder": "pictures/test", "evaluate.baselines": "[real]"}),
+    (
+        "evaluate.baselines",
+        {"data.dataset": "test_folder", "data.folder": "pictures/test", "evaluate.baselines": "[real]"},
+    ),
 ]
 # Behind or instead of the whole file.
 DAMAGE = [
