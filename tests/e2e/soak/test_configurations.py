@@ -40,6 +40,7 @@ CHOICES = {
     "runtime.processes": ["1"],
     "runtime.machines": ["1"],
     "runtime.address": ["null", "node1:29400"],
+    "runtime.threads": ["null", "1", "2"],
     "runtime.resume": ["auto", "never"],
     "runtime.resume_folder": ["data/.resume/ünï", "data/a b"],
     "lte.encoder": ["one_hot", "random"],
