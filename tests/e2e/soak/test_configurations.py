@@ -40,6 +40,7 @@ CHOICES = {
     "runtime.processes": ["1"],
     "runtime.machines": ["1"],
     "runtime.address": ["null", "node1:29400"],
+    "runtime.threads": ["null", "1", "2"],
     "runtime.resume": ["auto", "never"],
     "runtime.resume_folder": ["data/.resume/ünï", "data/a b"],
     "lte.encoder": ["one_hot", "random"],
@@ -119,7 +120,10 @@ CONTRADICTIONS = [
     ("scenario", {"scenario": "a/b"}),
     ("seed", {"seed": "9223372036854775808"}),
     ("seed", {"seed": "'1'"}),
-    ("evaluate.baselines", {"data.dataset": "test_folder", "data.folder": "tests", "evaluate.baselines": "[real]"}),
+    (
+        "evaluate.baselines",
+        {"data.dataset": "test_folder", "data.folder": "pictures/test", "evaluate.baselines": "[real]"},
+    ),
 ]
 # Behind or instead of the whole file.
 DAMAGE = [
