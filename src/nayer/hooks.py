@@ -26,7 +26,7 @@ from nayer.summary import print_summary
 from nayer.training.resume import going_on, state_file
 
 # The stages that take long, and keep a state.
-LOOPS = ("teacher", "distill")
+LOOPS = {"teacher", "distill"}
 ARTIFACTS = {".png", ".svg", ".html", ".csv"}
 METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost")
 
@@ -98,9 +98,8 @@ class ProjectHooks:
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:
         """What is kept and which command goes on, where the error does not say so itself."""
         self.held.close()
-        loops = [stage for stage in stages_in(pipeline) if stage in LOOPS]
-        if loops and not within(error, Interrupted, Stopped):
-            error.add_note(going_on(self.resume_folder, *loops))
+        if LOOPS & set(stages_in(pipeline)) and not within(error, Interrupted, Stopped):
+            error.add_note(going_on(self.resume_folder))
 
 
 class MlflowHooks:
@@ -127,7 +126,7 @@ class MlflowHooks:
         """The run with its tags and parameters, after what earlier ones could not send."""
         tracking.open_experiment(self.project, self.settings["experiment"])
         stages, scenario = stages_in(pipeline), self.parameters["scenario"]
-        self.stages, self.resume_folder = stages, resume_folder(self.parameters)
+        self.resume_folder = resume_folder(self.parameters)
         tags = {"scenario": scenario, "stages": ",".join(stages), **tracking.source_tags(self.project, scenario)}
         for told in (*tracking.catch_up(self.project), *killed.end_killed(self.settings["experiment"])):
             click.echo(told, err=True)
@@ -140,7 +139,7 @@ class MlflowHooks:
     def stop(self, number: int, _: FrameType | None) -> None:
         """Outside of the loops, which keep their state first, a signal ends the run at once."""
         name = signal.Signals(number).name
-        raise Interrupted(f"Stopped by {name}. {going_on(self.resume_folder, *self.stages)}", number)
+        raise Interrupted(f"Stopped by {name}. {going_on(self.resume_folder)}", number)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

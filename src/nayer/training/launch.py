@@ -203,7 +203,7 @@ def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) ->
         return InputError(relay.refused)
     if relay.gave_up:
         return Stopped(relay.gave_up)
-    kept = going_on(runtime.resume_folder, "distill")
+    kept = going_on(runtime.resume_folder)
     number = failure.sigval if isinstance(failure, SignalException) else relay.stopped_by
     if number is not None:
         return Interrupted(f"distill stopped by {signal.Signals(number).name}. {kept}", number)

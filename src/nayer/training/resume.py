@@ -73,12 +73,13 @@ def state_file(resume_folder: str, stage: str) -> Path:
     return Path(resume_folder) / stage / "state.pt"
 
 
-def going_on(resume_folder: str, *stages: str) -> str:
-    """What is kept of these stages and which command goes on, for the end of a message."""
-    kept = [stage for stage in stages if state_file(resume_folder, stage).is_file()]
-    if not kept:
+def going_on(resume_folder: str) -> str:
+    """What is kept there and which command goes on, for the end of a message."""
+    states = sorted(Path(resume_folder).glob("*/state.pt"), key=lambda path: path.stat().st_mtime)
+    if not states:
         return "No state had been kept yet. The same command starts again."
-    return f"Kept in '{resume_folder}': the last state of {' and '.join(kept)}. The same command goes on from there."
+    kept = " and ".join(path.parent.name for path in states)
+    return f"Kept in '{resume_folder}': the last state of {kept}. The same command goes on from there."
 
 
 class Stateful(Protocol):
@@ -208,7 +209,7 @@ class ResumePoint:
 
     def _interrupted(self, how: str) -> Interrupted:
         number = self._stop or signal.SIGTERM
-        kept = going_on(self.config.resume_folder, self.stage)
+        kept = going_on(self.config.resume_folder)
         return Interrupted(f"{self.stage} {how} {number.name}. {kept}", number)
 
     def _write(self, content: dict[str, Any]) -> None:
@@ -246,7 +247,7 @@ class ResumePoint:
         try:
             yield
         except Stopped as error:
-            raise Stopped(f"{self.stage}: {error}. {going_on(self.config.resume_folder, self.stage)}") from error
+            raise Stopped(f"{self.stage}: {error}. {going_on(self.config.resume_folder)}") from error
         else:
             if self._stop is not None and ranks.size() == 1:
                 raise self._interrupted("stopped by")
