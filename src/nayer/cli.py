@@ -47,8 +47,8 @@ def check_files(conf: Path, env: str, overrides: Mapping[str, Any]) -> None:
     for part in ("base", env):
         places: dict[str, Path] = {}
         for file in sorted((conf / part).rglob("*.yml")):
-            kind, found = file.stem.partition("_")[0], read(file)
-            for key in found:
+            kind, found = Path(file.relative_to(conf / part).parts[0]).stem.partition("_")[0], read(file)
+            for key in (key for key in found if not str(key).startswith("_")):
                 if (other := places.setdefault(f"{kind}: {key}", file)) != file:
                     raise InputError(f"{file}: sets '{key}', as '{other.name}' does; set it in one of them.")
             if kind == "parameters":

@@ -29,6 +29,10 @@ class Stopped(Exception):
     """A run could not go on by itself; the message says why, what was kept, and how to go on."""
 
 
+class Diverged(Stopped):
+    """A training went astray: with the same values it would again."""
+
+
 class Interrupted(Exception):
     """A run was asked to stop by a signal; the message says what was kept and how to go on."""
 

@@ -1,5 +1,6 @@
 """Files that others read later: written whole or not at all, and named by what they hold."""
 
+import errno
 import hashlib
 import json
 import mmap
@@ -14,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from nayer.errors import InputError, first_line
+from nayer.errors import InputError, Interrupted, first_line, within
 
 # One metadata key only: with several, the order of the header and so the bytes of the file change from save to save.
 METADATA_KEY = "nayer"
@@ -39,7 +40,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         flush_folder(path.parent)
     except RuntimeError as error:  # what torch makes of a full disk
         part.unlink(missing_ok=True)
-        if isinstance(cause := error.__context__, OSError):
+        if cause := within(error, Interrupted, OSError):
             raise cause from None
         raise OSError(f"'{path}' could not be written ({first_line(error)})") from error
     except BaseException:
@@ -50,7 +51,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def sweep(path: Path) -> None:
     """Remove what killed processes left of writing `path`; only for who alone writes it."""
     for part in path.parent.glob(f".{path.name}.*.part"):
-        part.unlink()
+        part.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:
@@ -58,6 +59,9 @@ def flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems that flush no folders
+            raise
     finally:
         os.close(handle)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,7 +15,7 @@ from kedro.framework.project import pipelines as registered
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from nayer.config import DistillConfig, RuntimeConfig, TeacherConfig, check_mlflow, check_types
+from nayer.config import DistillConfig, PromoteConfig, RuntimeConfig, TeacherConfig, check_mlflow, check_types
 from nayer.errors import Interrupted, Stopped, within
 from nayer.files import digest, sweep
 from nayer.locks import hold
@@ -45,11 +46,6 @@ def file_of(catalog: DataCatalog, name: str) -> Path | None:
     return Path(path) if path is not None else None
 
 
-def files_of(pipeline: Pipeline) -> tuple[set[str], set[str]]:
-    """Datasets that a pipeline writes, and those that it only reads."""
-    return pipeline.all_outputs(), pipeline.inputs()
-
-
 def resume_folder(parameters: Mapping[str, Any]) -> str:
     """Where the loops keep their states."""
     return RuntimeConfig.model_validate(parameters["runtime"]).resume_folder
@@ -75,11 +71,7 @@ class ProjectHooks:
         """Refuse bad input while nothing is written; a teacher in an MLflow store is looked at, too."""
         tracking.point_to_store(Path.cwd(), self.settings["tracking_uri"])
         check_parameters(self.parameters, stages_in(pipeline))
-        written, read = ([path for name in names if (path := file_of(catalog, name))] for names in files_of(pipeline))
-        check_folders(written)
-        self.held = hold(written, read)
-        for path in written:
-            sweep(path)
+        check_folders(path for name in pipeline.all_outputs() if (path := file_of(catalog, name)))
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -87,7 +79,6 @@ class ProjectHooks:
         stages, ran = stages_in(pipeline), {node.name for node in pipeline.nodes}
         for stage in stages:
             state_file(self.resume_folder, stage).unlink(missing_ok=True)
-        self.held.close()
         if stages and not {node.name for node in registered[stages[-1]].nodes} <= ran:
             click.echo(f"{', '.join(node.name for node in pipeline.nodes)} done.")
             return
@@ -97,9 +88,43 @@ class ProjectHooks:
     @hook_impl
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:
         """What is kept and which command goes on, where the error does not say so itself."""
-        self.held.close()
         if LOOPS & set(stages_in(pipeline)) and not within(error, Interrupted, Stopped):
             error.add_note(going_on(self.resume_folder))
+
+
+class FileHooks:
+    """A run holds its files from before its MLflow run is opened until after that is closed."""
+
+    def __init__(self) -> None:
+        self.held = ExitStack()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Where states and an ONNX file go."""
+        self.parameters = context.params
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Refuse files that another run holds, and sweep up what killed ones left."""
+        self.held.close()  # of a run in this process that could not be opened
+        stages = stages_in(pipeline)
+        written = [path for name in pipeline.all_outputs() if (path := file_of(catalog, name))]
+        written += [state_file(resume_folder(self.parameters), stage) for stage in stages if stage in LOOPS]
+        if "promote" in stages and (onnx := PromoteConfig.model_validate(self.parameters["promote"]).onnx):
+            written.append(Path(onnx))
+        self.held = hold(written, [path for name in pipeline.inputs() if (path := file_of(catalog, name))])
+        for path in written:
+            sweep(path)
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Let go, when MLflow has its copies."""
+        self.held.close()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        """Let go."""
+        self.held.close()
 
 
 class MlflowHooks:
@@ -163,7 +188,9 @@ class MlflowHooks:
 
     def close(self, status: str) -> None:
         """Send what is under way, end the run, and give the signals back."""
-        if told := tracking.end(status):
-            click.echo(told, err=True)
-        for number, handler in getattr(self, "handlers", {}).items():
-            signal.signal(number, handler)
+        try:
+            if told := tracking.end(status):
+                click.echo(told, err=True)
+        finally:
+            for number, handler in getattr(self, "handlers", {}).items():
+                signal.signal(number, handler)

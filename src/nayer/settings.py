@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from nayer.hooks import MlflowHooks, ProjectHooks
+from nayer.hooks import FileHooks, MlflowHooks, ProjectHooks
 
-# Called in reverse order: the checks of ProjectHooks come before a run is opened.
-HOOKS = (MlflowHooks(), ProjectHooks())
+# Called in reverse order: the checks of ProjectHooks come first, then files are held, then a run is opened.
+HOOKS = (MlflowHooks(), FileHooks(), ProjectHooks())
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "digits",

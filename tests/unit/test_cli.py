@@ -55,3 +55,12 @@ def test_params_that_are_no_yaml_are_one_sentence():
     done = CliRunner().invoke(cli, ["run", "--params", "distill.epochs=[1"])
     assert done.exit_code == 1
     assert "--params: is no YAML" in done.output
+
+
+def test_anchors_and_the_same_key_of_other_kinds_are_no_mistake(tmp_path):
+    folder = conf(tmp_path)
+    for kind in ("catalog", "parameters"):
+        (folder / "base" / kind).mkdir()
+        (folder / "base" / kind / "teacher.yml").write_text("_shared: &shared {a: 1}\nteacher: *shared")
+    (folder / "base" / "catalog.yml").write_text("_shared: {b: 2}\nstudent: {b: 1}")
+    check_files(folder, "mine", {})

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nayer.errors import Interrupted
 from nayer.files import digest, load_tensors, save_tensors, write_atomically
 
 
@@ -31,3 +32,15 @@ def test_many_metadata_entries_still_give_stable_bytes(tmp_path):
     tensors, found = load_tensors(path, "thing")
     assert found == metadata
     assert tensors["x"].tolist() == [0, 1, 2]
+
+
+def test_a_signal_while_torch_writes_stays_a_signal(tmp_path):
+    def write(part):
+        try:
+            raise Interrupted("stopped at once", 2)
+        except Interrupted as error:
+            raise RuntimeError("unexpected pos 46 vs 0") from error
+
+    with pytest.raises(Interrupted):
+        write_atomically(tmp_path / "a", write)
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """Who writes a file holds it alone; a lock ends with its process."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def other(tmp_path, monkeypatch):
 def test_a_file_that_another_process_writes_is_refused_by_its_name(other):
     process = other(str(A), "")
     for written, read in (([A], []), ([], [A])):
-        with pytest.raises(InputError, match=rf"'data/a.bin' is in use by process {process.pid} .*started") as caught:
+        with pytest.raises(InputError, match=rf"data/a\.bin' is in use by process {process.pid} .*started") as caught:
             hold(written, read)
         assert "wait until that is done" in str(caught.value)
 
@@ -68,3 +69,36 @@ def test_a_dead_process_holds_nothing(other):
     process.kill()
     process.wait()
     hold([A], []).close()
+
+
+def test_locks_lie_in_the_project_whatever_the_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    long = Path("data", *("deep" * 50,) * 5, "a.bin")
+    with hold([tmp_path / "data" / "a.bin", long], []):
+        assert len(list((tmp_path / "data" / ".locks").iterdir())) == 2
+    with hold([Path("data/a_b/c")], []), hold([Path("data/a/b_c")], []):
+        pass
+
+
+def test_a_relative_and_an_absolute_path_are_one_file(other, tmp_path):
+    other(str(A), "")
+    with pytest.raises(InputError, match="in use"):
+        hold([tmp_path / A], [])
+
+
+def test_a_folder_that_cannot_hold_locks_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(InputError, match=r"'data/\.locks' cannot hold the locks"):
+        hold([A], [])
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("nayer.locks.fcntl.flock", refuse)
+    with pytest.raises(InputError, match="No locks available"):
+        hold([A], [])

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
-from nayer.errors import first_line
+from nayer.errors import first_line, reason
 from nayer.files import write_atomically
 
 RETRY_SECONDS = 10.0
@@ -68,11 +68,11 @@ class Outbox:
         self._thread.join(patience)
         told = [f"MLflow refused: {'; '.join(self.refused[:3])}."] if self.refused else []
         if self.pending:
-            kept = self._keep()
-            told.append(
-                f"MLflow could not be reached ({self.trouble or 'no answer'}); what it missed of run {self.run_id} is "
-                f"kept in '{kept}' and sent by the next run."
-            )
+            why = f"MLflow could not be reached ({self.trouble or 'no answer'}); what it missed of run {self.run_id}"
+            try:
+                told.append(f"{why} is kept in '{self._keep()}' and sent by the next run.")
+            except OSError as error:
+                told.append(f"{why} is lost, because it could not be kept in '{self.folder}' either ({reason(error)}).")
         return " ".join(told) or None
 
     def _put(self, item: Item) -> None:

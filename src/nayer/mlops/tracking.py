@@ -100,9 +100,10 @@ def answering() -> Iterator[None]:
         yield
     except (MlflowException, requests.RequestException) as error:
         end("FAILED")
+        place = without_password(mlflow.get_tracking_uri())
         raise InputError(
-            f"MLFLOW_TRACKING_URI: MLflow at {mlflow.get_tracking_uri()} failed ({first_line(error)}); see to it and "
-            "to the rights of your user there, or unset the variable for the local store."
+            f"MLFLOW_TRACKING_URI: MLflow at {place} failed ({first_line(error)}); see to it and to the rights of your "
+            "user there, or unset the variable for the local store."
         ) from error
 
 

@@ -77,7 +77,7 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
         while state.epoch < schedule.total_epochs:
             warming_up = state.epoch < schedule.warmup_epochs
             batches, steps = schedule.batches_in(state.epoch), 0 if warming_up else config.student.steps
-            if state.batch == state.step == 0:
+            if not state.begun:
                 state.begin_epoch()
 
             while state.batch < batches:
@@ -109,11 +109,11 @@ def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: 
                 state.step = 0
                 state.student_sums.zero_()
                 continue
-            if wrong := state.health.look_at_answers(float(state.answered.max() / state.answered.sum())):
+            if wrong := state.health.look_at_answers(state.answered.tolist()):
                 recover(state, wrong, reporter)
             state.history.append(row)
             reporter.epoch("distill", row["epoch"], {name: row[name] for name in row if name not in ("epoch", "phase")})
-            state.epoch, state.batch, state.step = state.epoch + 1, 0, 0
+            state.epoch, state.batch, state.step, state.begun = state.epoch + 1, 0, 0, False
 
         while sum(len(labels) for _, labels in state.held_out) < config.held_out:
             made = state.synthesizer.step(state.trainer.student)

@@ -46,6 +46,8 @@ class LoopState:
     """Synthetic batches made in this epoch."""
     step: int = 0
     """Student steps done in this epoch."""
+    begun: bool = False
+    """Whether this epoch has; its first batch may have failed."""
 
     def __post_init__(self) -> None:
         self.memory = self.views.memory
@@ -60,6 +62,7 @@ class LoopState:
 
     def begin_epoch(self) -> None:
         """Sums of nothing, and a student to go back to."""
+        self.begun = True
         self.synthesizer.start_epoch(self.epoch)
         for sums in (self.synthesis_sums, self.student_sums, self.answered):
             sums.zero_()
@@ -85,7 +88,7 @@ class LoopState:
             "memory": self.memory.state_dict(),
             "views": self.views.state_dict(),
             "trainer": self.trainer.state_dict(),
-            "counters": [self.epoch, self.batch, self.step],
+            "counters": [self.epoch, self.batch, self.step, self.begun],
             "sums": [self.synthesis_sums, self.student_sums, self.answered],
             "health": vars(self.health),
             "history": self.history,
@@ -100,7 +103,7 @@ class LoopState:
         self.memory.load_state_dict(state["memory"])
         self.views.load_state_dict(state["views"])
         self.trainer.load_state_dict(state["trainer"])
-        self.epoch, self.batch, self.step = state["counters"]
+        self.epoch, self.batch, self.step, self.begun = state["counters"]
         device = self.memory.labels.device
         self.synthesis_sums, self.student_sums, self.answered = (each.to(device) for each in state["sums"])
         self.health = Health(**state["health"])

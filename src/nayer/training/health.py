@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nayer import ranks
-from nayer.errors import Stopped
+from nayer.errors import Diverged
 from nayer.images import to_float
 from nayer.synthesis.synthesizer import SyntheticBatch
 from nayer.training.student import StudentTrainer
@@ -24,6 +24,9 @@ RUNAWAY = 20.0
 # Mean over the pixels of their deviation within a batch, on the [0, 1] scale; generators that learn have 0.05 to 0.4.
 LEAST_SPREAD = 0.01
 ONE_CLASS = 0.99
+# Of an epoch, to say anything about classes.
+LEAST_IMAGES = 20
+ELSEWHERE = "another process's"
 GENERATOR_KEYS = "distill.synthesis.learning_rate or its weights"
 STUDENT_KEYS = "distill.student.learning_rate"
 
@@ -49,14 +52,17 @@ class Health:
         loss, spread = torch.stack([made.losses["synthesis_loss"].float(), spread]).tolist()
         if self.first_loss is None and math.isfinite(loss):
             self.first_loss = loss
-        wrong = _runs_away(loss, self.first_loss) and f"the generator's loss is {loss:.3g}"
+        wrong = runs_away(loss, self.first_loss) and f"the generator's loss is {loss:.3g}"
         if not wrong and spread < LEAST_SPREAD:
             wrong = "the generator's images are all alike"
         (anywhere,) = ranks.any_of(bool(wrong))
-        return self._count("generator", wrong or "another process's generator failed", GENERATOR_KEYS, anywhere)
+        return self._count("generator", wrong or f"{ELSEWHERE} generator failed", GENERATOR_KEYS, anywhere)
 
-    def look_at_answers(self, share: float) -> str | None:
-        """What is wrong if the teacher takes this share of an epoch's images for one class."""
+    def look_at_answers(self, counts: list[float]) -> str | None:
+        """What is wrong if the teacher takes an epoch's images for one class; `counts` is how many for which."""
+        if sum(counts) < LEAST_IMAGES:
+            return None
+        share = max(counts) / sum(counts)
         told = f"the teacher takes {share:.0%} of the new images for one class"
         return self._count("answers", told, GENERATOR_KEYS, share > ONE_CLASS)
 
@@ -64,10 +70,11 @@ class Health:
         """What is wrong with the student's mean loss of an epoch; if so, it is put back, at half the rate."""
         if self.first_kd_loss is None and math.isfinite(kd_loss):
             self.first_kd_loss = kd_loss
-        wrong = _runs_away(kd_loss, self.first_kd_loss) and f"the student's loss is {kd_loss:.3g}"
+        wrong = runs_away(kd_loss, self.first_kd_loss) and f"the student's loss is {kd_loss:.3g}"
         if not wrong and not all(value.isfinite().all() for value in trainer.student.state_dict().values()):
             wrong = "the student's weights are no numbers"
-        told = self._count("student", wrong or "", STUDENT_KEYS, bool(wrong))
+        (anywhere,) = ranks.any_of(bool(wrong))  # each process has BatchNorm statistics of its own
+        told = self._count("student", wrong or f"{ELSEWHERE} student failed", STUDENT_KEYS, anywhere)
         if told:
             trainer.load_state_dict(copy.deepcopy(self.good))
             trainer.scale_rate(0.5)
@@ -78,13 +85,14 @@ class Health:
         """Count failures in a row; `told` comes back if there is one.
 
         Raises:
-            Stopped: one too many.
+            Diverged: one too many.
         """
         self.failures[what] = self.failures.get(what, 0) + 1 if failed else 0
         if self.failures[what] > MOST:
-            raise Stopped(f"{told}, for the {MOST + 1}th time in a row; lower {keys}, or look at the teacher")
+            raise Diverged(f"{told}, for the {MOST + 1}th time in a row; lower {keys}, or look at the teacher")
         return told if failed else None
 
 
-def _runs_away(loss: float, first: float | None) -> bool:
+def runs_away(loss: float, first: float | None) -> bool:
+    """Whether a loss is no number, or far above what it was at first."""
     return not math.isfinite(loss) or (first is not None and loss > RUNAWAY * max(first, 1.0))

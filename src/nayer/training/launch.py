@@ -29,6 +29,7 @@ from nayer.errors import InputError, Interrupted, Stopped, first_line
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.training.distillation import Distilled, distill
+from nayer.training.health import ELSEWHERE
 from nayer.training.reporting import Reporter, Silence
 from nayer.training.resume import ResumePoint, going_on
 
@@ -132,7 +133,9 @@ class Relay(threading.Thread):
         if name == "refused":
             self.refused = arguments[0]
         elif name == "gave up":
-            self.gave_up = arguments[0]
+            # The first one's cause, unless it only knows of another's.
+            if self.gave_up is None or ELSEWHERE in self.gave_up:
+                self.gave_up = arguments[0]
         elif name == "stopped":
             self.stopped_by = arguments[0]
         elif self.fault is None:

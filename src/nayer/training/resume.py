@@ -18,7 +18,7 @@ import torch
 import nayer
 from nayer import ranks
 from nayer.config import RuntimeConfig
-from nayer.errors import InputError, Interrupted, Stopped, first_line, printable, reason
+from nayer.errors import Diverged, InputError, Interrupted, Stopped, first_line, printable, reason
 from nayer.files import check_unfolding, sweep, write_atomically
 from nayer.training.reporting import Reporter
 
@@ -73,13 +73,14 @@ def state_file(resume_folder: str, stage: str) -> Path:
     return Path(resume_folder) / stage / "state.pt"
 
 
-def going_on(resume_folder: str) -> str:
-    """What is kept there and which command goes on, for the end of a message."""
+def going_on(resume_folder: str, afresh: bool = False) -> str:
+    """What is kept there and which command goes on, or starts `afresh` with other values: the end of a message."""
     states = sorted(Path(resume_folder).glob("*/state.pt"), key=lambda path: path.stat().st_mtime)
     if not states:
         return "No state had been kept yet. The same command starts again."
     kept = " and ".join(path.parent.name for path in states)
-    return f"Kept in '{resume_folder}': the last state of {kept}. The same command goes on from there."
+    way = "With other values the same command starts afresh." if afresh else "The same command goes on from there."
+    return f"Kept in '{resume_folder}': the last state of {kept}. {way}"
 
 
 class Stateful(Protocol):
@@ -247,7 +248,8 @@ class ResumePoint:
         try:
             yield
         except Stopped as error:
-            raise Stopped(f"{self.stage}: {error}. {going_on(self.config.resume_folder)}") from error
+            ending = going_on(self.config.resume_folder, afresh=isinstance(error, Diverged))
+            raise Stopped(f"{self.stage}: {error}. {ending}") from error
         else:
             if self._stop is not None and ranks.size() == 1:
                 raise self._interrupted("stopped by")

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nayer.config import RuntimeConfig, TrainingConfig
-from nayer.errors import Stopped
+from nayer.errors import Diverged
 from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier
 from nayer.training.device import autocast, resolve_device
+from nayer.training.health import runs_away
 from nayer.training.reporting import Reporter
 from nayer.training.resume import ResumePoint, random_state, set_random_state
 
@@ -51,6 +52,7 @@ class SupervisedState:
             pct_start=config.warmup if config.warmup * total != 1 else 0.0,
             cycle_momentum=False,
         )
+        self.steps_per_epoch = steps_per_epoch
         self.epoch = self.step = 0
         self.order = torch.empty(0, dtype=torch.long)
         self.sums = torch.zeros(2, device=classifier.mean.device)
@@ -61,10 +63,14 @@ class SupervisedState:
         """Stop a training that has gone astray.
 
         Raises:
-            Stopped: the loss of this epoch is no number.
+            Diverged: its loss or its weights are no numbers, or the loss has run away.
         """
-        if not self.sums.isfinite().all():
-            raise Stopped(f"the loss is no number in epoch {self.epoch + 1}; lower teacher.training.learning_rate")
+        loss = self.sums[0].item() / (self.step or self.steps_per_epoch)
+        first = self.history[0]["loss"] if self.history else None
+        finite = all(value.isfinite().all() for value in self.classifier.network.state_dict().values())
+        if not finite or runs_away(loss, first):
+            wrong = f"the loss is {loss:.3g}" if finite else "the weights are no numbers"
+            raise Diverged(f"{wrong} in epoch {self.epoch + 1}; lower teacher.training.learning_rate")
 
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors, numbers and containers; never of a training that has gone astray."""

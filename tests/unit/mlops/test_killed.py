@@ -1,14 +1,14 @@
 """Runs whose process was killed do not stay RUNNING."""
 
+import os
 import subprocess
 import sys
 
 import mlflow
-import psutil
 import pytest
 from mlflow import MlflowClient
 
-from nayer.mlops.killed import TAG, end_killed, here, mark
+from nayer.mlops.killed import TAG, began, end_killed, here, mark
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def status(run_id: str) -> str:
 
 
 def test_only_runs_of_dead_processes_of_this_place_are_ended(started):
-    child = subprocess.Popen([sys.executable, "-c", "pass"], stdout=subprocess.PIPE)
-    began = f"{psutil.Process(child.pid).create_time():.0f}"
-    child.wait()
-    dead = started(f"{here()} {child.pid} {began}")
-    reused = started(f"{here()} {psutil.Process().pid} 1")
-    kept = [started(mark()[TAG]), started(f"elsewhere {child.pid} {began}"), started(None)]
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    then = began(child.pid)
+    child.communicate(b"\n")
+    dead = started(f"{here()} {child.pid} {then}")
+    reused = started(f"{here()} {os.getpid()} 1")
+    kept = [started(mark()[TAG]), started(f"elsewhere {child.pid} {then}"), started(None), started(f"{here()} odd")]
     told = end_killed("nayer")
-    assert [status(run_id) for run_id in (dead, reused, *kept)] == ["KILLED"] * 2 + ["RUNNING"] * 3
+    assert [status(run_id) for run_id in (dead, reused, *kept)] == ["KILLED"] * 2 + ["RUNNING"] * 4
     assert len(told) == 2
     assert dead in " ".join(told)
     assert end_killed("nayer") == []

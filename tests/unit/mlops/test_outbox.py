@@ -145,3 +145,11 @@ def answer(status: int) -> requests.HTTPError:
 )
 def test_a_server_that_is_away_is_told_from_one_that_says_no(error, no_use_to_try_again):
     assert module.refused(error) is no_use_to_try_again
+
+
+def test_what_can_neither_be_sent_nor_kept_is_told(run_id, tmp_path, monkeypatch):
+    Away(monkeypatch)
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    box = Outbox(run_id, tmp_path / "kept", retry_seconds=0.01)
+    box.metrics({"loss": 1.0}, 1)
+    assert "is lost, because it could not be kept" in box.close("FAILED", patience=0.2)

@@ -59,3 +59,11 @@ def test_a_store_that_refuses_is_one_sentence_and_ends_the_run(monkeypatch):
     with pytest.raises(InputError, match="MLFLOW_TRACKING_URI: .*no rights"), answering():
         raise MlflowException("no rights")
     assert ended == ["FAILED"]
+
+
+def test_a_store_in_a_database_is_named_without_its_password(monkeypatch):
+    monkeypatch.setattr("nayer.mlops.tracking.end", lambda status: None)
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "postgresql://bob:s3cret@db.example/mlflow")
+    with pytest.raises(InputError, match=r"postgresql://db\.example") as caught, answering():
+        raise MlflowException("no rights")
+    assert "s3cret" not in str(caught.value)

@@ -154,7 +154,7 @@ def test_what_stays_wrong_stops_the_run_with_the_state_kept(run, at_call, runtim
     told = str(caught.value)
     assert told.startswith("distill: the generator's loss is ")
     assert ", for the 4th time in a row; lower distill.synthesis.learning_rate" in told
-    assert told.endswith("the last state of distill. The same command goes on from there.")
+    assert told.endswith("the last state of distill. With other values the same command starts afresh.")
     assert len(heard.warnings) == 3
 
 
@@ -165,19 +165,8 @@ def test_weights_that_the_last_step_of_an_epoch_spoilt_are_noticed_too(run, at_c
     assert ["the student's weights are no numbers" in text for text in heard.warnings] == [True]
 
 
-@pytest.mark.parametrize("stop", [4, 8, 12])
-def test_a_run_with_a_failure_resumes_to_the_same_bits(stop, run, runtime, monkeypatch):
-    learn = LoopState.learn
-
-    def spoilt(self, config):
-        result = learn(self, config)
-        if self.epoch == 2 and self.step == 1 and not self.health.failures["student"]:
-            spoilt_student(self.trainer, result)
-        return result
-
-    monkeypatch.setattr(LoopState, "learn", spoilt)
-    whole = run(Heard())
-    ResumePoint(runtime, "distill", {}, Silence()).discard()
+def interrupted_after(stop, run, monkeypatch):
+    """A run that ends right after it kept its state for the given time, and what the next one makes of it."""
 
     class Stop(Exception):
         pass
@@ -195,6 +184,48 @@ def test_a_run_with_a_failure_resumes_to_the_same_bits(stop, run, runtime, monke
         patch.setattr(ResumePoint, "keep", stopping)
         with pytest.raises(Stop):
             run(Heard())
-    resumed = run(Heard())
+    return run(Heard())
+
+
+def test_a_first_batch_of_an_epoch_that_failed_is_resumed_to_the_same_bits(run, at_call, runtime, monkeypatch):
+    """The generator is renewed for the new epoch and for the failure, not once more by resuming."""
+
+    epoch, begin, look = {}, LoopState.begin_epoch, health.Health.look_at_batch
+
+    def beginning(self):
+        epoch["now"] = self.epoch
+        begin(self)
+
+    def failing_first(self, made):
+        result = look(self, made)
+        if epoch["now"] == 1 and "once" not in self.failures:
+            self.failures["once"] = 1
+            return "it failed"
+        return result
+
+    monkeypatch.setattr(LoopState, "begin_epoch", beginning)
+    monkeypatch.setattr(health.Health, "look_at_batch", failing_first)
+    whole = run(Heard())
+    ResumePoint(runtime, "distill", {}, Silence()).discard()
+    resumed = interrupted_after(3, run, monkeypatch)
+    assert resumed.history == whole.history
+    assert tensors_digest(resumed.student.state_dict()) == tensors_digest(whole.student.state_dict())
+
+
+@pytest.mark.parametrize("stop", [4, 8, 12])
+def test_a_run_with_a_failure_resumes_to_the_same_bits(stop, run, runtime, monkeypatch):
+    learn = LoopState.learn
+
+    def spoilt(self, config):
+        result = learn(self, config)
+        if self.epoch == 2 and self.step == 1 and not self.health.failures["student"]:
+            spoilt_student(self.trainer, result)
+        return result
+
+    monkeypatch.setattr(LoopState, "learn", spoilt)
+    whole = run(Heard())
+    ResumePoint(runtime, "distill", {}, Silence()).discard()
+
+    resumed = interrupted_after(stop, run, monkeypatch)
     assert resumed.history == whole.history
     assert tensors_digest(resumed.student.state_dict()) == tensors_digest(whole.student.state_dict())

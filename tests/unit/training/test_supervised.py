@@ -8,7 +8,7 @@ import torch
 
 from nayer.config import TrainingConfig
 from nayer.datasets import ImageSet
-from nayer.errors import Interrupted
+from nayer.errors import Interrupted, Stopped
 from nayer.files import tensors_digest
 from nayer.images import ImageSpec
 from nayer.models.classifier import Classifier
@@ -98,3 +98,24 @@ def test_a_rise_of_a_single_step_is_left_out(teacher):
         state.optimiser.step()
         state.schedule.step()
     assert state.schedule.get_last_lr()[0] < 0.001
+
+
+@pytest.mark.parametrize("step", [9, 24])
+def test_a_training_that_went_astray_stops_and_keeps_no_spoilt_state(step, config, runtime, data, monkeypatch):
+    """In the middle, and by the very last step."""
+    real, count = torch.optim.SGD.step, iter(range(1, 10**6))
+
+    def stepping(self, *arguments):
+        real(self, *arguments)
+        if next(count) == step:
+            with torch.no_grad():
+                self.param_groups[0]["params"][0].fill_(float("nan"))
+
+    eager = runtime.model_copy(update={"checkpoint_seconds": 1e-6})
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", stepping)
+        with pytest.raises(Stopped, match=r"weights are no numbers in epoch .*lower teacher\.training"):
+            fit(config, eager, data, data)
+    classifier, history, _ = fit(config, eager, data, data)
+    assert len(history) == 4
+    assert all(value.isfinite().all() for value in classifier.state_dict().values())
