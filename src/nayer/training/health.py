@@ -16,11 +16,10 @@ from nayer import ranks
 from nayer.errors import Diverged
 from nayer.images import to_float
 from nayer.synthesis.synthesizer import SyntheticBatch
+from nayer.training.divergence import runs_away
 from nayer.training.student import StudentTrainer
 
 MOST = 3
-# Of a loss to what it was at first: in the run's first batch, and in the student's first epoch.
-RUNAWAY = 20.0
 # Mean over the pixels of their deviation within a batch, on the [0, 1] scale; generators that learn have 0.05 to 0.4.
 LEAST_SPREAD = 0.01
 ONE_CLASS = 0.99
@@ -91,8 +90,3 @@ class Health:
         if self.failures[what] > MOST:
             raise Diverged(f"{told}, for the {MOST + 1}th time in a row; lower {keys}, or look at the teacher")
         return told if failed else None
-
-
-def runs_away(loss: float, first: float | None) -> bool:
-    """Whether a loss is no number, or far above what it was at first."""
-    return not math.isfinite(loss) or (first is not None and loss > RUNAWAY * max(first, 1.0))

@@ -12,7 +12,7 @@ from nayer.errors import Diverged
 from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier
 from nayer.training.device import autocast, resolve_device
-from nayer.training.health import runs_away
+from nayer.training.divergence import runs_away
 from nayer.training.reporting import Reporter
 from nayer.training.resume import ResumePoint, random_state, set_random_state
 
