@@ -96,7 +96,9 @@ def test_a_server_that_refuses_is_told_in_one_sentence_without_the_password(how,
     assert "Traceback" not in done.stderr, done.stderr
     assert "MLFLOW_TRACKING_URI" in done.stderr
     assert leaks(hosted, done.stdout, done.stderr) == []
-    assert not (hosted / "data").exists()
+    written = [file for file in (hosted / "data").rglob("*") if file.is_file()]
+    assert {file.parent.name for file in written} <= {".locks"}, "only the locks, which were taken before"
+    assert not any(file.stat().st_size for file in written)
 
 
 @pytest.mark.parametrize(
