@@ -59,6 +59,16 @@ def typing_in(folder: Path) -> Typed:
     return run
 
 
+def heard_until_distilling(process: "subprocess.Popen[str]") -> list[str]:
+    """What a started run said up to its estimate, after which the distillation begins."""
+    told = []
+    for line in process.stderr or ():
+        told.append(line)
+        if line.startswith("Estimate"):
+            break
+    return told
+
+
 def small_digits(project: Path) -> None:
     """Digits as DVC sees them, at the size of a test."""
     for name in ("teacher", "distill"):

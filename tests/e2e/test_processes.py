@@ -7,6 +7,7 @@ import time
 import mlflow
 import psutil
 import pytest
+from clones import heard_until_distilling
 
 SEVERAL = ("kedro", "run", "--env", "test", "--pipelines", "distill")
 SETTINGS = "runtime.processes=2,distill.synthesis.batch_size=24"
@@ -31,9 +32,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def at_work(process: subprocess.Popen[str]) -> None:
-    for line in process.stderr:
-        if line.startswith("Estimate"):
-            break
+    heard_until_distilling(process)
     time.sleep(1.0)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import requests
 import torch
+from clones import heard_until_distilling
 
 from nayer.config import DataConfig
 from nayer.datasets import load
@@ -94,11 +95,7 @@ def test_a_server_lost_in_the_middle_costs_nothing(project, started, typed, serv
     served = (*command, "--artifacts-destination", str(project / "server-artifacts"))
     address = service(*served, healthy="health")
     process = started(*RUN, "--params", "distill.epochs=150", MLFLOW_TRACKING_URI=address)
-    told = []
-    for line in process.stderr:
-        told.append(line)
-        if line.startswith("Estimate"):
-            break
+    told = heard_until_distilling(process)
     service.stop()
     told += process.stderr.readlines()
     assert process.wait(300) == 0, "".join(told)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from clones import heard_until_distilling
 
 PROJECT = Path(__file__).parents[2]
 STUDENT = "data/06_models/test/student.safetensors"
@@ -54,9 +55,7 @@ def test_a_stopped_run_is_killed_in_mlflow_and_its_continuation_says_so(number, 
     assert typed("kedro", "run", "--env", "test", "--pipelines", "lte").returncode == 0
     assert typed("kedro", "run", "--env", "test", "--pipelines", "teacher").returncode == 0
     process = started(*command)
-    for line in process.stderr:
-        if line.startswith("Estimate"):
-            break
+    heard_until_distilling(process)
     time.sleep(1.0)
     os.kill(process.pid, number)
     rest = process.stderr.read()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clones import committed
+from clones import committed, heard_until_distilling
 
 RUN = ("kedro", "run", "--env", "test")
 IN_ADDRESS, IN_REMOTE = "hunter2-address", "ghp-remote-token"
@@ -74,11 +74,7 @@ def test_from_the_first_run_to_the_champion_no_secret_is_written(hosted, typed, 
 def test_a_server_lost_in_the_middle_leaves_no_secret_in_the_outbox(hosted, started, service):
     address = server(service, hosted)
     process = started(*RUN, "--params", "distill.epochs=60", MLFLOW_TRACKING_URI=address, **VARIABLES)
-    told = []
-    for line in process.stderr:
-        told.append(line)
-        if line.startswith("Estimate"):
-            break
+    told = heard_until_distilling(process)
     service.stop()
     told += process.stderr.readlines()
     assert process.wait(300) == 0, "".join(told)

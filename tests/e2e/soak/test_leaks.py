@@ -4,6 +4,7 @@ import time
 from statistics import median
 
 import psutil
+from clones import heard_until_distilling
 
 RUN = ("kedro", "run", "--env", "test", "--params", "distill.epochs=200", "--pipelines", "distill")
 MOST_BYTES = 16 * 2**20
@@ -12,9 +13,7 @@ MOST_BYTES = 16 * 2**20
 def test_memory_is_flat_over_two_hundred_epochs(typed, started):
     assert typed("kedro", "run", "--env", "test", "--pipelines", "lte,teacher").returncode == 0
     process = started(*RUN)
-    for line in process.stderr:
-        if line.startswith("Estimate"):
-            break
+    heard_until_distilling(process)
     resident = []
     while process.poll() is None:
         resident.append(psutil.Process(process.pid).memory_info().rss)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from clones import heard_until_distilling
 
 PROXY = Path(__file__).with_name("proxy.py")
 EPOCHS = 150
@@ -61,11 +62,7 @@ def test_a_slow_server_does_not_hold_up_the_student(project, started, server):
 def test_a_server_that_is_full_in_the_middle_is_told_the_rest_later(project, started, typed, server):
     address, mode = server
     process = started(*RUN, MLFLOW_TRACKING_URI=address)
-    told = []
-    for line in process.stderr:
-        told.append(line)
-        if line.startswith("Estimate"):
-            break
+    told = heard_until_distilling(process)
     mode("full")
     told += process.stderr.readlines()
     assert process.wait(300) == 0, "".join(told)
