@@ -3,7 +3,8 @@
     python benchmarks/steps.py                       # all shapes, medians of five rounds
     python benchmarks/steps.py --shapes digits --rounds 9
     python benchmarks/steps.py --alone --rounds 1 --shapes "imagenet resnet-50 > resnet-18"
-    python benchmarks/steps.py --sweep               # precision, memory format and torch.compile against each other
+    python benchmarks/steps.py --precision fp32      # as on a CPU without bf16
+    python benchmarks/steps.py --sweep --device cuda # precision, memory format and torch.compile against each other
 
 A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
 (once as the paper does it, once with kept views), an epoch a part of one in the scenario's proportion of the two, an
@@ -33,7 +34,7 @@ from nayer.evaluation.metrics import predict
 from nayer.images import ImageSpec, to_float
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
-from nayer.training.device import computes_in_bf16
+from nayer.training.device import computes_in_bf16, resolve_device, waited
 from nayer.training.distillation_setup import LoopState, build
 
 WIDTH = 384
@@ -45,6 +46,7 @@ EPOCH_PART = 40
 # Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
 KEPT_VIEWS = 8
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def state_of(shape: Shape, settings: RuntimeConfig, kept_views: int | None = Non
     embeddings = LabelEmbeddings(table, teacher.class_names, "random", "1", "unused")
     state = build(teacher, embeddings, config, settings, seed=0)
     state.synthesizer.start_epoch(config.warmup_epochs)
-    state.views.add(pool_of(shape), torch.arange(shape.pool) % shape.classes)
+    device = state.memory.labels.device
+    state.views.add(pool_of(shape).to(device), torch.arange(shape.pool, device=device) % shape.classes)
     return state, config
 
 
@@ -144,13 +147,13 @@ def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
             state.learn(config.student)
         state.synthesizer.config = config.synthesis
 
-    device, images = torch.device("cpu"), pool_of(shape)[:EVALUATED]
+    images = pool_of(shape)[:EVALUATED]
     return {
         "synthesis": lambda: state.synthesizer.step(state.trainer.student),
         "distillation": lambda: state.learn(config.student),
         "distillation, kept views": lambda: keeping.learn(config.student),
         "1/40 epoch": epoch,
-        "evaluation": lambda: predict(state.trainer.student, images, 500, device),
+        "evaluation": lambda: predict(state.trainer.student, images, 500, CPU),
     }
 
 
@@ -187,18 +190,20 @@ def plain(shape: Shape, folder: Path) -> Steps:
     }
 
 
-def seconds(step: Callable[[], object], repeats: int = 1) -> float:
-    """Of one step, the mean of so many in a row."""
+def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device = CPU) -> float:
+    """Of one step, the mean of so many in a row, until the device has done them."""
+    waited(device)
     began = time.perf_counter()
     for _ in range(repeats):
         step()
+    waited(device)
     return (time.perf_counter() - began) / repeats
 
 
-def compare(shape: Shape, rounds: int) -> dict[str, tuple[float, float]]:
+def compare(shape: Shape, rounds: int, settings: RuntimeConfig) -> dict[str, tuple[float, float]]:
     """Median seconds of baseline and library by step; the first call of each warms up and does not count."""
     with tempfile.TemporaryDirectory() as folder:
-        baseline, library = plain(shape, Path(folder)), ours(shape, runtime(device="cpu"))
+        baseline, library = plain(shape, Path(folder)), ours(shape, settings)
         found = {}
         for name in library:
             times: tuple[list[float], list[float]] = ([], [])
@@ -214,13 +219,15 @@ def compare(shape: Shape, rounds: int) -> dict[str, tuple[float, float]]:
     return found
 
 
-def machine() -> str:
+def machine(settings: RuntimeConfig) -> str:
     """What the times hold for."""
-    bf16 = "bf16" if computes_in_bf16(torch.device("cpu")) else "fp32"
-    return f"{torch.get_num_threads()} threads, {bf16}, python {platform.python_version()}, torch {torch.__version__}"
+    device = resolve_device(settings)
+    precision = "bf16" if computes_in_bf16(settings, device) else "fp32"
+    versions = f"python {platform.python_version()}, torch {torch.__version__}"
+    return f"{device}, {torch.get_num_threads()} threads, {precision}, {versions}"
 
 
-def sweep(names: list[str], rounds: int) -> None:
+def sweep(names: list[str], rounds: int, device: str) -> None:
     """Seconds of a synthesis and a distillation step by precision, memory format and compilation."""
     click.echo(
         "| shape | precision | memory format | compiled | synthesis, s | distillation, s | first step of each, s |"
@@ -230,7 +237,7 @@ def sweep(names: list[str], rounds: int) -> None:
         names, ("fp32", "bf16"), (torch.contiguous_format, torch.channels_last), (False, True)
     ):
         torch._dynamo.reset()
-        state, config = state_of(ALL[name], runtime(device="cpu", precision=precision))
+        state, config = state_of(ALL[name], runtime(device=device, precision=precision))
         networks = (state.trainer.student.network, state.views.teacher.network, state.synthesizer.generator)
         for network in networks:
             network.to(memory_format=memory_format)
@@ -240,25 +247,26 @@ def sweep(names: list[str], rounds: int) -> None:
             partial(state.synthesizer.step, state.trainer.student),
             partial(state.learn, config.student),
         )
-        first = seconds(synthesis) + seconds(distillation)
-        steps = [median(seconds(step) for _ in range(rounds)) for step in (synthesis, distillation)]
+        timed = partial(seconds, device=state.memory.labels.device)
+        first = timed(synthesis) + timed(distillation)
+        steps = [median(timed(step) for _ in range(rounds)) for step in (synthesis, distillation)]
         layout = str(memory_format).removeprefix("torch.").removesuffix("_format")
         values = f"{steps[0] / STEPS:.4g} | {steps[1]:.4g} | {first:.1f}"
         click.echo(f"| {name} | {precision} | {layout} | {'yes' if compiled else 'no'} | {values} |")
 
 
-def alone(names: list[str], rounds: int) -> None:
+def alone(names: list[str], rounds: int, settings: RuntimeConfig) -> None:
     """Seconds of the library's steps, and the largest resident set of this process so far."""
     click.echo("| shape | step | seconds | peak memory so far, GiB |\n|---|---|---|---|")
     for name in names:
-        state, config = state_of(ALL[name], runtime(device="cpu"))
+        state, config = state_of(ALL[name], settings)
         steps = {
             "synthesis": (partial(state.synthesizer.step, state.trainer.student), STEPS),
             "distillation": (partial(state.learn, config.student), 1),
         }
         for step, (work, count) in steps.items():
             work()
-            taken = median(seconds(work) for _ in range(rounds)) / count
+            taken = median(seconds(work, device=state.memory.labels.device) for _ in range(rounds)) / count
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
             click.echo(f"| {name} | {step} | {taken:.4g} | {peak:.2f} |")
 
@@ -267,17 +275,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Step times against a plain baseline.")
     parser.add_argument("--shapes", nargs="+", choices=ALL, default=list(SHAPES))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument("--device", default="cpu", help="for --alone and --sweep")
     parser.add_argument("--sweep", action="store_true", help="precision, memory format, torch.compile")
     parser.add_argument("--alone", action="store_true", help="the library's steps only, with the peak memory")
     options = parser.parse_args()
-    click.echo(f"{machine()}; medians of {options.rounds} rounds")
+    if options.device != "cpu" and not (options.alone or options.sweep):
+        parser.error("--device: the baseline runs on a CPU; add --alone or --sweep")
+    settings = runtime(device=options.device, precision=options.precision)
+    click.echo(f"{machine(settings)}; medians of {options.rounds} rounds")
     if options.alone:
-        return alone(options.shapes, options.rounds)
+        return alone(options.shapes, options.rounds, settings)
     if options.sweep:
-        return sweep(options.shapes, options.rounds)
+        return sweep(options.shapes, options.rounds, options.device)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
-        for step, (slow, fast) in compare(ALL[name], options.rounds).items():
+        for step, (slow, fast) in compare(ALL[name], options.rounds, settings).items():
             click.echo(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
 
 

@@ -42,8 +42,10 @@ def waited(device: torch.device) -> float:
     return time.monotonic() - began
 
 
-def computes_in_bf16(device: torch.device) -> bool:
-    """Whether bf16 is faster than fp32 there: avx512_bf16 or AMX on a CPU, tensor cores on a GPU."""
+def computes_in_bf16(config: RuntimeConfig, device: torch.device) -> bool:
+    """Whether forward passes run in bf16; `auto`: where that is faster than fp32 (docs/decisions/009)."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
@@ -52,6 +54,6 @@ def computes_in_bf16(device: torch.device) -> bool:
 
 def autocast(config: RuntimeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
     """Opens the precision that `runtime.precision` asks for; weights and losses stay fp32."""
-    if config.precision == "bf16" or (config.precision == "auto" and computes_in_bf16(device)):
+    if computes_in_bf16(config, device):
         return partial(torch.autocast, device.type, torch.bfloat16)
     return nullcontext

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from nayer.errors import InputError
-from nayer.models.generator import Generator
+from nayer.models.generator import Generator, UpsampledConv2d
 
 
 @pytest.mark.parametrize(("size", "start"), [(8, 2), (28, 7), (32, 8), (64, 16), (224, 14)])
@@ -28,3 +29,16 @@ def test_widths_are_those_of_the_paper_at_32_pixels():
 def test_impossible_sizes_are_refused(size):
     with pytest.raises(InputError, match=f"data.image_size: {size}"):
         Generator(5, 2, size, 1)
+
+
+@pytest.mark.parametrize("size", [2, 7])
+def test_an_upsampled_convolution_is_an_upsampling_and_a_convolution(size):
+    torch.manual_seed(0)
+    layer = UpsampledConv2d(3, 5).double()
+    x = torch.randn(2, 3, size, size, dtype=torch.double, requires_grad=True)
+    by_two = F.conv2d(F.interpolate(x, scale_factor=2), layer.weight, layer.bias, padding=1)
+    inputs, weights = (x, layer.weight, layer.bias), torch.rand_like(by_two)
+    at_once = layer(x)
+    torch.testing.assert_close(at_once, by_two)
+    expected = torch.autograd.grad((by_two * weights).sum(), inputs)
+    torch.testing.assert_close(torch.autograd.grad((at_once * weights).sum(), inputs), expected)
