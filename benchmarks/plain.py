@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from nayer.config import DistillConfig
+from nayer.images import ImageSpec
 from nayer.models.classifier import Classifier
-from nayer.models.generator import Generator
+from nayer.models.generator import Generator, UpsampledConv2d
 
 
 def transform_of(config: DistillConfig, size: int) -> list[nn.Module]:
@@ -24,6 +25,16 @@ def transform_of(config: DistillConfig, size: int) -> list[nn.Module]:
     flip = [transforms.RandomHorizontalFlip()] if config.augmentation.flip else []
     padding = config.augmentation.padding
     return ([transforms.RandomCrop(size, padding)] if padding else []) + flip
+
+
+def plain_generator(latent: int, width: int, images: ImageSpec) -> Generator:
+    """The library's, with an upsampling and a convolution of its result where that does both at once."""
+    generator = Generator(latent, width, images.size, images.channels)
+    for index, layer in enumerate(generator.layers):
+        if isinstance(layer, UpsampledConv2d):
+            convolution = nn.Conv2d(layer.in_channels, layer.out_channels, 3, padding=1)
+            generator.layers[index] = nn.Sequential(nn.Upsample(scale_factor=2), convolution)
+    return generator
 
 
 class PlainSynthesis:
@@ -36,7 +47,7 @@ class PlainSynthesis:
         sets = -(-synthesis.batch_size // classes)
         self.norm = nn.BatchNorm1d(width)
         self.linears = nn.ModuleList(nn.Linear(width, synthesis.latent) for _ in range(sets))
-        self.generator = Generator(synthesis.latent, synthesis.generator_width, images.size, images.channels)
+        self.generator = plain_generator(synthesis.latent, synthesis.generator_width, images)
         self.labels = torch.arange(classes).repeat(sets)[: synthesis.batch_size]
         weights = [*self.norm.parameters(), *self.linears.parameters(), *self.generator.parameters()]
         self.optimiser = torch.optim.Adam(weights, synthesis.learning_rate, synthesis.betas, foreach=False)
