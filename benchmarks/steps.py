@@ -16,7 +16,7 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -47,6 +47,7 @@ EPOCH_PART = 40
 BLOCK, PAUSE_SECONDS = 8, 1.5
 KEPT_VIEWS = 8
 CPU = torch.device("cpu")
+COMPARED = ("synthesis", "distillation", "distillation, kept views", "1/40 epoch", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
         "distillation": lambda: state.learn(config.student),
         "distillation, kept views": lambda: keeping.learn(config.student),
         "1/40 epoch": epoch,
-        "evaluation": lambda: predict(state.trainer.student, images, 500, CPU),
+        "evaluation": lambda: predict(state.trainer.student, images, 200, CPU),
     }
 
 
@@ -200,12 +201,12 @@ def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device =
     return (time.perf_counter() - began) / repeats
 
 
-def compare(shape: Shape, rounds: int, settings: RuntimeConfig) -> dict[str, tuple[float, float]]:
+def compare(shape: Shape, rounds: int, settings: RuntimeConfig, steps: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Median seconds of baseline and library by step; the first call of each warms up and does not count."""
     with tempfile.TemporaryDirectory() as folder:
         baseline, library = plain(shape, Path(folder)), ours(shape, settings)
         found = {}
-        for name in library:
+        for name in steps:
             times: tuple[list[float], list[float]] = ([], [])
             for step in (baseline[name], library[name]):
                 step()
@@ -274,6 +275,7 @@ def alone(names: list[str], rounds: int, settings: RuntimeConfig) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Step times against a plain baseline.")
     parser.add_argument("--shapes", nargs="+", choices=ALL, default=list(SHAPES))
+    parser.add_argument("--steps", nargs="+", choices=COMPARED, default=COMPARED, help="against the baseline")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--device", default="cpu", help="for --alone and --sweep")
@@ -290,7 +292,7 @@ def main() -> None:
         return sweep(options.shapes, options.rounds, options.device)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
-        for step, (slow, fast) in compare(ALL[name], options.rounds, settings).items():
+        for step, (slow, fast) in compare(ALL[name], options.rounds, settings, options.steps).items():
             click.echo(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
 
 

@@ -55,7 +55,7 @@ def accuracy_of(
             trainer.step(views, loss)
         reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()
-    return share(predict(student, real.test.images, 500, device).argmax(1) == real.test.labels)
+    return share(predict(student, real.test.images, 200, device).argmax(1) == real.test.labels)
 
 
 def cross_entropy(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

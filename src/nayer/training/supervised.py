@@ -100,7 +100,7 @@ class SupervisedState:
 
 
 @torch.inference_mode()
-def accuracy(classifier: Classifier, data: Labelled, batch_size: int = 500) -> float:
+def accuracy(classifier: Classifier, data: Labelled, batch_size: int = 200) -> float:
     """The share of `data` that the classifier, in evaluation mode, gets right."""
     training, device = classifier.training, classifier.mean.device
     classifier.eval()

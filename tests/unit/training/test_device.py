@@ -1,0 +1,29 @@
+"""Precision follows what the device computes fast, unless the parameters say otherwise."""
+
+import pytest
+import torch
+
+from nayer.training.device import computes_in_bf16
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("capability", ["avx512_bf16", "amx_bf16"])
+def test_auto_is_bf16_only_where_the_cpu_computes_in_it(capability, runtime, monkeypatch):
+    auto = runtime.model_copy(update={"precision": "auto"})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    assert computes_in_bf16(auto, CPU)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, capability: False})
+    assert not computes_in_bf16(auto, CPU)
+
+
+@pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("bf16", True)])
+def test_a_precision_that_is_named_is_taken_on_any_machine(precision, bf16, runtime, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": not bf16})
+    assert computes_in_bf16(runtime.model_copy(update={"precision": precision}), CPU) is bf16
+
+
+def test_a_gpu_that_only_emulates_bf16_stays_with_fp32(runtime, monkeypatch):
+    auto = runtime.model_copy(update={"precision": "auto"})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not computes_in_bf16(auto, torch.device("cuda"))
