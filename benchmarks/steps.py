@@ -4,7 +4,7 @@
     python benchmarks/steps.py --shapes digits --rounds 9
     python benchmarks/steps.py --alone --rounds 1 --shapes "imagenet resnet-50 > resnet-18"
     python benchmarks/steps.py --precision fp32      # as on a CPU without bf16
-    python benchmarks/steps.py --sweep --device cuda # precision, memory format and torch.compile against each other
+    python benchmarks/steps.py --sweep               # precision, memory format, torch.compile; on a GPU: --device cuda
 
 A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
 (once as the paper does it, once with kept views), an epoch a part of one in the scenario's proportion of the two, an
