@@ -30,12 +30,13 @@ from nayer.files import write_atomically
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
 from nayer.models.classifier import Classifier, freeze
+from nayer.models.inference import accuracy
 from nayer.training.device import resolve_device, waited
 from nayer.training.distillation import distill
 from nayer.training.distillation_setup import build
 from nayer.training.reporting import Terminal
 from nayer.training.resume import ResumePoint
-from nayer.training.supervised import accuracy, train
+from nayer.training.supervised import train
 
 MATRIX, ROUNDS, UNFINISHED = 8192, 10, 75
 
@@ -166,7 +167,7 @@ class Benchmark:
         """Both on the test images."""
         test = datasets.load(self.data).test
         models = {"teacher": self.teacher(), "student": Classifier.load(self.student)}
-        return {name: accuracy(model.to(self.device), test) for name, model in models.items()}
+        return {name: accuracy(model, test, self.device) for name, model in models.items()}
 
 
 def interrupt(number: int, _: object) -> None:

@@ -30,10 +30,10 @@ from scenario import parameters, runtime
 from torch import Tensor
 
 from nayer.config import DistillConfig, RuntimeConfig
-from nayer.evaluation.metrics import predict
 from nayer.images import ImageSpec, to_float
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
+from nayer.models.inference import predict
 from nayer.training.device import computes_in_bf16, resolve_device, waited
 from nayer.training.distillation_setup import LoopState, build
 
@@ -154,7 +154,7 @@ def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
         "distillation": lambda: state.learn(config.student),
         "distillation, kept views": lambda: keeping.learn(config.student),
         "1/40 epoch": epoch,
-        "evaluation": lambda: predict(state.trainer.student, images, 200, CPU),
+        "evaluation": lambda: predict(state.trainer.student, images, CPU),
     }
 
 
@@ -220,12 +220,10 @@ def compare(shape: Shape, rounds: int, settings: RuntimeConfig, steps: Sequence[
     return found
 
 
-def machine(settings: RuntimeConfig) -> str:
+def machine(device: torch.device) -> str:
     """What the times hold for."""
-    device = resolve_device(settings)
-    precision = "bf16" if computes_in_bf16(settings, device) else "fp32"
     versions = f"python {platform.python_version()}, torch {torch.__version__}"
-    return f"{device}, {torch.get_num_threads()} threads, {precision}, {versions}"
+    return f"{device}, {torch.get_num_threads()} threads, {versions}"
 
 
 def sweep(names: list[str], rounds: int, device: str) -> None:
@@ -284,12 +282,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.device != "cpu" and not (options.alone or options.sweep):
         parser.error("--device: the baseline runs on a CPU; add --alone or --sweep")
+    if options.sweep and options.precision != "auto":
+        parser.error("--precision: a sweep takes both; leave it out")
     settings = runtime(device=options.device, precision=options.precision)
-    click.echo(f"{machine(settings)}; medians of {options.rounds} rounds")
-    if options.alone:
-        return alone(options.shapes, options.rounds, settings)
+    device = resolve_device(settings)
+    click.echo(f"{machine(device)}; medians of {options.rounds} rounds")
     if options.sweep:
         return sweep(options.shapes, options.rounds, options.device)
+    click.echo(f"the library computes in {'bf16' if computes_in_bf16(settings, device) else 'fp32'}")
+    if options.alone:
+        return alone(options.shapes, options.rounds, settings)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
         for step, (slow, fast) in compare(ALL[name], options.rounds, settings, options.steps).items():

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 
 from nayer.config import DistillConfig, RuntimeConfig
 from nayer.datasets import RealData
-from nayer.evaluation.metrics import predict, share
 from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier, freeze
+from nayer.models.inference import accuracy
 from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.training.device import autocast, resolve_device
@@ -55,7 +55,7 @@ def accuracy_of(
             trainer.step(views, loss)
         reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()
-    return share(predict(student, real.test.images, 200, device).argmax(1) == real.test.labels)
+    return accuracy(student, real.test, device)
 
 
 def cross_entropy(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

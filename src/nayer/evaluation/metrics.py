@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from nayer.errors import InputError
-from nayer.images import to_float
-from nayer.models.classifier import Classifier
 
 TOP_K = 5
 
@@ -33,19 +30,6 @@ class Comparison:
     metrics: dict[str, Any]
     per_class: pd.DataFrame
     confusion: pd.DataFrame
-
-
-@torch.inference_mode()
-def predict(classifier: Classifier, images: Tensor, batch_size: int, device: torch.device) -> Tensor:
-    """Logits (N, classes) in fp32 on the CPU for uint8 images (N, C, H, W).
-
-    The classifier is left in evaluation mode on `device`.
-    """
-    classifier.eval().to(device)
-    # Full fp32, whatever the training allowed: neither TF32 nor an autocast around the call.
-    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with exact, torch.autocast(device.type, enabled=False):
-        return torch.cat([classifier(to_float(batch.to(device))).float().cpu() for batch in images.split(batch_size)])
 
 
 def compare(

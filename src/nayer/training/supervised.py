@@ -1,16 +1,16 @@
 """Supervised training of a classifier on labelled images: the teacher, and nothing data-free."""
 
 import time
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from nayer.config import RuntimeConfig, TrainingConfig
 from nayer.errors import Diverged
 from nayer.images import Augmentation, to_float
 from nayer.models.classifier import Classifier
+from nayer.models.inference import Labelled, accuracy
 from nayer.training.device import autocast, resolve_device
 from nayer.training.divergence import runs_away
 from nayer.training.reporting import Reporter
@@ -18,16 +18,6 @@ from nayer.training.resume import ResumePoint, random_state, set_random_state
 
 Row = dict[str, float]
 COLUMNS = ["epoch", "loss", "train_accuracy", "validation_accuracy", "learning_rate"]
-
-
-class Labelled(Protocol):
-    """uint8 images (N, C, H, W) with labels (N,)."""
-
-    @property
-    def images(self) -> Tensor: ...
-
-    @property
-    def labels(self) -> Tensor: ...
 
 
 class SupervisedState:
@@ -99,18 +89,6 @@ class SupervisedState:
         set_random_state(state["random"])
 
 
-@torch.inference_mode()
-def accuracy(classifier: Classifier, data: Labelled, batch_size: int = 200) -> float:
-    """The share of `data` that the classifier, in evaluation mode, gets right."""
-    training, device = classifier.training, classifier.mean.device
-    classifier.eval()
-    hits = 0
-    for images, labels in zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True):
-        hits += int((classifier(to_float(images.to(device))).argmax(1).cpu() == labels.cpu()).sum())
-    classifier.train(training)
-    return hits / len(data.labels)
-
-
 def train(
     classifier: Classifier,
     data: Labelled,
@@ -167,9 +145,10 @@ def train(
                 "epoch": state.epoch + 1,
                 "loss": mean_loss,
                 "train_accuracy": train_accuracy,
-                "validation_accuracy": accuracy(classifier, validation),
+                "validation_accuracy": accuracy(classifier, validation, device),
                 "learning_rate": state.schedule.get_last_lr()[0],
             }
+            classifier.train()
             state.history.append(row)
             reporter.epoch(resume.stage, state.epoch + 1, row)
             state.epoch, state.step = state.epoch + 1, 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from math import ceil
 from typing import Any, Protocol
 
 import torch
@@ -104,7 +105,8 @@ class KeptViews(FreshViews):
         slots = self.memory.draw(count)
         view = torch.randint(self.count, slots.shape, device=slots.device)
         crops, answers = self.crops[slots, view], self.answers[slots, view]
-        fresh = round(self.renewed * len(slots))
+        # Up, so that a small share of a small batch is not none.
+        fresh = ceil(self.renewed * len(slots))
         crops[:fresh] = self.augment.draw(fresh, slots.device)
         views = self.augment.crop(to_float(self.memory.take(slots)), crops)
         if fresh:

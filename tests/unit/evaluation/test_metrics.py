@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from nayer.errors import InputError
-from nayer.evaluation.metrics import compare, compare_unlabelled, predict
-from nayer.images import to_float
+from nayer.evaluation.metrics import compare, compare_unlabelled
 
 NAMES = ("ant", "bee", "cat")
 LABELS = torch.tensor([0, 0, 1, 1, 2])
@@ -100,18 +99,6 @@ def test_equal_logits_give_equal_figures_on_any_number_of_threads():
 def test_what_cannot_be_compared_is_refused(logits, labels, message):
     with pytest.raises(InputError, match=message):
         compare(answers(TEACHER, 3)[: len(labels)], logits, labels, NAMES, 15)
-
-
-def test_predictions_do_not_hang_on_the_batches_or_on_training_mode(teacher):
-    images = torch.randint(0, 256, (7, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    expected = teacher(to_float(images)).detach()
-    teacher.train()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = predict(teacher, images, 3, torch.device("cpu"))
-    assert found.shape == (7, 3)
-    assert found.dtype == torch.float32
-    assert not found.requires_grad
-    torch.testing.assert_close(found, expected)
 
 
 def test_without_labels_only_agreement_is_claimed_and_tables_count_by_the_teachers_answer():

@@ -9,7 +9,7 @@ import torch
 
 from nayer.config import GateConfig, PromoteConfig
 from nayer.datasets import ImageSet
-from nayer.evaluation import cost, metrics
+from nayer.evaluation import cost
 from nayer.files import digest, tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.mlops.promotion import Candidate
@@ -92,8 +92,3 @@ def evaluated(
         return Candidate(student, teacher, embeddings, measured, costs, {"student": digest(file), "teacher": "t" * 64})
 
     return build
-
-
-def accuracy(student: Classifier, test: ImageSet) -> float:
-    """What the student really reaches."""
-    return metrics.share(metrics.predict(student, test.images, 60, torch.device("cpu")).argmax(1) == test.labels)

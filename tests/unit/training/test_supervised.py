@@ -12,9 +12,10 @@ from nayer.errors import Interrupted, Stopped
 from nayer.files import tensors_digest
 from nayer.images import ImageSpec
 from nayer.models.classifier import Classifier
+from nayer.models.inference import accuracy
 from nayer.training.reporting import Silence
 from nayer.training.resume import ResumePoint
-from nayer.training.supervised import SupervisedState, accuracy, train
+from nayer.training.supervised import SupervisedState, train
 
 IMAGES = ImageSpec(8, 1, (0.3,), (0.4,))
 
@@ -58,7 +59,7 @@ def fit(config, runtime, data, validation, reporter=None):
 
 def test_training_learns_and_tells_every_epoch(config, runtime, data):
     classifier, history, seconds = fit(config, runtime, data, data)
-    assert accuracy(classifier, data) == 1.0
+    assert accuracy(classifier, data, torch.device("cpu")) == 1.0
     assert [row["epoch"] for row in history] == [1, 2, 3, 4]
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["validation_accuracy"] == 1.0

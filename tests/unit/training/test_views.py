@@ -68,6 +68,15 @@ def test_a_share_of_each_batch_is_drawn_anew_and_kept(teacher):
             torch.testing.assert_close(views.answers[slot].float(), teacher(shown), rtol=2e-3, atol=2e-3)
 
 
+def test_a_small_batch_renews_a_view_all_the_same(teacher):
+    views = kept(teacher, 2, renewed=0.05)
+    views.add(images(8), torch.zeros(8, dtype=torch.long))
+    asked = []
+    teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
+    views.draw(8)
+    assert asked == [1]
+
+
 def test_an_image_that_makes_room_takes_its_views_along(teacher):
     views = kept(teacher, 2, capacity=4)
     for part in images(10).split(3):

@@ -15,6 +15,7 @@ from nayer.images import ImageSpec
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.mlops.tracking import flatten
 from nayer.models.classifier import Classifier
+from nayer.models.inference import predict
 from nayer.synthesis.memory import SyntheticSample
 from nayer.training.device import resolve_device
 from nayer.training.reporting import Reporter
@@ -32,7 +33,7 @@ def compare_models(
     device, names = resolve_device(runtime), teacher.class_names
 
     def logits(images: Tensor) -> tuple[Tensor, Tensor]:
-        taught, learnt = (metrics.predict(model, images, evaluate.batch_size, device) for model in (teacher, student))
+        taught, learnt = (predict(model, images, device, evaluate.batch_size) for model in (teacher, student))
         return taught, learnt
 
     for model in (teacher, student):
