@@ -51,7 +51,7 @@ class MemoryBank:
     def __init__(
         self, capacity: int, shape: tuple[int, int, int], device: torch.device, spill: Path | None = None
     ) -> None:
-        whole, self.spilt = (capacity, *shape), spill is not None
+        whole = (capacity, *shape)
         self.images = on_disk(whole, spill) if spill else torch.zeros(whole, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(capacity, dtype=torch.long, device=device)
         self.capacity = capacity
@@ -96,12 +96,12 @@ class MemoryBank:
         return SyntheticSample(self.take(chosen).cpu(), self.labels[chosen].cpu())
 
     def state_dict(self) -> dict[str, Any]:
-        """The filled part of the ring, the counter, and what is still to be dealt."""
+        """The filled part of the ring, not a copy, the counter, and what is still to be dealt."""
         filled = len(self)
         return {
-            # A slice is written with all that it is a slice of. On disk that is less trouble than a copy in memory.
-            "images": self.images[:filled] if self.spilt else self.images[:filled].clone(),
-            "labels": self.labels[:filled].clone(),
+            # A slice is written with all that it is a slice of: a fuller file is less trouble than a copy in memory.
+            "images": self.images[:filled],
+            "labels": self.labels[:filled],
             "added": self.added,
             "order": self._order,
         }
@@ -112,7 +112,7 @@ class MemoryBank:
         self.images[:filled] = state["images"]
         self.labels[:filled] = state["labels"]
         self.added = state["added"]
-        self._order = state["order"].to(self.labels.device)
+        self._order = state["order"].to(self.labels.device, copy=True)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the distillation loop starts from: checked inputs, everything on its device, one object that holds the state."""
 
+import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,9 +100,11 @@ class LoopState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self.synthesizer.load_state_dict(state["synthesizer"])
         self.memory.load_state_dict(state["memory"])
         self.views.load_state_dict(state["views"])
+        # Read from a mapped file, which would stay on disk for as long as anything here is a part of it.
+        state = copy.deepcopy({name: state[name] for name in state if name not in ("memory", "views")})
+        self.synthesizer.load_state_dict(state["synthesizer"])
         self.trainer.load_state_dict(state["trainer"])
         self.epoch, self.batch, self.step, self.begun = state["counters"]
         device = self.memory.labels.device
@@ -140,18 +143,20 @@ def capacity(config: DistillConfig, schedule: Schedule) -> int:
     return min(config.memory or schedule.images, schedule.images)
 
 
-def bank_gib(teacher: Classifier, config: DistillConfig, schedule: Schedule) -> float:
-    """GiB that they take, kept views and their answers included."""
-    pixels, views = teacher.images.channels * teacher.images.size**2, config.student.kept_views or 0
-    return capacity(config, schedule) * (pixels + views * (3 + 2 * len(teacher.class_names))) / 2**30
+def bank_gib(teacher: Classifier, config: DistillConfig, schedule: Schedule) -> tuple[float, float]:
+    """GiB that their pixels take, and their kept views with the answers."""
+    images, views = capacity(config, schedule) / 2**30, config.student.kept_views or 0
+    pixels = teacher.images.channels * teacher.images.size**2
+    return images * pixels, images * views * (3 + 2 * len(teacher.class_names))
 
 
-def spill_folder(gib: float, runtime: RuntimeConfig) -> Path | None:
-    """Where a bank too large for memory lies; None for one that fits.
+def spill_folder(pixels: float, views: float, runtime: RuntimeConfig) -> Path | None:
+    """Where the images of a bank too large for memory lie; None for one that fits. Both figures in GiB.
 
     Raises:
         InputError: several processes, whose states are gathered in the memory of the first.
     """
+    gib = pixels + views
     if gib <= runtime.memory_gib:
         return None
     if size() > 1:
@@ -217,7 +222,7 @@ def build(
     synthesizer = Nayer(teacher, embeddings.table, config, precision)
     schedule, images = synthesizer.schedule, teacher.images
     shape = (images.channels, images.size, images.size)
-    spill = spill_folder(bank_gib(teacher, config, schedule), runtime)
+    spill = spill_folder(*bank_gib(teacher, config, schedule), runtime)
     memory = MemoryBank(capacity(config, schedule), shape, device, spill)
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
     if count := config.student.kept_views:

@@ -29,15 +29,15 @@ def estimate(teacher: Classifier, embeddings: LabelEmbeddings, config: DistillCo
     batches = (schedule.images + config.held_out) / schedule.batch_size
     synthesis = batches * synthesis_batch
     distillation = config.epochs * config.student.steps * student_step
-    memory = bank_gib(teacher, config, schedule)
-    spilt = spill_folder(memory, runtime) is not None
-    resident = psutil.Process().memory_info().rss / 2**30 + (0 if spilt else memory)
+    pixels, views = bank_gib(teacher, config, schedule)
+    spilt = pixels if spill_folder(pixels, views, runtime) else 0.0
+    resident = psutil.Process().memory_info().rss / 2**30 + pixels + views - spilt
     weights = 12 * state.trainer.student.parameter_count / 2**30
     available = psutil.virtual_memory().available / 2**30
     existing = next(folder for folder in Path(runtime.resume_folder).absolute().parents if folder.exists())
     free = shutil.disk_usage(existing).free / 2**30
     # The old state and the new one while it is written; the first process writes those of all.
-    disk = 2 * ranks.size() * (memory + weights) + (memory if spilt else 0)
+    disk = 2 * ranks.size() * (pixels + views + weights) + spilt
     each = f" in each of {ranks.size()} processes" if ranks.size() > 1 else ""
     return (
         f"Estimate for this machine: {_duration(synthesis + distillation)} "

@@ -1,5 +1,6 @@
 """Supervised training of a classifier on labelled images: the teacher, and nothing data-free."""
 
+import copy
 import time
 from typing import Any
 
@@ -80,11 +81,12 @@ class SupervisedState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+        state = copy.deepcopy(state)  # read from a mapped file, which would stay
         self.classifier.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
-        self.order, self.seconds = state["order"], state["seconds"]
+        self.order, self.seconds = state["order"].to(self.sums.device), state["seconds"]
         self.sums = state["sums"].to(self.sums.device)
         set_random_state(state["random"])
 
@@ -122,10 +124,10 @@ def train(
     with resume.stopping_safely():
         while state.epoch < config.epochs:
             if state.step == 0:
-                state.order = torch.randperm(len(labels))
+                state.order = torch.randperm(len(labels)).to(device)
                 state.sums.zero_()
             while state.step < steps:
-                chosen = state.order[state.step * batch_size :][:batch_size].to(device)
+                chosen = state.order[state.step * batch_size :][:batch_size]
                 with precision():
                     logits = classifier(augment(to_float(images[chosen])))
                 loss = F.cross_entropy(logits.float(), labels[chosen], label_smoothing=config.label_smoothing)

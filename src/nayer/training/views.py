@@ -116,9 +116,9 @@ class KeptViews(FreshViews):
         return views, answers
 
     def state_dict(self) -> dict[str, Any]:
-        """Of the filled part of the memory."""
+        """Of the filled part of the memory; not a copy."""
         filled = len(self.memory)
-        return {"crops": self.crops[:filled].clone(), "answers": self.answers[:filled].clone()}
+        return {"crops": self.crops[:filled], "answers": self.answers[:filled]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""

@@ -86,13 +86,14 @@ def test_a_second_signal_stops_at_once_and_is_told_from_a_failure(teacher, embed
     assert caught.value.signal_number == signal.SIGINT
 
 
-@pytest.mark.parametrize("kept_views", [None, 2])
+@pytest.mark.parametrize(("kept_views", "memory_gib"), [(None, 1.0), (2, 1.0), (2, 1e-9)])
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
-    calls, kept_views, teacher, embeddings, distill_config, runtime
+    calls, kept_views, memory_gib, teacher, embeddings, distill_config, runtime
 ):
     config = distill_config(student__kept_views=kept_views)
     whole = run(teacher, embeddings, config, runtime)
+    runtime = runtime.model_copy(update={"memory_gib": memory_gib})  # the smaller one has the images on disk
     with pytest.raises(Interrupted, match="same command goes on"):
         run(teacher, embeddings, config, runtime, StopAfter(calls))
     state = Path(runtime.resume_folder) / "distill" / "state.pt"
@@ -105,6 +106,19 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
     assert torch.equal(resumed.sample.images, whole.sample.images)
     assert torch.equal(resumed.held_out.images, whole.held_out.images)
     assert not state.exists(), "a stage whose results are safe leaves no state"
+
+
+def test_a_run_that_goes_on_holds_nothing_of_the_state_file(teacher, embeddings, distill_config, runtime):
+    config = distill_config(student__kept_views=2)
+    states = [build(teacher, embeddings, config, runtime, seed=5) for _ in range(2)]
+    resume = ResumePoint(runtime, "distill", {}, Silence())
+    states[0].begin_epoch()
+    states[0].take_in(states[0].synthesizer.step(states[0].trainer.student))
+    states[0].learn(config.student)
+    resume.keep(states[0].state_dict, finished=True)
+    assert resume.restore(states[1])
+    mapped = [each.path for each in psutil.Process().memory_maps() if each.path.startswith(runtime.resume_folder)]
+    assert mapped == [], "it would stay on disk after its name is gone"
 
 
 def test_a_finished_stage_whose_results_were_lost_is_not_done_again(teacher, embeddings, distill_config, runtime):
