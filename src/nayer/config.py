@@ -81,7 +81,7 @@ class RuntimeConfig(Config):
     precision: Literal["auto", "fp32", "bf16"]
     """auto takes bf16 autocast where the hardware computes in it."""
     threads: Annotated[int, Field(ge=1, le=1024, strict=True)] | None
-    """CPU threads; null leaves torch's choice."""
+    """CPU threads of a process; null leaves torch's choice, and divides the processors among several processes."""
     processes: Count
     """Processes on this machine that distil together, on GPUs one each; 1 is this process itself."""
     machines: Count

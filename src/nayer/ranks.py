@@ -61,6 +61,14 @@ def any_of(*flags: bool) -> tuple[bool, ...]:
     return tuple(bool(flag) for flag in raised)
 
 
+def everyones(value: Any) -> list[Any]:
+    """The values of all processes, in every one; small ones."""
+    values: list[Any] = [value] * size()
+    if size() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
 def gather(value: Any) -> list[Any]:
     """The values of all processes, in the first one; empty in the others."""
     if size() == 1:

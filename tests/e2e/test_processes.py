@@ -1,6 +1,7 @@
 """`runtime.processes` from the command line: one student, one MLflow run, one sentence when something ends it."""
 
 import signal
+import socket
 import subprocess
 import time
 
@@ -46,6 +47,21 @@ def test_two_processes_leave_one_student_and_one_run(typed, project):
     assert len(client.get_metric_history(run.info.run_id, "distill.kd_loss")) == 2, "one point an epoch"
     folder = project / "data/06_models/test"
     assert sorted(file.name for file in folder.iterdir()) == ["student.safetensors", "teacher.safetensors"]
+
+
+def test_torchrun_on_a_further_machine_joins_in(started, typed, project):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = ("--nnodes", "2", "--node-rank", "1", "--nproc-per-node", "1", "--master-addr", "localhost")
+    other = started("torchrun", *meeting, "--master-port", port, "-m", "nayer.training.launch")
+    settings = f"runtime.machines=2,runtime.address=localhost:{port},distill.synthesis.batch_size=24"
+    done = typed(*SEVERAL, "--params", settings)
+    assert done.returncode == 0, done.stderr
+    assert "in each of 2 processes" in done.stderr
+    _, error = other.communicate(timeout=60)
+    assert other.returncode == 0, error
+    assert run_of(project).info.status == "FINISHED"
 
 
 def test_a_killed_process_ends_in_one_sentence(started, project):
