@@ -1,5 +1,7 @@
 """What one accelerator makes of NAYER, with the library alone: no Kedro, MLflow or DVC.
 
+Needs torch >= 2.11, torchvision, transformers, safetensors, pydantic, omegaconf, click, psutil, rich and scikit-learn.
+
     python benchmarks/gpu.py --data data/01_raw --out results            # CIFAR-10, WRN-40-2 > WRN-16-1, NAYER-100
     python benchmarks/gpu.py --teacher resnet-34 --student resnet-18 ...
 
@@ -64,10 +66,15 @@ class Benchmark:
         self.reporter = Terminal(interval=20)
 
     def once(self, name: str, part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What the part found, now or in an earlier call."""
-        file = self.out / f"{name}.json"
+        """What the part found, now or in an earlier call, and the seconds of all calls that it took."""
+        file, spent = self.out / f"{name}.json", self.out / f"{name}.seconds"
         if not file.exists():
-            found = {"device": self.name, "torch": torch.__version__, "seed": self.options.seed, **part()}
+            before, began = float(spent.read_text()) if spent.exists() else 0.0, time.monotonic()
+            try:
+                found = {"device": self.name, "torch": torch.__version__, "seed": self.options.seed, **part()}
+            finally:
+                spent.write_text(str(before + time.monotonic() - began))
+            found["wall_seconds"] = float(spent.read_text())
             write_atomically(file, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
         result: dict[str, Any] = json.loads(file.read_text())
         return result
@@ -95,6 +102,7 @@ class Benchmark:
             resume = self.resume("teacher", {"config": config.model_dump(), "network": self.options.teacher})
             history, seconds = train(teacher, real.train, real.validation, config, self.runtime, resume, self.reporter)
             teacher.cpu().save(file)
+            resume.discard()
             return {"seconds": seconds, "epochs": config.epochs, "validation": history[-1]["validation_accuracy"]}
 
         self.once(f"teacher_{self.taught}", fit)
@@ -107,10 +115,9 @@ class Benchmark:
 
     def rates(self) -> dict[str, Any]:
         """Step times with random weights, and what share of the device's own matmul rate they reach."""
-        spec = datasets.load(self.data).spec
-        names = tuple(f"class {index}" for index in range(10))
+        spec, names = datasets.load(self.data).spec, datasets.class_names(self.data)
         teacher = freeze(Classifier.build(self.options.teacher, names, spec))
-        table = LabelEmbeddings(torch.randn(10, 384), names, "random", "", "unused")
+        table = LabelEmbeddings(torch.randn(len(names), 384), names, "random", "", "unused")
         short = self.distillation.synthesis.model_copy(update={"steps": ROUNDS})
         config = self.distillation.model_copy(update={"synthesis": short, "memory": 20 * short.batch_size})
         state = build(teacher, table, config, self.runtime, self.options.seed)
@@ -156,11 +163,12 @@ class Benchmark:
         return self.out / f"student_{self.pair}.safetensors"
 
     def distilled(self) -> dict[str, Any]:
-        """The student of the last epoch; seconds are those of the loops, without estimate and checkpoints."""
+        """The student of the last epoch; `seconds` are those of the loops, without estimate and checkpoints."""
         teacher, digest = self.teacher(), {"config": self.distillation.model_dump()}
         resume, table = self.resume("distill", digest), self.embeddings(teacher)
         found = distill(teacher, table, self.distillation, self.runtime, self.options.seed, resume, self.reporter)
         found.student.cpu().save(self.student)
+        resume.discard()
         return {"seconds": sum(found.seconds.values()), **found.seconds}
 
     def tested(self) -> dict[str, Any]:
@@ -175,12 +183,15 @@ def interrupt(number: int, _: object) -> None:
     raise Interrupted("time is up", number)
 
 
-def table(folder: Path) -> str:
-    """All that was found so far."""
+def table(benchmark: Benchmark) -> str:
+    """All that was found so far, and what this pair took from the first real image to the tested student."""
     lines = ["| part | figure | value |", "|---|---|---|"]
-    for file in sorted(folder.glob("*.json")):
-        found: dict[str, Any] = json.loads(file.read_text())
-        lines += [f"| {file.stem} | {name} | {value} |" for name, value in found.items()]
+    found = {file.stem: json.loads(file.read_text()) for file in sorted(benchmark.out.glob("*.json"))}
+    lines += [f"| {part} | {name} | {value} |" for part, values in found.items() for name, value in values.items()]
+    whole = [f"teacher_{benchmark.taught}", f"distilled_{benchmark.pair}", f"tested_{benchmark.pair}"]
+    if all(part in found for part in whole):
+        seconds = sum(found[part]["wall_seconds"] for part in whole)
+        lines.append(f"| {benchmark.pair} | end to end, wall seconds of all calls | {seconds:.0f} |")
     return "\n".join(lines)
 
 
@@ -207,6 +218,7 @@ def main() -> None:
     alarm.start()
     try:
         benchmark.once(f"rates_{benchmark.pair}", benchmark.rates)
+        benchmark.teacher()
         benchmark.once(f"distilled_{benchmark.pair}", benchmark.distilled)
         benchmark.once(f"tested_{benchmark.pair}", benchmark.tested)
     except Interrupted:
@@ -214,7 +226,7 @@ def main() -> None:
         raise SystemExit(UNFINISHED) from None
     finally:
         alarm.cancel()
-        click.echo(table(benchmark.out))
+        click.echo(table(benchmark))
 
 
 if __name__ == "__main__":

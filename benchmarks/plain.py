@@ -22,9 +22,9 @@ from nayer.models.generator import Generator, UpsampledConv2d
 
 def transform_of(config: DistillConfig, size: int) -> list[nn.Module]:
     """Crop and flip of version 1, one draw per call."""
-    flip = [transforms.RandomHorizontalFlip()] if config.augmentation.flip else []
     padding = config.augmentation.padding
-    return ([transforms.RandomCrop(size, padding)] if padding else []) + flip
+    crop = [transforms.RandomCrop(size, padding)] if padding else []
+    return [*crop, *([transforms.RandomHorizontalFlip()] if config.augmentation.flip else [])]
 
 
 def plain_generator(latent: int, width: int, images: ImageSpec) -> Generator:
@@ -68,7 +68,8 @@ class PlainSynthesis:
         bn = torch.zeros(())
         for layer, inputs in zip(self.layers, self.inputs, strict=True):
             variance, mean = torch.var_mean(inputs, (0, 2, 3), correction=0)
-            bn = bn + (mean - layer.running_mean).norm() + (variance - layer.running_var).norm()
+            target = layer.get_buffer("running_mean"), layer.get_buffer("running_var")
+            bn = bn + (mean - target[0]).norm() + (variance - target[1]).norm()
         divergence = F.kl_div(learnt.log_softmax(1), taught.softmax(1), reduction="none").sum(1)
         agree = (taught.argmax(1) == learnt.argmax(1)).float()
         config = self.config
@@ -77,7 +78,8 @@ class PlainSynthesis:
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        return loss.detach()
+        found: Tensor = loss.detach()
+        return found
 
 
 class PngImages(Dataset[Tensor]):

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -55,7 +56,7 @@ def run(scenario: str, seed: int) -> dict[str, Any]:
 
 def table(scenario: str, results: list[dict[str, Any]]) -> str:
     """The results as a page: one row a seed, then mean and deviation."""
-    columns = {
+    columns: dict[str, Callable[[dict[str, Any]], float]] = {
         "teacher top-1, %": lambda r: 100 * r["metrics"]["teacher"]["top1"],
         "student top-1, %": lambda r: 100 * r["metrics"]["student"]["top1"],
         "agreement, %": lambda r: 100 * r["metrics"]["agreement"],

@@ -4,11 +4,13 @@
     python benchmarks/steps.py --shapes digits --rounds 9
     python benchmarks/steps.py --alone --rounds 1 --shapes "imagenet resnet-50 > resnet-18"
     python benchmarks/steps.py --precision fp32      # as on a CPU without bf16
+    python benchmarks/steps.py --steps epoch "epoch, kept views" --part 1 --rounds 1 --shapes fashion_mnist
     python benchmarks/steps.py --sweep               # precision, memory format, torch.compile; on a GPU: --device cuda
 
 A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
-(once as the paper does it, once with kept views), an epoch a part of one in the scenario's proportion of the two, an
-evaluation 2,000 images. Weights are random: they do not change what is computed.
+(once as the paper does it, once with kept views), an epoch the scenario's steps of both and what brings the images
+from one to the other, or a part of all that, an evaluation 2,000 images. Weights are random: they do not change what
+is computed.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import click
 import torch
@@ -34,6 +37,7 @@ from nayer.images import ImageSpec, to_float
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
+from nayer.synthesis.nayer import Nayer
 from nayer.training.device import computes_in_bf16, resolve_device, waited
 from nayer.training.distillation_setup import LoopState, build
 
@@ -43,11 +47,12 @@ LARGE = 64
 # Steps of Adam per synthetic batch; the scenarios take 15 to 40.
 STEPS = 5
 EPOCH_PART = 40
+"""What is timed of an epoch unless said."""
 # Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
 KEPT_VIEWS = 8
 CPU = torch.device("cpu")
-COMPARED = ("synthesis", "distillation", "distillation, kept views", "1/40 epoch", "evaluation")
+COMPARED = ("synthesis", "distillation", "distillation, kept views", "epoch", "epoch, kept views", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,11 @@ def state_of(shape: Shape, settings: RuntimeConfig, kept_views: int | None = Non
     return state, config
 
 
+def nayer_of(state: LoopState) -> Nayer:
+    """Its synthesizer: there is one method."""
+    return cast(Nayer, state.synthesizer)
+
+
 def pool_of(shape: Shape) -> Tensor:
     """Images to learn from."""
     torch.manual_seed(0)
@@ -128,37 +138,57 @@ def pool_of(shape: Shape) -> Tensor:
     )
 
 
-def epoch_part(config: DistillConfig) -> tuple[int, int]:
-    """Synthesis and student steps of a part of an epoch, at least one each."""
-    synthesis = config.synthesis
-    return max(1, synthesis.batches * synthesis.steps // EPOCH_PART), max(1, config.student.steps // EPOCH_PART)
+@dataclass(frozen=True)
+class Epoch:
+    """What is done in one, or in a part of it."""
+
+    batches: int
+    """Synthetic ones."""
+    synthesis_steps: int
+    """For each of them."""
+    images: int
+    """Of each of them that go into the pool."""
+    student_steps: int
+
+    @classmethod
+    def of(cls, config: DistillConfig, part: int) -> "Epoch":
+        """At least one step of each."""
+        synthesis = config.synthesis
+        batches = max(1, synthesis.batches // part)
+        steps, images = (
+            synthesis.batches * each // part // batches for each in (synthesis.steps, synthesis.batch_size)
+        )
+        return cls(batches, max(1, steps), max(1, images), max(1, config.student.steps // part))
 
 
-def ours(shape: Shape, settings: RuntimeConfig) -> Steps:
+def ours(shape: Shape, settings: RuntimeConfig, part: int) -> Steps:
     """The steps of the library."""
-    state, config = state_of(shape, settings)
+    fresh, config = state_of(shape, settings)
     keeping, _ = state_of(shape, settings, KEPT_VIEWS)
-    made, learnt = epoch_part(distill_config(shape))
+    work = Epoch.of(distill_config(shape), part)
 
-    def epoch() -> None:
-        state.synthesizer.config = config.synthesis.model_copy(update={"steps": made})
-        batch = state.synthesizer.step(state.trainer.student)
-        state.views.add(batch.images, batch.labels)
-        for _ in range(learnt):
+    def epoch(state: LoopState) -> None:
+        synthesizer = nayer_of(state)
+        synthesizer.config = config.synthesis.model_copy(update={"steps": work.synthesis_steps})
+        for _ in range(work.batches):
+            batch = synthesizer.step(state.trainer.student)
+            state.views.add(batch.images[: work.images], batch.labels[: work.images])
+        for _ in range(work.student_steps):
             state.learn(config.student)
-        state.synthesizer.config = config.synthesis
+        synthesizer.config = config.synthesis
 
     images = pool_of(shape)[:EVALUATED]
     return {
-        "synthesis": lambda: state.synthesizer.step(state.trainer.student),
-        "distillation": lambda: state.learn(config.student),
+        "synthesis": lambda: fresh.synthesizer.step(fresh.trainer.student),
+        "distillation": lambda: fresh.learn(config.student),
         "distillation, kept views": lambda: keeping.learn(config.student),
-        "1/40 epoch": epoch,
-        "evaluation": lambda: predict(state.trainer.student, images, CPU),
+        "epoch": lambda: epoch(fresh),
+        "epoch, kept views": lambda: epoch(keeping),
+        "evaluation": lambda: predict(fresh.trainer.student, images, CPU),
     }
 
 
-def plain(shape: Shape, folder: Path) -> Steps:
+def plain(shape: Shape, folder: Path, part: int) -> Steps:
     """The same steps as the baseline does them."""
     config, teacher = distill_config(shape), teacher_of(shape)
     table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
@@ -166,16 +196,17 @@ def plain(shape: Shape, folder: Path) -> Steps:
     student = Classifier.build(shape.student, teacher.class_names, shape.images)
     images = pool_of(shape)
     write_images(folder, images)
-    made, learnt = epoch_part(config)
+    work = Epoch.of(config, part)
     synthesis = PlainSynthesis(teacher, looked_at, table, config)
     # A teacher of its own: the hooks of the synthesis are never taken off.
     distillation = PlainDistillation(teacher_of(shape), student, folder, config)
 
     def epoch() -> None:
-        for _ in range(made):
-            synthesis.step()
-        write_images(folder / "batch", images[: config.synthesis.batches * config.synthesis.batch_size // EPOCH_PART])
-        for _ in range(learnt):
+        for batch in range(work.batches):
+            for _ in range(work.synthesis_steps):
+                synthesis.step()
+            write_images(folder / f"batch {batch}", images[: work.images])
+        for _ in range(work.student_steps):
             distillation.step()
 
     @torch.no_grad()
@@ -186,7 +217,8 @@ def plain(shape: Shape, folder: Path) -> Steps:
         "synthesis": synthesis.step,
         "distillation": distillation.step,
         "distillation, kept views": distillation.step,
-        "1/40 epoch": epoch,
+        "epoch": epoch,
+        "epoch, kept views": epoch,
         "evaluation": evaluation,
     }
 
@@ -201,20 +233,22 @@ def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device =
     return (time.perf_counter() - began) / repeats
 
 
-def compare(shape: Shape, rounds: int, settings: RuntimeConfig, steps: Sequence[str]) -> dict[str, tuple[float, float]]:
+def compare(
+    shape: Shape, rounds: int, settings: RuntimeConfig, steps: Sequence[str], part: int
+) -> dict[str, tuple[float, float]]:
     """Median seconds of baseline and library by step; the first call of each warms up and does not count."""
     with tempfile.TemporaryDirectory() as folder:
-        baseline, library = plain(shape, Path(folder)), ours(shape, settings)
+        baseline, library = plain(shape, Path(folder), part), ours(shape, settings, part)
         found = {}
         for name in steps:
             times: tuple[list[float], list[float]] = ([], [])
             for step in (baseline[name], library[name]):
                 step()
             learning = name.startswith("distillation")
-            repeats = BLOCK if learning else 1
+            repeats, loads = BLOCK if learning else 1, learning or name.startswith("epoch")
             for _ in range(rounds):
                 times[0].append(seconds(baseline[name], repeats))
-                time.sleep(PAUSE_SECONDS if learning else 0)
+                time.sleep(PAUSE_SECONDS if loads else 0)
                 times[1].append(seconds(library[name], repeats) / (STEPS if name == "synthesis" else 1))
             found[name] = (median(times[0]), median(times[1]))
     return found
@@ -237,18 +271,16 @@ def sweep(names: list[str], rounds: int, device: str) -> None:
     ):
         torch._dynamo.reset()
         state, config = state_of(ALL[name], runtime(device=device, precision=precision))
-        networks = (state.trainer.student.network, state.views.teacher.network, state.synthesizer.generator)
+        synthesizer = nayer_of(state)
+        networks = (state.trainer.student.network, synthesizer.teacher.network, synthesizer.generator)
         for network in networks:
             network.to(memory_format=memory_format)
             if compiled:
                 network.compile()
-        synthesis, distillation = (
-            partial(state.synthesizer.step, state.trainer.student),
-            partial(state.learn, config.student),
-        )
+        work = partial(state.synthesizer.step, state.trainer.student), partial(state.learn, config.student)
         timed = partial(seconds, device=state.memory.labels.device)
-        first = timed(synthesis) + timed(distillation)
-        steps = [median(timed(step) for _ in range(rounds)) for step in (synthesis, distillation)]
+        first = sum(timed(step) for step in work)
+        steps = [median(timed(step) for _ in range(rounds)) for step in work]
         layout = str(memory_format).removeprefix("torch.").removesuffix("_format")
         values = f"{steps[0] / STEPS:.4g} | {steps[1]:.4g} | {first:.1f}"
         click.echo(f"| {name} | {precision} | {layout} | {'yes' if compiled else 'no'} | {values} |")
@@ -259,7 +291,7 @@ def alone(names: list[str], rounds: int, settings: RuntimeConfig) -> None:
     click.echo("| shape | step | seconds | peak memory so far, GiB |\n|---|---|---|---|")
     for name in names:
         state, config = state_of(ALL[name], settings)
-        steps = {
+        steps: dict[str, tuple[Callable[[], object], int]] = {
             "synthesis": (partial(state.synthesizer.step, state.trainer.student), STEPS),
             "distillation": (partial(state.learn, config.student), 1),
         }
@@ -275,6 +307,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=ALL, default=list(SHAPES))
     parser.add_argument("--steps", nargs="+", choices=COMPARED, default=COMPARED, help="against the baseline")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", type=int, default=EPOCH_PART, help="of an epoch; 1 for a whole one, minutes to hours")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     parser.add_argument("--device", default="cpu", help="for --alone and --sweep")
     parser.add_argument("--sweep", action="store_true", help="precision, memory format, torch.compile")
@@ -294,8 +327,9 @@ def main() -> None:
         return alone(options.shapes, options.rounds, settings)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")
     for name in options.shapes:
-        for step, (slow, fast) in compare(ALL[name], options.rounds, settings, options.steps).items():
-            click.echo(f"| {name} | {step} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
+        for step, (slow, fast) in compare(ALL[name], options.rounds, settings, options.steps, options.part).items():
+            label = step if options.part == 1 else step.replace("epoch", f"1/{options.part} epoch")
+            click.echo(f"| {name} | {label} | {slow:.4g} | {fast:.4g} | {slow / fast:.2f} |")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 PARTS = (
+    "benchmarks",
     "conf",
     "src",
     "pyproject.toml",
