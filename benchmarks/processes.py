@@ -28,8 +28,8 @@ def step_seconds(name: str, processes: int) -> tuple[float, float]:
     """Of a synthesis and of a distillation step, over two epochs; what surrounds the steps is left out."""
     shape = SHAPES[name]
     config = distill_config(shape)
-    # New views: the teacher's first answers to kept ones would count as synthesis.
     synthesis = config.synthesis.model_copy(update={"steps": SYNTHESIS_STEPS, "batches": 1, "warmup_batches": 1})
+    # New views: the teacher's first answers to kept ones would count as synthesis.
     student = config.student.model_copy(update={"steps": STUDENT_STEPS, "kept_views": None})
     schedule = {"warmup_epochs": 0, "epochs": 2, "held_out": 1}
     config = config.model_copy(update={"synthesis": synthesis, "student": student, **schedule})

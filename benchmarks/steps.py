@@ -46,8 +46,8 @@ EVALUATED = 2000
 LARGE = 64
 # Steps of Adam per synthetic batch; the scenarios take 15 to 40.
 STEPS = 5
+# What is timed of an epoch unless said.
 EPOCH_PART = 40
-"""What is timed of an epoch unless said."""
 # Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
 KEPT_VIEWS = 8
