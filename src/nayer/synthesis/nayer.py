@@ -97,8 +97,10 @@ class Nayer:
         best_images = torch.empty(0)
         with self.statistics.recording(), looked_at(student):
             for step in range(self.config.steps):
+                # In fp32 even where bf16 is faster: to convert its large weights takes longer than to use them.
+                latent = self.noise()
                 with self.autocast():
-                    images = self.generator(self.noise())
+                    images = self.generator(latent)
                 losses, teacher_logits = self.losses(images, labels, student)
                 total = losses["synthesis_loss"]
                 pixels = images.detach()

