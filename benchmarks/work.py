@@ -17,7 +17,6 @@ from nayer.models.generator import Generator
 
 LEFT_OUT = ("digits", "cifar10 wrn-16-2 > wrn-16-1")
 LARGER = {"tiny_imagenet resnet-34 > resnet-18": Shape("tiny_imagenet", rgb(64), "resnet-34", "resnet-18", 200)}
-RENEWED = 0.05
 
 
 def forward(network: nn.Module, inputs: torch.Tensor) -> float:
@@ -49,7 +48,7 @@ def row(name: str, shape: Shape) -> str:
         f"{megabytes(student):.2f}",
         f"{3 * g + 2 * t + 2 * s:,.0f}",
         f"{scale * (t + 3 * s):,.0f}",
-        f"{scale * (RENEWED * t + 3 * s):,.0f}",
+        f"{scale * (config.student.renewed_views * t + 3 * s):,.0f}",
     )
     return f"| {name}, {synthesis.batch_size} / {learnt} images | {' | '.join(figures)} |"
 
@@ -57,7 +56,7 @@ def row(name: str, shape: Shape) -> str:
 def main() -> None:
     click.echo(
         "| | generator, MB | student, MB | synthesis, GFLOP | distillation, GFLOP "
-        f"| with {KEPT_VIEWS} kept views, {RENEWED:.0%} renewed |\n|---|---|---|---|---|---|"
+        f"| with {KEPT_VIEWS} kept views |\n|---|---|---|---|---|---|"
     )
     for name, shape in (SHAPES | LARGER | BIG).items():
         if name not in LEFT_OUT:

@@ -201,7 +201,7 @@ class StudentConfig(Config):
     kept_views: Count | None
     """Views kept of each image with the teacher's answers; null draws a new one and asks each time."""
     renewed_views: Fraction
-    """Share of a batch whose kept views are drawn anew, with new answers."""
+    """Share of a batch whose kept views are drawn anew, with new answers; none if all views there are are kept."""
     learning_rate: Rate
     final_learning_rate: Weight
     """End of the cosine over the epochs after the warm-up."""

@@ -32,6 +32,11 @@ class Augmentation:
         """How many different views of an image there are."""
         return (2 * self.padding + 1) ** 2 * (1 + self.flip)
 
+    def every(self, device: torch.device) -> Tensor:
+        """All crops there are (crop_count, 3), in the form of `draw`."""
+        shift, flipped = torch.arange(2 * self.padding + 1, device=device), torch.arange(1 + self.flip, device=device)
+        return torch.cartesian_prod(shift, shift, flipped).to(torch.uint8)
+
     def draw(self, count: int, device: torch.device) -> Tensor:
         """Crops (count, 3) of as many images: row, column, and whether flipped, as uint8."""
         shifts = [torch.randint(0, 2 * self.padding + 1, (count, 1), device=device) for _ in range(2)]

@@ -1,5 +1,6 @@
 """`runtime.processes` from the command line: one student, one MLflow run, one sentence when something ends it."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import time
 import mlflow
 import psutil
 import pytest
-from clones import heard_until_distilling
+from clones import PROJECT, heard_until_distilling
 
 SEVERAL = ("kedro", "run", "--env", "test", "--pipelines", "distill")
 SETTINGS = "runtime.processes=2,distill.synthesis.batch_size=24"
@@ -49,19 +50,42 @@ def test_two_processes_leave_one_student_and_one_run(typed, project):
     assert sorted(file.name for file in folder.iterdir()) == ["student.safetensors", "teacher.safetensors"]
 
 
-def test_torchrun_on_a_further_machine_joins_in(started, typed, project):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = ("--nnodes", "2", "--node-rank", "1", "--nproc-per-node", "1", "--master-addr", "localhost")
-    other = started("torchrun", *meeting, "--master-port", port, "-m", "nayer.training.launch")
-    settings = f"runtime.machines=2,runtime.address=localhost:{port},distill.synthesis.batch_size=24"
+@pytest.fixture
+def further_machine(started):
+    """Starts torchrun as a second machine would; returns it and the settings for the first."""
+
+    def start(**variables: str) -> tuple[subprocess.Popen[str], str]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        meeting = ("--nnodes", "2", "--node-rank", "1", "--nproc-per-node", "1", "--master-addr", "localhost")
+        other = started("torchrun", *meeting, "--master-port", port, "-m", "nayer.training.launch", **variables)
+        return other, f"runtime.machines=2,runtime.address=localhost:{port},distill.synthesis.batch_size=24"
+
+    return start
+
+
+def test_torchrun_on_a_further_machine_joins_in(further_machine, typed, project):
+    other, settings = further_machine()
     done = typed(*SEVERAL, "--params", settings)
     assert done.returncode == 0, done.stderr
     assert "in each of 2 processes" in done.stderr
     _, error = other.communicate(timeout=60)
     assert other.returncode == 0, error
     assert run_of(project).info.status == "FINISHED"
+
+
+def test_a_further_machine_with_another_checkout_is_refused(further_machine, typed, tmp_path):
+    source = shutil.copytree(PROJECT / "src", tmp_path / "another checkout")
+    with (source / "nayer/images.py").open("a") as file:
+        file.write("# something else\n")
+    other, settings = further_machine(PYTHONPATH=str(source))
+    done = typed(*SEVERAL, "--params", settings)
+    other.communicate(timeout=60)
+    assert done.returncode == 1
+    assert "Error: the checkout: " in done.stderr
+    assert "in process 1" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_killed_process_ends_in_one_sentence(started, project):

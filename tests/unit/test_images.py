@@ -19,8 +19,11 @@ def test_views_are_exactly_the_possible_crops_of_the_padded_image():
     padded = torch.nn.functional.pad(image, [1] * 4)
     crops = [padded[0, :, r : r + 4, c : c + 4] for r in range(3) for c in range(3)]
     possible = {crop.numpy().tobytes() for crop in crops + [crop.flip(2).contiguous() for crop in crops]}
-    views = Augmentation(padding=1, flip=True)(image.repeat(300, 1, 1, 1))
+    augment = Augmentation(padding=1, flip=True)
+    views = augment(image.repeat(300, 1, 1, 1))
     assert {view.contiguous().numpy().tobytes() for view in views} == possible
+    every = augment.crop(image.repeat(augment.crop_count, 1, 1, 1), augment.every(image.device))
+    assert {view.contiguous().numpy().tobytes() for view in every} == possible
 
 
 def test_no_flip_means_no_flip():

@@ -44,6 +44,7 @@ CODE = {
         "pipelines/distill",
         "ranks.py",
         "synthesis",
+        "training/alike.py",
         "training/device.py",
         "training/divergence.py",
         "training/distillation.py",

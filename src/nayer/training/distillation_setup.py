@@ -145,7 +145,8 @@ def capacity(config: DistillConfig, schedule: Schedule) -> int:
 
 def bank_gib(teacher: Classifier, config: DistillConfig, schedule: Schedule) -> tuple[float, float]:
     """GiB that their pixels take, and their kept views with the answers."""
-    images, views = capacity(config, schedule) / 2**30, config.student.kept_views or 0
+    augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
+    images, views = capacity(config, schedule) / 2**30, min(config.student.kept_views or 0, augment.crop_count)
     pixels = teacher.images.channels * teacher.images.size**2
     return images * pixels, images * views * (3 + 2 * len(teacher.class_names))
 
@@ -227,7 +228,7 @@ def build(
     augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
     if count := config.student.kept_views:
         renewed = config.student.renewed_views
-        views: Views = KeptViews(teacher, memory, augment, precision, min(count, augment.crop_count), renewed)
+        views: Views = KeptViews(teacher, memory, augment, precision, count, renewed)
     else:
         views = FreshViews(teacher, memory, augment, precision)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)

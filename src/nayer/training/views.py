@@ -71,8 +71,9 @@ class KeptViews(FreshViews):
     """As many views of each image as `count`, drawn when it comes in; the teacher is asked once for each.
 
     A student sees an image far more often than that, so that its steps hardly cost a forward pass of the teacher: a
-    share `renewed` of each batch alone is drawn anew, and kept in place of the old view. Costs 3 + 2 * classes bytes a
-    view beside the image.
+    share `renewed` of each batch alone is drawn anew, and kept in place of the old view. Where there are no more than
+    `count` different views, all are kept and none renewed: the student is shown what `FreshViews` would show it. Costs
+    3 + 2 * classes bytes a view beside the image.
     """
 
     def __init__(
@@ -85,18 +86,23 @@ class KeptViews(FreshViews):
         renewed: float,
     ) -> None:
         super().__init__(teacher, memory, augment, autocast)
-        self.count, self.renewed = count, renewed
         device, classes = memory.labels.device, len(teacher.class_names)
-        self.crops = torch.zeros((memory.capacity, count, 3), dtype=torch.uint8, device=device)
+        self.every = augment.every(device) if count >= augment.crop_count else None
+        self.count = count if self.every is None else len(self.every)
+        self.renewed = renewed if self.every is None else 0.0
+        self.crops = torch.zeros((memory.capacity, self.count, 3), dtype=torch.uint8, device=device)
         # fp16 holds what bf16 holds, apart from logits beyond 65,504.
-        self.answers = torch.zeros((memory.capacity, count, classes), dtype=torch.float16, device=device)
+        self.answers = torch.zeros((memory.capacity, self.count, classes), dtype=torch.float16, device=device)
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Into the memory; the teacher answers to all views of the images."""
         slots = self.memory.add(images, labels)
         newest = to_float(images[-len(slots) :])
         for view in range(self.count):
-            crops = self.augment.draw(len(slots), slots.device)
+            if self.every is None:
+                crops = self.augment.draw(len(slots), slots.device)
+            else:
+                crops = self.every[view].expand(len(slots), -1)
             self.crops[slots, view] = crops
             self.answers[slots, view] = self.ask(self.augment.crop(newest, crops)).to(torch.float16)
 

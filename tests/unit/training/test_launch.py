@@ -85,13 +85,6 @@ def test_processes_learn_what_ghost_groups_in_one_process_learn(processes, job, 
     assert found.images_made == 24 * 6
 
 
-def test_processes_that_would_not_compute_alike_are_refused(runtime):
-    first = launch.computing(runtime)
-    launch.check_alike([first, dict(first)])
-    with pytest.raises(InputError, match=r"runtime\.precision: bf16 in process 1, but fp32 in the first one"):
-        launch.check_alike([{**first, "runtime.precision": "fp32"}, {**first, "runtime.precision": "bf16"}])
-
-
 def endless(distill_config) -> DistillConfig:
     return distill_config(**{**FIRST_STEPS, "epochs": 3000})
 

@@ -77,6 +77,21 @@ def test_a_small_batch_renews_a_view_all_the_same(teacher):
     assert asked == [1]
 
 
+@pytest.mark.parametrize("count", [AUGMENT.crop_count, 100])
+def test_where_all_views_there_are_can_be_kept_each_is_kept_once_and_none_renewed(count, teacher):
+    views = kept(teacher, count, renewed=0.5)
+    views.add(images(12), torch.zeros(12, dtype=torch.long))
+    every = {tuple(crop) for crop in AUGMENT.every(torch.device("cpu")).tolist()}
+    assert len(every) == AUGMENT.crop_count
+    before = views.answers.clone()
+    views.draw(10)
+    assert torch.equal(views.answers, before)
+    for slot in range(12):
+        crops = [tuple(crop) for crop in views.crops[slot].tolist()]
+        assert len(crops) == len(every)
+        assert set(crops) == every
+
+
 def test_an_image_that_makes_room_takes_its_views_along(teacher):
     views = kept(teacher, 2, capacity=4)
     for part in images(10).split(3):
