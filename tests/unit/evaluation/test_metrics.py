@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nayer.errors import InputError
-from nayer.evaluation.metrics import compare, compare_unlabelled
+from nayer.evaluation.metrics import compare, compare_unlabelled, single
 
 NAMES = ("ant", "bee", "cat")
 LABELS = torch.tensor([0, 0, 1, 1, 2])
@@ -42,6 +42,15 @@ def test_likelihood_and_calibration(comparison):
     # All answers share one confidence, so one bin: the error is its distance to the accuracy.
     assert comparison.metrics["student"]["calibration_error"] == pytest.approx(abs(confidence - 3 / 5), abs=1e-6)
     assert comparison.metrics["teacher"]["calibration_error"] == pytest.approx(abs(confidence - 4 / 5), abs=1e-6)
+
+
+def test_too_sure_in_one_bin_is_not_made_up_by_too_modest_in_another():
+    sure, modest = (math.exp(scale) / (math.exp(scale) + 2) for scale in (2.0, 0.5))
+    logits = torch.tensor([[2.0, 0, 0], [0.5, 0, 0]])
+    wrong_then_right = torch.tensor([1, 0])
+    apart, together = sure + (1 - modest), abs(sure - (1 - modest))
+    assert single(logits, wrong_then_right, 15)["calibration_error"] == pytest.approx(apart / 2, abs=1e-6)
+    assert single(logits, wrong_then_right, 1)["calibration_error"] == pytest.approx(together / 2, abs=1e-6)
 
 
 def test_tables_by_class(comparison):
