@@ -14,6 +14,7 @@ is computed.
 """
 
 import argparse
+import copy
 import platform
 import resource
 import tempfile
@@ -39,7 +40,7 @@ from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
 from nayer.synthesis.nayer import Nayer
 from nayer.training.device import computes_in_bf16, resolve_device, waited
-from nayer.training.distillation_setup import LoopState, build
+from nayer.training.distillation_setup import LoopState, build, settled
 
 WIDTH = 384
 EVALUATED = 2000
@@ -118,7 +119,7 @@ def state_of(shape: Shape, settings: RuntimeConfig, kept_views: int | None = Non
     teacher = teacher_of(shape)
     table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
     embeddings = LabelEmbeddings(table, teacher.class_names, "random", "1", "unused")
-    state = build(teacher, embeddings, config, settings, seed=0)
+    state = build(teacher, embeddings, config, settled(settings, teacher, distill_config(shape)), seed=0)
     state.synthesizer.start_epoch(config.warmup_epochs)
     device = state.memory.labels.device
     state.views.add(pool_of(shape).to(device), torch.arange(shape.pool, device=device) % shape.classes)
@@ -177,14 +178,14 @@ def ours(shape: Shape, settings: RuntimeConfig, part: int) -> Steps:
             state.learn(config.student)
         synthesizer.config = config.synthesis
 
-    images = pool_of(shape)[:EVALUATED]
+    images, student = pool_of(shape)[:EVALUATED], copy.deepcopy(fresh.trainer.student)
     return {
         "synthesis": lambda: fresh.synthesizer.step(fresh.trainer.student),
         "distillation": lambda: fresh.learn(config.student),
         "distillation, kept views": lambda: keeping.learn(config.student),
         "epoch": lambda: epoch(fresh),
         "epoch, kept views": lambda: epoch(keeping),
-        "evaluation": lambda: predict(fresh.trainer.student, images, CPU),
+        "evaluation": lambda: predict(student, images, CPU),
     }
 
 
@@ -270,13 +271,11 @@ def sweep(names: list[str], rounds: int, device: str) -> None:
         names, ("fp32", "bf16"), (torch.contiguous_format, torch.channels_last), (False, True)
     ):
         torch._dynamo.reset()
-        state, config = state_of(ALL[name], runtime(device=device, precision=precision))
+        state, config = state_of(ALL[name], runtime(device=device, precision=precision, compile=compiled))
         synthesizer = nayer_of(state)
         networks = (state.trainer.student.network, synthesizer.teacher.network, synthesizer.generator)
         for network in networks:
             network.to(memory_format=memory_format)
-            if compiled:
-                network.compile()
         work = partial(state.synthesizer.step, state.trainer.student), partial(state.learn, config.student)
         timed = partial(seconds, device=state.memory.labels.device)
         first = sum(timed(step) for step in work)

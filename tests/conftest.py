@@ -13,6 +13,7 @@ from nayer.config import DistillConfig, RuntimeConfig
 from nayer.images import ImageSpec
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
+from nayer.models.compilation import why_not_compiled
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ("ant", "bee", "cat")
@@ -38,6 +39,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def compiler() -> None:
+    if reason := why_not_compiled(torch.device("cpu")):
+        pytest.skip(reason)
 
 
 @pytest.fixture
@@ -78,6 +85,7 @@ def runtime(tmp_path: Path) -> RuntimeConfig:
     return RuntimeConfig(
         device="cpu",
         precision="fp32",
+        compile=False,
         threads=1,
         processes=1,
         machines=1,

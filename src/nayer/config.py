@@ -80,6 +80,8 @@ class RuntimeConfig(Config):
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "fp32", "bf16"]
     """auto takes bf16 autocast where the hardware computes in it."""
+    compile: Literal["auto"] | Flag
+    """torch.compile for the distillation; auto: in a long one, on a CPU with AMX, where a C++ compiler is found."""
     threads: Annotated[int, Field(ge=1, le=1024, strict=True)] | None
     """CPU threads of a process; null leaves torch's choice, and divides the processors among several processes."""
     processes: Count

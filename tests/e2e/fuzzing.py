@@ -81,7 +81,15 @@ def published_in(name: str) -> Callable[[Path], None]:
 
 def state_in(path: Path) -> None:
     """A fresh start, or the state that was kept; the file goes on from where it was moved to."""
-    machine = {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1, "machines": 1, "address": None}
+    machine = {
+        "device": "cpu",
+        "precision": "fp32",
+        "compile": False,
+        "threads": 1,
+        "processes": 1,
+        "machines": 1,
+        "address": None,
+    }
     keeping = {"memory_gib": 4, "resume": "auto", "resume_folder": str(path.parents[1]), "checkpoint_seconds": 60}
     reporter = Silence()
     reporter.said = []

@@ -70,10 +70,10 @@ CODE = {
         "training/views.py",
     ),
 }
-# Of the machine's settings the precision changes what is learnt, and the number of processes in `distill`. The report
+# Of the machine's settings the precision changes what is learnt, and more of them in `distill`. The report
 # repeats all parameters and the scenario's name; it is made again when one of its figures is.
 TRACKED: dict[str, tuple[str, ...]] = {"runtime": ("runtime.precision",), "scenario": ()}
-PROCESSES = ("runtime.processes", "runtime.machines")
+OF_DISTILL = ("runtime.compile", "runtime.processes", "runtime.machines")
 METRICS = {"metrics"}
 PLOTS = {
     "teacher_history": {"loss": ["loss"], "accuracy": ["train_accuracy", "validation_accuracy"]},
@@ -149,7 +149,7 @@ def tracked_parameters(project: Path, scenario: str, stage: str, inputs: Iterabl
     """For every parameter file of base and scenario that has them, the parameters that the stage reads."""
     groups = sorted(name.removeprefix("params:").split(".")[0] for name in inputs if name.startswith("params:"))
     wanted = [key for name in groups for key in TRACKED.get(name, (name,))] + list(
-        PROCESSES if stage == "distill" else ()
+        OF_DISTILL if stage == "distill" else ()
     )
     found = []
     for folder in ("base", scenario):

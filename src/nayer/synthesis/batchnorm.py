@@ -63,6 +63,7 @@ class BatchNormStatistics:
         self.momentum = momentum
         self.running: list[Tensor] = []
         self._inputs: dict[int, tuple[Tensor, Tensor]] = {}
+        self._forget()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -73,7 +74,16 @@ class BatchNormStatistics:
         finally:
             for hook in hooks:
                 hook.remove()
-            self._inputs.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        """The learnt statistics as if recorded: to torch.compile, an empty dictionary would be another case."""
+        self._inputs.update(enumerate(zip(*self._learnt(), strict=True)))
+
+    def _learnt(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Means and variances of all layers."""
+        means = [layer.running_mean for layer in self.layers if layer.running_mean is not None]
+        return means, [layer.running_var for layer in self.layers if layer.running_var is not None]
 
     def _record(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -95,9 +105,7 @@ class BatchNormStatistics:
         if not self.layers:
             return torch.zeros(())
         mixed, count = self._mixed(), len(self.layers)
-        means = [layer.running_mean for layer in self.layers if layer.running_mean is not None]
-        variances = [layer.running_var for layer in self.layers if layer.running_var is not None]
-        return statistics_distance(mixed[:count], mixed[count:], means, variances)
+        return statistics_distance(mixed[:count], mixed[count:], *self._learnt())
 
     def advance(self) -> None:
         """Take the last forward pass into the running mean: once per batch, after its last step."""

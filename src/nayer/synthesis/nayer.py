@@ -10,6 +10,7 @@ from torch import Tensor
 from nayer.config import DistillConfig
 from nayer.images import Augmentation, to_uint8
 from nayer.models.classifier import Classifier, freeze
+from nayer.models.compilation import compile_network
 from nayer.models.generator import Generator
 from nayer.ranks import average_gradients, take_from_first
 from nayer.synthesis.batchnorm import BatchNormStatistics
@@ -37,6 +38,7 @@ class Nayer:
         embeddings: (classes, D) label-text embeddings.
         config: weights, schedule and augmentation.
         autocast: opens the precision of the forward passes.
+        compiled: whether generators are; the teacher comes compiled or not.
     """
 
     def __init__(
@@ -45,22 +47,16 @@ class Nayer:
         embeddings: Tensor,
         config: DistillConfig,
         autocast: Callable[[], AbstractContextManager[Any]],
+        compiled: bool = False,
     ) -> None:
-        synthesis = config.synthesis
-        self.schedule = Schedule(
-            config.warmup_epochs,
-            config.epochs,
-            synthesis.warmup_batches,
-            synthesis.batches,
-            synthesis.batch_size,
-            synthesis.steps,
-        )
-        self.config = synthesis
+        self.schedule = Schedule.of(config)
+        self.config = config.synthesis
         self.teacher = freeze(teacher)
         self.embeddings = embeddings.to(teacher.mean.device)
         self.augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
         self.autocast = autocast
-        self.statistics = BatchNormStatistics(teacher.network, synthesis.bn_momentum)
+        self.compiled = compiled
+        self.statistics = BatchNormStatistics(teacher.network, config.synthesis.bn_momentum)
         self.adversarial = False
         self.renew()
 
@@ -71,6 +67,8 @@ class Nayer:
         self.noise = NoisyLayer(self.embeddings, self.config.latent).to(device)
         generator = Generator(self.config.latent, self.config.generator_width, images.size, images.channels)
         self.generator = generator.to(device).to(memory_format=torch.channels_last)
+        if self.compiled:
+            compile_network(self.generator)
         for module in (self.noise.norm, self.generator):
             take_from_first(module)
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from nayer.config import DistillConfig
 from nayer.models.classifier import Classifier
 
 
@@ -19,6 +20,12 @@ class Schedule:
     batch_size: int
     steps: int
     """Optimiser steps per synthetic batch."""
+
+    @classmethod
+    def of(cls, config: DistillConfig) -> "Schedule":
+        """What the parameters say."""
+        each = config.synthesis
+        return cls(config.warmup_epochs, config.epochs, each.warmup_batches, each.batches, each.batch_size, each.steps)
 
     @property
     def total_epochs(self) -> int:

@@ -10,6 +10,7 @@ import torch
 
 from nayer.config import RuntimeConfig
 from nayer.errors import InputError, first_line
+from nayer.models.compilation import why_not_compiled
 
 
 def resolve_device(config: RuntimeConfig) -> torch.device:
@@ -50,6 +51,27 @@ def computes_in_bf16(config: RuntimeConfig, device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+# Pixels that a distillation synthesises, counted at every step. With fewer, minutes of compiling are hardly won back.
+WORTH_COMPILING = 1e9
+
+
+def compiles(config: RuntimeConfig, device: torch.device, pixels: float) -> bool:
+    """Whether a distillation of so many pixels compiles its networks; `auto`: where that pays (docs/decisions/009).
+
+    Raises:
+        InputError: it is asked for where nothing can be compiled.
+    """
+    if config.compile == "auto":
+        amx = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16")
+        return bool(amx) and pixels >= WORTH_COMPILING and not why_not_compiled(device)
+    if config.compile and (reason := why_not_compiled(device)):
+        raise InputError(
+            f"runtime.compile: true, but nothing can be compiled here ({reason}); install a C++ compiler with Python's "
+            "headers, or set auto or false."
+        )
+    return config.compile
 
 
 def autocast(config: RuntimeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -3,6 +3,7 @@
 Nothing here can reach real data: what comes in is a teacher, a table of label embeddings, and parameters.
 """
 
+import copy
 import time
 from dataclasses import dataclass
 
@@ -14,7 +15,16 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.synthesis.memory import SyntheticSample
 from nayer.training.device import waited
-from nayer.training.distillation_setup import STUDENT_FIGURES, SYNTHESIS_LOSSES, LoopState, Row, build, check, share_of
+from nayer.training.distillation_setup import (
+    STUDENT_FIGURES,
+    SYNTHESIS_LOSSES,
+    LoopState,
+    Row,
+    build,
+    check,
+    settled,
+    share_of,
+)
 from nayer.training.estimate import estimate
 from nayer.training.reporting import Reporter
 from nayer.training.resume import ResumePoint
@@ -53,8 +63,11 @@ def distill(
         Interrupted: stopped by a signal; the state is kept.
     """
     config = share_of(config, ranks.size())
+    runtime = settled(runtime, teacher, config)
     for warning in check(teacher, embeddings, config):
         reporter.say(f"Warning: {warning}")
+    if runtime.compile:
+        reporter.say("Compiling the networks, which takes a minute or two; runtime.compile=false does without.")
     reporter.say(estimate(teacher, embeddings, config, runtime))
     state = build(teacher, embeddings, config, runtime, seed)
     if resume.restore(state):
@@ -62,7 +75,7 @@ def distill(
     fit(state, config, resume, reporter)
     sample = state.memory.sample(config.memory_sample, len(teacher.class_names))
     images, labels = (torch.cat(parts)[: config.held_out].cpu() for parts in zip(*state.held_out, strict=True))
-    student = state.trainer.student.eval()
+    student = copy.deepcopy(state.trainer.student.eval())  # not compiled
     # Every process kept BatchNorm statistics of its own views.
     ranks.average(each for each in student.network.buffers() if each.is_floating_point())
     made = state.memory.added * ranks.size()

@@ -15,6 +15,7 @@ from nayer.images import Augmentation
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.architectures import check_image_size
 from nayer.models.classifier import Classifier, freeze
+from nayer.models.compilation import compile_network
 from nayer.models.generator import upsamplings
 from nayer.ranks import draw_apart, size, take_from_first
 from nayer.synthesis.batchnorm import layers_with_statistics
@@ -22,7 +23,7 @@ from nayer.synthesis.losses import distillation_loss
 from nayer.synthesis.memory import MemoryBank
 from nayer.synthesis.nayer import Nayer
 from nayer.synthesis.synthesizer import Schedule, Synthesizer, SyntheticBatch
-from nayer.training.device import autocast, resolve_device
+from nayer.training.device import autocast, compiles, resolve_device
 from nayer.training.health import Health
 from nayer.training.resume import random_state, set_random_state
 from nayer.training.student import StudentTrainer
@@ -209,18 +210,35 @@ def check_batchnorm(teacher: Classifier, config: DistillConfig) -> bool:
     return False
 
 
+def settled(runtime: RuntimeConfig, teacher: Classifier, config: DistillConfig) -> RuntimeConfig:
+    """With `compile` as true or false, whichever this distillation does.
+
+    Raises:
+        InputError: it is asked for where nothing can be compiled.
+    """
+    schedule = Schedule.of(config)
+    pixels = schedule.images * schedule.steps * teacher.images.size**2
+    return runtime.model_copy(update={"compile": compiles(runtime, resolve_device(runtime), pixels)})
+
+
 def build(
     teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig, seed: int
 ) -> LoopState:
-    """Everything on its device, seeded: the first state of the loop."""
+    """Everything on its device, seeded: the first state of the loop. `runtime` is a settled one."""
     torch.manual_seed(seed)
     device = resolve_device(runtime)
     precision = autocast(runtime, device)
     freeze(teacher).to(device).to(memory_format=torch.channels_last)
+    compiled = runtime.compile is True
+    if compiled:
+        teacher = copy.deepcopy(teacher)  # the caller's is not to be compiled for what else it is asked
+        compile_network(teacher.network)
     student = Classifier.build(config.student.architecture, teacher.class_names, teacher.images)
     student.to(device).to(memory_format=torch.channels_last)
     take_from_first(student)
-    synthesizer = Nayer(teacher, embeddings.table, config, precision)
+    if compiled:
+        compile_network(student.network)
+    synthesizer = Nayer(teacher, embeddings.table, config, precision, compiled)
     schedule, images = synthesizer.schedule, teacher.images
     shape = (images.channels, images.size, images.size)
     spill = spill_folder(*bank_gib(teacher, config, schedule), runtime)

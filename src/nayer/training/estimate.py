@@ -57,7 +57,7 @@ def batch_seconds(state: LoopState, config: DistillConfig) -> tuple[float, float
         made = state.synthesizer.step(state.trainer.student)
         made.losses["synthesis_loss"].item()  # waits for the device
         synthesis = (time.perf_counter() - began) / PROBE_STEPS * config.synthesis.steps
-    while len(state.memory) < min(config.student.batch_size, state.memory.capacity):
+    while len(state.memory) < state.memory.capacity:
         began = time.perf_counter()
         state.views.add(made.images, made.labels)
         answers = time.perf_counter() - began

@@ -45,7 +45,15 @@ STUDENT = {
 }
 LOOP = {"warmup_epochs": 2, "epochs": 6, "memory": 60, "memory_sample": 30, "held_out": 30}
 CONFIG = {**LOOP, "augmentation": AUGMENTATION, "synthesis": SYNTHESIS, "student": STUDENT}
-MACHINE = {"device": "cpu", "precision": "fp32", "threads": 1, "processes": 1, "machines": 1, "address": None}
+MACHINE = {
+    "device": "cpu",
+    "precision": "fp32",
+    "compile": False,
+    "threads": 1,
+    "processes": 1,
+    "machines": 1,
+    "address": None,
+}
 KEEPING = {"memory_gib": 4, "resume": "auto", "resume_folder": "data/.resume", "checkpoint_seconds": 1e-6}
 
 

@@ -48,11 +48,16 @@ def run(teacher, embeddings, config, runtime, reporter=None, seed=5, safe=True):
     return result
 
 
-def test_losses_of_twenty_steps_follow_the_golden_trajectory(teacher, embeddings, distill_config, runtime):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_losses_of_twenty_steps_follow_the_golden_trajectory(
+    compiled, teacher, embeddings, distill_config, runtime, request
+):
+    if compiled:
+        request.getfixturevalue("compiler")
     # What another processor's rounding does not change: at a temperature of 20 fp32 keeps three digits of such a small
     # divergence, and with most seeds some pixel lies at the edge between two grey levels.
     config = distill_config(synthesis__batch_size=12, synthesis__steps=1, student__temperature=1.0)
-    state = build(teacher, embeddings, config, runtime, seed=1)
+    state = build(teacher, embeddings, config, runtime.model_copy(update={"compile": compiled}), seed=1)
     found = []
     state.synthesizer.start_epoch(1)
     for _ in range(20):
@@ -215,6 +220,18 @@ def test_a_schedule_of_fewer_images_than_a_student_batch_is_estimated(teacher, e
     few = {"synthesis__batch_size": 2, "synthesis__batches": 1, "student__batch_size": 16}
     config = distill_config(warmup_epochs=0, epochs=1, **few)
     assert "2 images synthesised" in estimate(teacher, embeddings, config, runtime)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_networks_are_compiled_inside_of_the_loop_only(teacher, embeddings, distill_config, runtime):
+    reporter = StopAfter(-1)
+    config = distill_config(epochs=1, held_out=1)
+    result = run(teacher, embeddings, config, runtime.model_copy(update={"compile": True}), reporter)
+    assert reporter.said[0].startswith("Compiling the networks")
+    torch._dynamo.utils.counters.clear()
+    for classifier in (teacher, result.student):
+        classifier(torch.rand(5, 1, 8, 8))
+    assert not torch._dynamo.utils.counters["stats"]
 
 
 def test_estimate_comes_before_the_first_step(teacher, embeddings, distill_config, runtime):

@@ -28,8 +28,8 @@ def distill_student(
         "label_embeddings": tensors_digest({"table": embeddings.table}),
     }
     networks = [code_digest(teacher.architecture), code_digest(config.student.architecture)]
-    settings = {"distill": config.model_dump(), "seed": seed, "precision": runtime.precision}
-    fingerprint = {**settings, **inputs, "own_networks": networks}
+    rounding = {"precision": runtime.precision, "compile": runtime.compile}
+    fingerprint = {"distill": config.model_dump(), "seed": seed, **rounding, **inputs, "own_networks": networks}
     result = run(Job(teacher, embeddings, config, runtime, seed, fingerprint), reporter)
     result.student.provenance = {"stage": "distill", "method": "NAYER", "seed": seed, **inputs}
     cost = {
