@@ -1,6 +1,11 @@
 """torch.compile as the distillation uses it."""
 
 import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import torch
 from torch import nn
@@ -11,25 +16,62 @@ from nayer.errors import first_line
 GRAPHS = 64
 
 
-def compile_network(network: nn.Module) -> None:
-    """Compile a network in place, when it is next called; a copy of it is not compiled.
+class CannotCompile(Exception):
+    """A network cannot be compiled on this machine; the message says why."""
 
-    What cannot be compiled is computed as it was before.
-    """
+
+def compile_network(network: nn.Module) -> None:
+    """Compile a network in place, when it is next called; a copy of it is not compiled."""
     torch._dynamo.config.recompile_limit = GRAPHS
-    torch._dynamo.config.suppress_errors = True
     # The hooks of the BatchNorm term come and go.
     torch._dynamo.config.skip_nnmodule_hook_guards = False
+    # A CUDA that is not there, and pages about what the exception says.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    logging.getLogger("torch._inductor").setLevel(logging.CRITICAL + 1)
     network.compile(dynamic=False)
 
 
-def why_not_compiled(device: torch.device) -> str | None:
-    """Why nothing can be compiled on this machine, if so: found by trying, which takes some seconds."""
-    # It warns of a CUDA that is not there.
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    with torch._dynamo.config.patch(suppress_errors=False):
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Around the first calls of compiled networks.
+
+    Raises:
+        CannotCompile: it fails, most often for want of a C++ compiler.
+        BaseException: what a signal's handler raised; torch takes that for a failure of its compiler, or for none.
+    """
+    with _heard() as stops:
         try:
-            torch.compile(lambda x: x + 1)(torch.zeros(8, device=device))
+            yield
         except RuntimeError as error:
-            return first_line(error)
-    return None
+            if not stops and not isinstance(error, torch._dynamo.exc.TorchDynamoException):
+                raise
+            if not stops:
+                raise CannotCompile(first_line(error)) from error
+    if stops:
+        raise stops[0]
+
+
+@contextmanager
+def _heard() -> Iterator[list[BaseException]]:
+    """What the handlers of signals raise inside of this block."""
+    stops: list[BaseException] = []
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        handler = handlers[signal.Signals(number)]
+        try:
+            if callable(handler):
+                handler(number, frame)
+        except BaseException as stop:
+            stops.append(stop)
+            raise
+
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, remember)
+    try:
+        yield stops
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -10,7 +10,6 @@ import torch
 
 from nayer.config import RuntimeConfig
 from nayer.errors import InputError, first_line
-from nayer.models.compilation import why_not_compiled
 
 
 def resolve_device(config: RuntimeConfig) -> torch.device:
@@ -58,20 +57,11 @@ WORTH_COMPILING = 1e9
 
 
 def compiles(config: RuntimeConfig, device: torch.device, pixels: float) -> bool:
-    """Whether a distillation of so many pixels compiles its networks; `auto`: where that pays (docs/decisions/009).
-
-    Raises:
-        InputError: it is asked for where nothing can be compiled.
-    """
-    if config.compile == "auto":
-        amx = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16")
-        return bool(amx) and pixels >= WORTH_COMPILING and not why_not_compiled(device)
-    if config.compile and (reason := why_not_compiled(device)):
-        raise InputError(
-            f"runtime.compile: true, but nothing can be compiled here ({reason}); install a C++ compiler with Python's "
-            "headers, or set auto or false."
-        )
-    return config.compile
+    """Whether a distillation of so many pixels compiles its networks; `auto`: where that pays (docs/decisions/009)."""
+    if config.compile != "auto":
+        return config.compile
+    amx = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16")
+    return bool(amx) and pixels >= WORTH_COMPILING
 
 
 def autocast(config: RuntimeConfig, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

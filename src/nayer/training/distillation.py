@@ -11,8 +11,10 @@ import torch
 
 from nayer import ranks
 from nayer.config import DistillConfig, RuntimeConfig
+from nayer.errors import InputError
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
+from nayer.models.compilation import CannotCompile, compiling
 from nayer.synthesis.memory import SyntheticSample
 from nayer.training.device import waited
 from nayer.training.distillation_setup import (
@@ -63,12 +65,9 @@ def distill(
         Interrupted: stopped by a signal; the state is kept.
     """
     config = share_of(config, ranks.size())
-    runtime = settled(runtime, teacher, config)
     for warning in check(teacher, embeddings, config):
         reporter.say(f"Warning: {warning}")
-    if runtime.compile:
-        reporter.say("Compiling the networks, which takes a minute or two; runtime.compile=false does without.")
-    reporter.say(estimate(teacher, embeddings, config, runtime))
+    runtime = tried(teacher, embeddings, config, runtime, reporter)
     state = build(teacher, embeddings, config, runtime, seed)
     if resume.restore(state):
         reporter.say(resume.resumed_in(state.epoch, state.synthesizer.schedule.total_epochs))
@@ -80,6 +79,32 @@ def distill(
     ranks.average(each for each in student.network.buffers() if each.is_floating_point())
     made = state.memory.added * ranks.size()
     return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, made)
+
+
+def tried(
+    teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig, reporter: Reporter
+) -> RuntimeConfig:
+    """Some steps on throw-away networks: tells what all will cost, and settles whether networks are compiled.
+
+    Raises:
+        InputError: that is asked for and cannot be.
+    """
+    found = settled(runtime, teacher, config)
+    if found.compile:
+        reporter.say("Compiling the networks, which takes a minute or two; runtime.compile=false does without.")
+    try:
+        with compiling():
+            reporter.say(estimate(teacher, embeddings, config, found))
+    except CannotCompile as error:
+        if runtime.compile is True:
+            raise InputError(
+                f"runtime.compile: true, but that fails here ({error}); install a C++ compiler with Python's headers, "
+                "or set false."
+            ) from error
+        reporter.say(f"Warning: nothing can be compiled ({error}); going on without, which takes longer")
+        found = found.model_copy(update={"compile": False})
+        reporter.say(estimate(teacher, embeddings, config, found))
+    return found
 
 
 def fit(state: LoopState, config: DistillConfig, resume: ResumePoint, reporter: Reporter) -> None:

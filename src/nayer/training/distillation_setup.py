@@ -211,11 +211,7 @@ def check_batchnorm(teacher: Classifier, config: DistillConfig) -> bool:
 
 
 def settled(runtime: RuntimeConfig, teacher: Classifier, config: DistillConfig) -> RuntimeConfig:
-    """With `compile` as true or false, whichever this distillation does.
-
-    Raises:
-        InputError: it is asked for where nothing can be compiled.
-    """
+    """With `compile` as true or false, whichever suits this distillation."""
     schedule = Schedule.of(config)
     pixels = schedule.images * schedule.steps * teacher.images.size**2
     return runtime.model_copy(update={"compile": compiles(runtime, resolve_device(runtime), pixels)})

@@ -14,6 +14,7 @@ from nayer.errors import InputError, Interrupted
 from nayer.files import tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
+from nayer.training import distillation_setup
 from nayer.training.distillation import distill
 from nayer.training.distillation_setup import build, check
 from nayer.training.estimate import estimate
@@ -220,6 +221,24 @@ def test_a_schedule_of_fewer_images_than_a_student_batch_is_estimated(teacher, e
     few = {"synthesis__batch_size": 2, "synthesis__batches": 1, "student__batch_size": 16}
     config = distill_config(warmup_epochs=0, epochs=1, **few)
     assert "2 images synthesised" in estimate(teacher, embeddings, config, runtime)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_without_a_compiler_a_run_that_wants_one_is_refused_and_another_goes_on(
+    asked, teacher, embeddings, distill_config, runtime, monkeypatch
+):
+    monkeypatch.setattr(distillation_setup, "compiles", lambda *_: True)
+    reporter, config = StopAfter(-1), distill_config(epochs=1)
+    runtime = runtime.model_copy(update={"compile": asked or "auto"})
+    none = {"cpp.cxx": ("no-such-compiler",), "force_disable_caches": True}
+    with torch._inductor.config.patch(none):
+        if asked:
+            with pytest.raises(InputError, match=r"runtime\.compile: true, but that fails here \(.*no-such-compiler"):
+                run(teacher, embeddings, config, runtime, reporter)
+        else:
+            run(teacher, embeddings, config, runtime, reporter)
+            assert "Warning: nothing can be compiled" in reporter.said[1]
+            assert reporter.said[2].startswith("Estimate")
 
 
 @pytest.mark.usefixtures("compiler")
