@@ -79,22 +79,19 @@ def published_in(name: str) -> Callable[[Path], None]:
     return read
 
 
+def keeping_in(folder: Path) -> RuntimeConfig:
+    """A machine whose states lie there, kept whenever there is one."""
+    machine = {"device": "cpu", "precision": "fp32", "compile": False, "threads": 1, "memory_gib": 4}
+    alone = {"processes": 1, "machines": 1, "address": None}
+    return RuntimeConfig(**machine, **alone, resume="auto", resume_folder=str(folder), checkpoint_seconds=1e-9)
+
+
 def state_in(path: Path) -> None:
     """A fresh start, or the state that was kept; the file goes on from where it was moved to."""
-    machine = {
-        "device": "cpu",
-        "precision": "fp32",
-        "compile": False,
-        "threads": 1,
-        "processes": 1,
-        "machines": 1,
-        "address": None,
-    }
-    keeping = {"memory_gib": 4, "resume": "auto", "resume_folder": str(path.parents[1]), "checkpoint_seconds": 60}
     reporter = Silence()
     reporter.said = []
     reporter.say = reporter.said.append
-    state = ResumePoint(RuntimeConfig(**machine, **keeping), path.parent.name, {"seed": 1}, reporter).load()
+    state = ResumePoint(keeping_in(path.parents[1]), path.parent.name, {"seed": 1}, reporter).load()
     if state is None:
         assert "starting afresh" in reporter.said[0]
         raise InputError(reporter.said[0])

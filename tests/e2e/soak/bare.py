@@ -45,15 +45,8 @@ STUDENT = {
 }
 LOOP = {"warmup_epochs": 2, "epochs": 6, "memory": 60, "memory_sample": 30, "held_out": 30}
 CONFIG = {**LOOP, "augmentation": AUGMENTATION, "synthesis": SYNTHESIS, "student": STUDENT}
-MACHINE = {
-    "device": "cpu",
-    "precision": "fp32",
-    "compile": False,
-    "threads": 1,
-    "processes": 1,
-    "machines": 1,
-    "address": None,
-}
+MACHINE = {"device": "cpu", "precision": "fp32", "compile": False, "threads": 1}
+ALONE = {"processes": 1, "machines": 1, "address": None}
 KEEPING = {"memory_gib": 4, "resume": "auto", "resume_folder": "data/.resume", "checkpoint_seconds": 1e-6}
 
 
@@ -65,7 +58,10 @@ def main() -> int:
     with torch.no_grad():
         teacher(torch.rand(64, 1, 8, 8))
     table = LabelEmbeddings(torch.randn(3, 6), names, "random", "seed 1", "unused")
-    config, runtime = DistillConfig.model_validate(CONFIG), RuntimeConfig.model_validate({**MACHINE, **KEEPING})
+    config, runtime = (
+        DistillConfig.model_validate(CONFIG),
+        RuntimeConfig.model_validate({**MACHINE, **ALONE, **KEEPING}),
+    )
     reporter = Terminal(interval=10)
     resume = ResumePoint(runtime, "distill", {"method": sys.argv[1]}, reporter)
     try:

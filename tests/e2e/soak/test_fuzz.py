@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fuzzing import BATCHES, CLASSES, RAW, READERS, SECONDS, batch
+from fuzzing import BATCHES, CLASSES, RAW, READERS, SECONDS, batch, keeping_in
 from PIL import Image
 from safetensors.torch import save_file
 
-from nayer.config import RuntimeConfig
 from nayer.datasets.known import KNOWN
 from nayer.images import ImageSpec
 from nayer.lte.embeddings import LabelEmbeddings
@@ -66,18 +65,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture.save(folder / "picture.png")
     picture.save(folder / "picture.jpg")
     write_known_sets(folder, generator)
-    machine = {
-        "device": "cpu",
-        "precision": "fp32",
-        "compile": False,
-        "threads": 1,
-        "processes": 1,
-        "machines": 1,
-        "address": None,
-    }
-    keeping = {"memory_gib": 4, "resume": "auto", "resume_folder": str(folder / "resume"), "checkpoint_seconds": 1e-9}
     state = {"images": images, "network": weights, "counters": [1, 2, 3], "history": [{"epoch": 1, "loss": 0.5}]}
-    ResumePoint(RuntimeConfig(**machine, **keeping), "stage", {"seed": 1}, Silence()).keep(lambda: state)
+    ResumePoint(keeping_in(folder / "resume"), "stage", {"seed": 1}, Silence()).keep(lambda: state)
     return folder
 
 
