@@ -43,9 +43,9 @@ def compiling() -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if not stops and not isinstance(error, torch._dynamo.exc.TorchDynamoException):
-                raise
             if not stops:
+                if not isinstance(error, torch._dynamo.exc.TorchDynamoException):
+                    raise
                 raise CannotCompile(first_line(error)) from error
     if stops:
         raise stops[0]

@@ -77,8 +77,9 @@ class BatchNormStatistics:
             self._forget()
 
     def _forget(self) -> None:
-        """The learnt statistics as if recorded: to torch.compile, an empty dictionary would be another case."""
-        self._inputs.update(enumerate(zip(*self._learnt(), strict=True)))
+        """No numbers in place of statistics: to torch.compile, an empty dictionary would be another case."""
+        nothing = ([torch.full_like(each, torch.nan) for each in part] for part in self._learnt())
+        self._inputs.update(enumerate(zip(*nothing, strict=True)))
 
     def _learnt(self) -> tuple[list[Tensor], list[Tensor]]:
         """Means and variances of all layers."""

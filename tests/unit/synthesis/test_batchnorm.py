@@ -78,6 +78,15 @@ def test_running_mean_moves_only_when_told(network):
     assert all(torch.equal(a, b) for a, b in zip(before, statistics.running, strict=True))
 
 
+def test_without_a_forward_pass_of_its_own_a_batch_has_no_loss(network):
+    statistics = BatchNormStatistics(network, momentum=0.1)
+    with statistics.recording():
+        network(torch.randn(6, 1, 5, 5))
+        assert statistics.loss().isfinite()
+    with statistics.recording():
+        assert statistics.loss().isnan()
+
+
 def test_hooks_are_off_outside_of_recording(network):
     statistics = BatchNormStatistics(network, momentum=0.1)
     with pytest.raises(RuntimeError, match="boom"), statistics.recording():

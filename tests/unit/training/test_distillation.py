@@ -245,8 +245,11 @@ def test_without_a_compiler_a_run_that_wants_one_is_refused_and_another_goes_on(
 def test_networks_are_compiled_inside_of_the_loop_only(teacher, embeddings, distill_config, runtime):
     reporter = StopAfter(-1)
     config = distill_config(epochs=1, held_out=1)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     result = run(teacher, embeddings, config, runtime.model_copy(update={"compile": True}), reporter)
     assert reporter.said[0].startswith("Compiling the networks")
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 1
     torch._dynamo.utils.counters.clear()
     for classifier in (teacher, result.student):
         classifier(torch.rand(5, 1, 8, 8))
