@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, Pipe, wait
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 from uuid import uuid4
 
 import torch
 import torch.distributed as dist
-from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -163,14 +164,14 @@ class Messenger(Silence):
             setattr(self, name, lambda *arguments, name=name: pipe.send((name, arguments)))
 
 
-def _launch(job: Job, reporter: Reporter) -> Distilled:
-    """Start the processes of this machine, wait for them, and say what became of them."""
-    runtime = job.runtime
+def _settings(runtime: RuntimeConfig, folder: str) -> LaunchConfig:
+    """How to start the processes; a folder for the errors of those that die, which torch would leave behind."""
     alone = runtime.machines == 1
-    config = LaunchConfig(
+    return LaunchConfig(
         min_nodes=runtime.machines,
         max_nodes=runtime.machines,
         nproc_per_node=runtime.processes,
+        logs_specs=DefaultLogsSpecs(folder),
         run_id=uuid4().hex if alone else "none",  # what torchrun calls itself by default
         rdzv_backend="c10d" if alone else "static",
         rdzv_endpoint="localhost:0" if alone else str(runtime.address),
@@ -181,6 +182,11 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
         signals_to_handle=",".join(number.name for number in SIGNALS),
         shutdown_timeout=SECONDS_TO_STOP,
     )
+
+
+def _launch(job: Job, reporter: Reporter) -> Distilled:
+    """Start the processes of this machine, wait for them, and say what became of them."""
+    runtime = job.runtime
     # Its warnings say at length what our one sentence says.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     relay = Relay(reporter, runtime.processes)
@@ -188,8 +194,8 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
     failure: Exception | None = None
     results: dict[int, dict[str, Any]] = {}
     try:
-        with _handlers_kept():
-            results = elastic_launch(config, worker)(job, relay.writers, reporter.run_id)
+        with _handlers_kept(), TemporaryDirectory(prefix="nayer-") as folder:
+            results = elastic_launch(_settings(runtime, folder), worker)(job, relay.writers, reporter.run_id)
     except (SignalException, ChildFailedError, RendezvousError, RuntimeError, OSError) as error:
         failure = error
     finally:

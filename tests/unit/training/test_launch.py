@@ -3,6 +3,7 @@
 import copy
 import os
 import signal
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -89,13 +90,15 @@ def endless(distill_config) -> DistillConfig:
     return distill_config(**{**FIRST_STEPS, "epochs": 3000})
 
 
-def test_a_killed_process_ends_the_run_with_one_sentence(job, distill_config):
+def test_a_killed_process_ends_the_run_with_one_sentence(job, distill_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     began = time.monotonic()
     kill = Heard(kill_one)
     with pytest.raises(Stopped, match=r"process \d of 2 died .*SIGKILL.* The same command"):
         run(job(endless(distill_config), 2), kill)
     assert time.monotonic() - began < 60
     assert not children()
+    assert not [*tmp_path.rglob("*torchelastic*"), *tmp_path.glob("nayer-*")]
 
 
 def test_the_signals_mean_afterwards_what_they_meant_before(job, distill_config):
