@@ -12,6 +12,7 @@ import argparse
 import time
 from pathlib import Path
 from statistics import mean, stdev
+from tempfile import TemporaryDirectory
 
 import click
 import torch
@@ -51,16 +52,17 @@ def main() -> None:
     options = parser.parse_args()
     teacher = Classifier.load(made_by(options.scenario, "06_models", "teacher.safetensors"))
     table = LabelEmbeddings.load(made_by(options.scenario, "04_feature", "label_embeddings.safetensors"))
-    config, settings = changed(options.scenario, options.changes), runtime(threads=options.threads)
+    config = changed(options.scenario, options.changes)
     folder = {"folder": str(PROJECT / "data" / "01_raw")}
     validation = datasets.load(DataConfig.model_validate({**parameters(options.scenario, "data"), **folder})).validation
     click.echo(f"| seed | validation accuracy, % (n = {len(validation):,}) | processor seconds |\n|---|---|---|")
     found = []
     for seed in options.seeds:
         began, reporter = time.process_time(), Terminal(interval=60)
-        student = distill(
-            teacher, table, config, settings, seed, ResumePoint(settings, "distill", {}, reporter), reporter
-        ).student
+        with TemporaryDirectory() as states:
+            settings = runtime(threads=options.threads, resume_folder=states)
+            resume = ResumePoint(settings, "distill", {}, reporter)
+            student = distill(teacher, table, config, settings, seed, resume, reporter).student
         seconds = time.process_time() - began
         found.append(100 * accuracy(student, validation, torch.device("cpu")))
         click.echo(f"| {seed} | {found[-1]:.2f} | {seconds:.0f} |")
