@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from scenario import runtime
 from steps import CPU, SHAPES, WIDTH, distill_config, machine, teacher_of
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from nayer.lte.embeddings import LabelEmbeddings
@@ -67,12 +68,22 @@ def main() -> None:
             made, learnt = step_seconds(name, processes)
             click.echo(f"| {name} | {processes} | {made:.4g} | {learnt:.4g} |")
     click.echo("| all-reduce by gloo, processes | MB | seconds |\n|---|---|---|")
-    for processes in (count for count in options.processes if count > 1):
-        config = LaunchConfig(1, 1, processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
-        # One value is about what the processes ask each other after every batch.
-        for count in (1, 250_000, 8_500_000):
-            seconds = elastic_launch(config, all_reduce_seconds)(count)[0]
-            click.echo(f"| {processes} | {4 * count / 1e6:g} | {seconds:.5f} |")
+    with tempfile.TemporaryDirectory() as folder:
+        for processes in (count for count in options.processes if count > 1):
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=processes,
+                logs_specs=DefaultLogsSpecs(folder),
+                run_id="all-reduce",
+                rdzv_backend="c10d",
+                rdzv_endpoint="localhost:0",
+                max_restarts=0,
+            )
+            # One value is about what the processes ask each other after every batch.
+            for count in (1, 250_000, 8_500_000):
+                seconds = elastic_launch(config, all_reduce_seconds)(count)[0]
+                click.echo(f"| {processes} | {4 * count / 1e6:g} | {seconds:.5f} |")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """`kedro run` with errors for people: one sentence instead of a traceback for what a user can mend."""
 
-import atexit
-import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,8 +95,6 @@ def sentence(error: BaseException) -> str | None:
 
 def run(**options: Any) -> None:
     """Run pipelines; without options the whole chain on digits."""
-    # Else Python looks through all objects once more as it ends, for a second or two.
-    atexit.register(gc.freeze)
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     bootstrap_project(project)
     # Kedro itself finds this file only when the command is typed in the project's root.
