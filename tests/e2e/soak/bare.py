@@ -58,10 +58,8 @@ def main() -> int:
     with torch.no_grad():
         teacher(torch.rand(64, 1, 8, 8))
     table = LabelEmbeddings(torch.randn(3, 6), names, "random", "seed 1", "unused")
-    config, runtime = (
-        DistillConfig.model_validate(CONFIG),
-        RuntimeConfig.model_validate({**MACHINE, **ALONE, **KEEPING}),
-    )
+    config = DistillConfig.model_validate(CONFIG)
+    runtime = RuntimeConfig.model_validate({**MACHINE, **ALONE, **KEEPING})
     reporter = Terminal(interval=10)
     resume = ResumePoint(runtime, "distill", {"method": sys.argv[1]}, reporter)
     try:
