@@ -3,7 +3,7 @@
     python benchmarks/steps.py                       # all shapes, medians of five rounds
     python benchmarks/steps.py --shapes digits --rounds 9
     python benchmarks/steps.py --alone --rounds 1 --shapes "imagenet resnet-50 > resnet-18"
-    python benchmarks/steps.py --precision fp32      # as on a CPU without bf16
+    python benchmarks/steps.py --precision fp32 --no-compile   # as on a CPU without bf16 and AMX
     python benchmarks/steps.py --steps epoch "epoch, kept views" --part 1 --rounds 1 --shapes fashion_mnist
     python benchmarks/steps.py --sweep               # precision, memory format, torch.compile; on a GPU: --device cuda
 
@@ -308,15 +308,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--part", type=int, default=EPOCH_PART, help="of an epoch; 1 for a whole one, minutes to hours")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default="auto", help="default: where it pays"
+    )
     parser.add_argument("--device", default="cpu", help="for --alone and --sweep")
     parser.add_argument("--sweep", action="store_true", help="precision, memory format, torch.compile")
     parser.add_argument("--alone", action="store_true", help="the library's steps only, with the peak memory")
     options = parser.parse_args()
     if options.device != "cpu" and not (options.alone or options.sweep):
         parser.error("--device: the baseline runs on a CPU; add --alone or --sweep")
-    if options.sweep and options.precision != "auto":
-        parser.error("--precision: a sweep takes both; leave it out")
-    settings = runtime(device=options.device, precision=options.precision)
+    if options.sweep and (options.precision, options.compile) != ("auto", "auto"):
+        parser.error("--precision, --compile: a sweep takes all there are; leave them out")
+    settings = runtime(device=options.device, precision=options.precision, compile=options.compile)
     device = resolve_device(settings)
     click.echo(f"{machine(device)}; medians of {options.rounds} rounds")
     if options.sweep:

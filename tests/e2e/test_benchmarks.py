@@ -16,7 +16,7 @@ DIGITS = ("--shapes", "digits", "--rounds", "1")
             "| digits | 1/40 epoch, kept views |",
         ),
         (("steps.py", *DIGITS, "--steps", "epoch", "--part", "1"), "| digits | epoch |"),
-        (("steps.py", *DIGITS, "--alone"), "| digits | distillation |"),
+        (("steps.py", *DIGITS, "--alone", "--no-compile"), "| digits | distillation |"),
         (("processes.py", "--shapes", "digits", "--processes", "1", "2"), "| digits | 2 |"),
         (("work.py",), "| imagenet resnet-50 > resnet-18, 48 / 128 images |"),
     ],
