@@ -20,9 +20,11 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -52,11 +54,15 @@ EPOCH_PART = 40
 # Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
 KEPT_VIEWS = 8
-# Calls before the timed ones, none begun after so many seconds. The C library's heap grows over the first ones: a first
-# synthesis step of the baseline takes up to twice as long as its fifth.
+# Calls before the timed ones, none begun after so many seconds: the C library's heap grows over the first ones.
 WARM_UP, WARM_UP_SECONDS = 4, 30
 CPU = torch.device("cpu")
 COMPARED = ("synthesis", "distillation", "distillation, kept views", "epoch", "epoch, kept views", "evaluation")
+# What warms up for an epoch: it is long enough without doing it twice.
+WITHIN = {
+    "epoch": ("synthesis", "distillation"),
+    "epoch, kept views": ("synthesis", "distillation, kept views"),
+}
 
 
 @dataclass(frozen=True)
@@ -237,32 +243,54 @@ def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device =
     return (time.perf_counter() - began) / repeats
 
 
-def warmed_up(step: Callable[[], object]) -> None:
-    """Called until it runs as in a long loop."""
-    until = time.monotonic() + WARM_UP_SECONDS
-    for _ in range(WARM_UP):
-        step()
-        if time.monotonic() > until:
-            return
+# What this process has to time.
+made: Steps = {}
+
+
+def make(steps: Callable[..., Steps], *arguments: object) -> None:
+    made.update(steps(*arguments))
+
+
+def warm_up(name: str) -> None:
+    """Until it runs as in a long loop."""
+    for step in WITHIN.get(name, (name,)):
+        until = time.monotonic() + WARM_UP_SECONDS
+        for _ in range(WARM_UP):
+            made[step]()
+            if time.monotonic() > until:
+                break
+
+
+def timed(name: str, repeats: int) -> float:
+    return seconds(made[name], repeats)
+
+
+def apart(steps: Callable[..., Steps], *arguments: object) -> ProcessPoolExecutor:
+    """A process for one side: in a heap that the other side trims, the baseline took up to twice as long."""
+    return ProcessPoolExecutor(1, get_context("spawn"), partial(make, steps, *arguments))
 
 
 def compare(
     shape: Shape, rounds: int, settings: RuntimeConfig, steps: Sequence[str], part: int
 ) -> dict[str, tuple[float, float]]:
-    """Median seconds of baseline and library by step."""
-    with tempfile.TemporaryDirectory() as folder:
-        baseline, library = plain(shape, Path(folder), part), ours(shape, settings, part)
+    """Median seconds of baseline and library by step, each in a process of its own, one at a time."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        apart(plain, shape, Path(folder), part) as baseline,
+        apart(ours, shape, settings, part) as library,
+    ):
         found = {}
         for name in steps:
             times: tuple[list[float], list[float]] = ([], [])
-            for step in (baseline[name], library[name]):
-                warmed_up(step)
+            for side in (baseline, library):
+                side.submit(warm_up, name).result()
             learning = name.startswith("distillation")
             repeats, loads = BLOCK if learning else 1, learning or name.startswith("epoch")
             for _ in range(rounds):
-                times[0].append(seconds(baseline[name], repeats))
+                times[0].append(baseline.submit(timed, name, repeats).result())
                 time.sleep(PAUSE_SECONDS if loads else 0)
-                times[1].append(seconds(library[name], repeats) / (STEPS if name == "synthesis" else 1))
+                taken = library.submit(timed, name, repeats).result()
+                times[1].append(taken / (STEPS if name == "synthesis" else 1))
             found[name] = (median(times[0]), median(times[1]))
     return found
 
