@@ -12,11 +12,15 @@ export KEDRO_DISABLE_TELEMETRY = 1
 export DVC_NO_ANALYTICS = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
+# Tests on all cores, a file on one of them; one thread each, as several wait for each other.
+PARALLEL = OMP_NUM_THREADS=1
+WORKERS = -n auto --dist loadfile
+
 # TEACHER=x becomes --teacher x, CLASS_NAMES=y --class-names y.
 given = $(if $($(call variable,$(1))),--$(1) $($(call variable,$(1))))
 variable = $(shell echo $(1) | tr a-z- A-Z_)
 
-.PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario lock audit
+.PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario parameters lock audit
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -44,7 +48,7 @@ run: $(VENV)/.run  ## the whole chain on SCENARIO (default: digits)
 	@$(BIN)/kedro run --env $(SCENARIO)
 
 test: $(VENV)/.test lint  ## lint, types, tests
-	@$(BIN)/pytest
+	@$(PARALLEL) $(BIN)/pytest $(WORKERS)
 
 lint: $(VENV)/.test  ## style, security rules, import layers, types
 	@$(BIN)/ruff check
@@ -53,7 +57,7 @@ lint: $(VENV)/.test  ## style, security rules, import layers, types
 	@$(BIN)/mypy
 
 e2e: $(VENV)/.test  ## the real command lines, minutes
-	@$(BIN)/pytest tests/e2e
+	@$(PARALLEL) $(BIN)/pytest tests/e2e $(WORKERS)
 
 soak: $(VENV)/.test  ## the long forms of the fault campaigns, hours; goes on where it was stopped
 	@$(BIN)/pytest tests/e2e/soak --long
@@ -78,6 +82,9 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 
 scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME; with TEACHER=file, a new scenario for it
 	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation test-data student like,$(call given,$(option)))
+
+parameters: $(VENV)/.run  ## docs/parameters.md from the docstrings
+	@$(BIN)/python -m nayer.workflow.parameters_page >docs/parameters.md
 
 LOCK = uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml
 lock:  ## resolve pyproject.toml into the two locks (needs uv)

@@ -1,6 +1,7 @@
 """What one accelerator makes of NAYER, with the library alone: no Kedro, MLflow or DVC.
 
-Needs torch >= 2.11, torchvision, transformers, safetensors, pydantic, omegaconf, click, psutil, rich and scikit-learn.
+Needs torch >= 2.11, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil, rich and
+scikit-learn.
 
     python benchmarks/gpu.py --data data/01_raw --out results            # CIFAR-10, WRN-40-2 > WRN-16-1, NAYER-100
     python benchmarks/gpu.py --teacher resnet-34 --student resnet-18 ...
@@ -15,7 +16,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,19 +27,23 @@ from scenario import PROJECT, parameters, runtime
 from torch.utils.flop_counter import FlopCounterMode
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, LteConfig, TrainingConfig
-from nayer.errors import Interrupted
-from nayer.files import write_atomically
+from nayer.core.errors import Interrupted
+from nayer.core.files import write_atomically
+from nayer.datasets.config import DataConfig
+from nayer.distillation.build import build
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.loop import distill
+from nayer.distillation.plan import plan
+from nayer.engine.device import resolve_device, seconds_to_synchronize
+from nayer.engine.progress import Terminal
+from nayer.engine.resume import ResumePoint
+from nayer.lte.config import LteConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.inference import accuracy
-from nayer.training.device import resolve_device, waited
-from nayer.training.distillation import distill
-from nayer.training.distillation_setup import build
-from nayer.training.reporting import Terminal
-from nayer.training.resume import ResumePoint
-from nayer.training.supervised import train
+from nayer.teachers.config import TrainingConfig
+from nayer.teachers.train import train
 
 MATRIX, ROUNDS, UNFINISHED = 8192, 10, 75
 
@@ -50,17 +55,19 @@ class Benchmark:
         self.options = options
         self.out = Path(options.out)
         self.out.mkdir(parents=True, exist_ok=True)
-        views = f"_v{options.kept_views}" if options.kept_views else ""
+        views = f"_v{options.cached_targets}" if options.cached_targets else ""
         schedule = f"w{options.warmup_epochs}_e{options.epochs}{views}_{Path(options.encoder).stem}"
         # Results of other settings have other names.
         self.taught = f"{options.scenario}_{options.teacher}_e{options.teacher_epochs}_s{options.seed}"
         self.pair = f"{self.taught}_{options.student}_{schedule}"
         folder = {"folder": options.data, "channels": None, "class_names": None}
         self.data = DataConfig.model_validate({**parameters(options.scenario, "data"), **folder})
-        self.runtime = runtime(device=options.device, memory_gib=16, resume="auto")
+        # A state of its own for every pair.
+        states = str(self.out / "resume" / self.pair)
+        self.runtime = runtime(device=options.device, memory_gib=16, resume="auto", resume_folder=states)
         distillation = parameters(options.scenario, "distill")
         distillation |= {"warmup_epochs": options.warmup_epochs, "epochs": options.epochs}
-        distillation["student"] |= {"architecture": options.student, "kept_views": options.kept_views}
+        distillation["student"] |= {"architecture": options.student, "cached_targets": options.cached_targets}
         self.distillation = DistillConfig.model_validate(distillation)
         self.device = resolve_device(self.runtime)
         self.reporter = Terminal(interval=20)
@@ -84,10 +91,9 @@ class Benchmark:
         """Of the device."""
         return torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
 
-    def resume(self, stage: str, fingerprint: dict[str, Any]) -> ResumePoint:
-        """A state of its own for every pair."""
-        kept = self.runtime.model_copy(update={"resume_folder": str(self.out / "resume" / self.pair)})
-        return ResumePoint(kept, stage, {**fingerprint, "seed": self.options.seed}, self.reporter)
+    def resume(self, stage: str, fingerprint: Mapping[str, Any]) -> ResumePoint:
+        """Where a stage goes on."""
+        return ResumePoint(self.runtime, stage, fingerprint, self.reporter)
 
     def teacher(self) -> Classifier:
         """Trained once by the scenario's recipe, with `--teacher-epochs`."""
@@ -99,7 +105,8 @@ class Benchmark:
             real = datasets.load(self.data)
             torch.manual_seed(self.options.seed)
             teacher = Classifier.build(self.options.teacher, real.class_names, real.spec)
-            resume = self.resume("teacher", {"config": config.model_dump(), "network": self.options.teacher})
+            made_by = {"config": config.model_dump(), "network": self.options.teacher, "seed": self.options.seed}
+            resume = self.resume("teacher", made_by)
             history, seconds = train(teacher, real.train, real.validation, config, self.runtime, resume, self.reporter)
             teacher.cpu().save(file)
             resume.discard()
@@ -109,9 +116,12 @@ class Benchmark:
         return freeze(Classifier.load(file))
 
     def embeddings(self, teacher: Classifier) -> LabelEmbeddings:
-        """Of the class names."""
-        config = LteConfig.model_validate({**parameters(self.options.scenario, "lte"), "encoder": self.options.encoder})
-        return embed_labels(config, teacher.class_names, self.options.seed)
+        """Of the class names, made once: another processor rounds them differently, and no state would fit."""
+        file = self.out / f"embeddings_{self.pair}.safetensors"
+        if not file.exists():
+            lte = {**parameters(self.options.scenario, "lte"), "encoder": self.options.encoder}
+            embed_labels(LteConfig.model_validate(lte), teacher.class_names, self.options.seed).save(file)
+        return LabelEmbeddings.load(file)
 
     def rates(self) -> dict[str, Any]:
         """Step times with random weights, and what share of the device's own matmul rate they reach."""
@@ -120,12 +130,14 @@ class Benchmark:
         table = LabelEmbeddings(torch.randn(len(names), 384), names, "random", "", "unused")
         short = self.distillation.synthesis.model_copy(update={"steps": ROUNDS})
         config = self.distillation.model_copy(update={"synthesis": short, "memory": 20 * short.batch_size})
-        state = build(teacher, table, config, self.runtime, self.options.seed)
-        state.synthesizer.start_epoch(config.warmup_epochs)
+        # Not compiled: FLOPs are counted operation by operation.
+        eager = self.runtime.model_copy(update={"compile": False})
+        state = build(plan(teacher, table, config, eager, self.options.seed))
+        state.method.start_epoch(config.warmup_epochs)
 
         def synthesis() -> None:
-            made = state.synthesizer.step(state.trainer.student)
-            state.views.add(made.images, made.labels)
+            made = state.method.step(state.trainer.student)
+            state.targets.add(made.images, made.labels)
 
         def distillation() -> None:
             for _ in range(ROUNDS):
@@ -151,10 +163,10 @@ class Benchmark:
 
     def seconds(self, work: Callable[[], object]) -> float:
         """Until the device has done it."""
-        waited(self.device)
+        seconds_to_synchronize(self.device)
         began = time.perf_counter()
         work()
-        waited(self.device)
+        seconds_to_synchronize(self.device)
         return time.perf_counter() - began
 
     @property
@@ -164,9 +176,10 @@ class Benchmark:
 
     def distilled(self) -> dict[str, Any]:
         """The student of the last epoch; `seconds` are those of the loops, without estimate and checkpoints."""
-        teacher, digest = self.teacher(), {"config": self.distillation.model_dump()}
-        resume, table = self.resume("distill", digest), self.embeddings(teacher)
-        found = distill(teacher, table, self.distillation, self.runtime, self.options.seed, resume, self.reporter)
+        teacher = self.teacher()
+        planned = plan(teacher, self.embeddings(teacher), self.distillation, self.runtime, self.options.seed)
+        resume = self.resume("distill", planned.fingerprint)
+        found = distill(planned, resume, self.reporter)
         found.student.cpu().save(self.student)
         resume.discard()
         return {"seconds": sum(found.seconds.values()), **found.seconds}
@@ -203,7 +216,7 @@ def main() -> None:
     parser.add_argument("--teacher-epochs", type=int, default=200)
     parser.add_argument("--warmup-epochs", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--kept-views", type=int)
+    parser.add_argument("--cached-targets", type=int)
     parser.add_argument("--encoder", default="minilm", help="as lte.encoder: minilm, a folder, a table")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")

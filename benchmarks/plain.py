@@ -6,6 +6,7 @@ images as PNG files that a DataLoader with two workers reads through PIL and tor
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from nayer.config import DistillConfig
-from nayer.images import ImageSpec
+from nayer.core.images import ImageSpec
+from nayer.distillation.config import DistillConfig
 from nayer.models.classifier import Classifier
-from nayer.models.generator import Generator, UpsampledConv2d
+from nayer.synthesis.methods.nayer import NayerConfig
+from nayer.synthesis.parts.generator import Generator, UpsampledConv2d
 
 
 def transform_of(config: DistillConfig, size: int) -> list[nn.Module]:
@@ -41,7 +43,7 @@ class PlainSynthesis:
     """A generator, one Linear for every set of one image per class, and hooks on every BatchNorm2d."""
 
     def __init__(self, teacher: Classifier, student: Classifier, embeddings: Tensor, config: DistillConfig) -> None:
-        synthesis, images = config.synthesis, teacher.images
+        synthesis, images = cast(NayerConfig, config.synthesis), teacher.images
         self.teacher, self.student, self.config, self.embeddings = teacher, student, synthesis, embeddings
         classes, width = embeddings.shape
         sets = -(-synthesis.batch_size // classes)

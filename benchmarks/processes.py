@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py --shapes fashion_mnist --processes 1 2
 
-Every row is a real distillation of a few steps by `nayer.training.launch`; the threads are divided among them.
+Every row is a real distillation of a few steps by `nayer.distillation.launch`; the threads are divided among them.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from steps import CPU, SHAPES, WIDTH, distill_config, machine, teacher_of
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from nayer.distillation.launch import Job, run
+from nayer.engine.progress import NullReporter
 from nayer.lte.embeddings import LabelEmbeddings
-from nayer.training.launch import Job, run
-from nayer.training.reporting import Silence
 
 SYNTHESIS_STEPS, STUDENT_STEPS, ROUNDS = 6, 12, 10
 
@@ -30,15 +30,15 @@ def step_seconds(name: str, processes: int) -> tuple[float, float]:
     shape = SHAPES[name]
     config = distill_config(shape)
     synthesis = config.synthesis.model_copy(update={"steps": SYNTHESIS_STEPS, "batches": 1, "warmup_batches": 1})
-    # New views: the teacher's first answers to kept ones would count as synthesis.
-    student = config.student.model_copy(update={"steps": STUDENT_STEPS, "kept_views": None})
-    schedule = {"warmup_epochs": 0, "epochs": 2, "held_out": 1}
+    # Online targets: to make cached ones would count as synthesis.
+    student = config.student.model_copy(update={"steps": STUDENT_STEPS, "cached_targets": None})
+    schedule = {"warmup_epochs": 0, "epochs": 2, "probe_images": 1}
     config = config.model_copy(update={"synthesis": synthesis, "student": student, **schedule})
     teacher = teacher_of(shape)
     table = LabelEmbeddings(torch.randn(shape.classes, WIDTH), teacher.class_names, "random", "", "unused")
     with tempfile.TemporaryDirectory() as folder:
         settings = runtime(device="cpu", processes=processes, resume_folder=folder, checkpoint_seconds=1e9)
-        done = run(Job(teacher, table, config, settings, 0, {}), Silence())
+        done = run(Job(teacher, table, config, settings, 0), NullReporter())
     steps = {"synthesis": 2 * SYNTHESIS_STEPS, "student": 2 * STUDENT_STEPS}
     made, learnt = (done.seconds[phase] / count for phase, count in steps.items())
     return made, learnt

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from nayer.config import RuntimeConfig
+from nayer.engine.config import RuntimeConfig
 
 PROJECT = Path(__file__).parents[1]
 

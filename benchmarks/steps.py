@@ -4,11 +4,11 @@
     python benchmarks/steps.py --shapes digits --rounds 9
     python benchmarks/steps.py --alone --rounds 1 --shapes "imagenet resnet-50 > resnet-18"
     python benchmarks/steps.py --precision fp32 --no-compile   # as on a CPU without bf16 and AMX
-    python benchmarks/steps.py --steps epoch "epoch, kept views" --part 1 --rounds 1 --shapes fashion_mnist
+    python benchmarks/steps.py --steps epoch "epoch, cached targets" --part 1 --rounds 1 --shapes fashion_mnist
     python benchmarks/steps.py --sweep               # precision, memory format, torch.compile; on a GPU: --device cuda
 
 A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
-(once as the paper does it, once with kept views), an epoch the scenario's steps of both and what brings the images
+(once as the paper does it, once with cached targets), an epoch the scenario's steps of both and what brings the images
 from one to the other, or a part of all that, an evaluation 2,000 images. Weights are random: they do not change what
 is computed.
 """
@@ -35,14 +35,17 @@ from plain import PlainDistillation, PlainSynthesis, write_images
 from scenario import parameters, runtime
 from torch import Tensor
 
-from nayer.config import DistillConfig, RuntimeConfig
-from nayer.images import ImageSpec, to_float
+from nayer.core.images import ImageSpec, to_float
+from nayer.distillation.build import build
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.plan import plan
+from nayer.distillation.state import LoopState
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.device import resolve_device, resolve_precision, seconds_to_synchronize
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
-from nayer.synthesis.nayer import Nayer
-from nayer.training.device import computes_in_bf16, resolve_device, waited
-from nayer.training.distillation_setup import LoopState, build, settled
+from nayer.synthesis.methods.nayer import Nayer
 
 WIDTH = 384
 EVALUATED = 2000
@@ -53,15 +56,15 @@ STEPS = 5
 EPOCH_PART = 40
 # Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
-KEPT_VIEWS = 8
+CACHED_TARGETS = 8
 # Calls before the timed ones, none begun after so many seconds: the C library's heap grows over the first ones.
 WARM_UP, WARM_UP_SECONDS = 4, 30
 CPU = torch.device("cpu")
-COMPARED = ("synthesis", "distillation", "distillation, kept views", "epoch", "epoch, kept views", "evaluation")
+COMPARED = ("synthesis", "distillation", "distillation, cached targets", "epoch", "epoch, cached targets", "evaluation")
 # What warms up for an epoch: it is long enough without doing it twice.
 WITHIN = {
     "epoch": ("synthesis", "distillation"),
-    "epoch, kept views": ("synthesis", "distillation, kept views"),
+    "epoch, cached targets": ("synthesis", "distillation, cached targets"),
 }
 
 
@@ -118,26 +121,23 @@ def teacher_of(shape: Shape) -> Classifier:
 Steps = dict[str, Callable[[], object]]
 
 
-def state_of(shape: Shape, settings: RuntimeConfig, kept_views: int | None = None) -> tuple[LoopState, DistillConfig]:
+def state_of(
+    shape: Shape, settings: RuntimeConfig, cached_targets: int | None = None
+) -> tuple[LoopState, DistillConfig]:
     """The library's loop after its warm-up, with a full memory."""
     config = distill_config(shape)
-    # What surrounds a batch (the draw of the noisy layer, a fresh Adam) is shared by its steps, as in a real run.
-    short = config.synthesis.model_copy(update={"steps": STEPS})
-    student = config.student.model_copy(update={"kept_views": kept_views})
-    config = config.model_copy(update={"synthesis": short, "student": student, "memory": shape.pool})
+    student = config.student.model_copy(update={"cached_targets": cached_targets})
+    config = config.model_copy(update={"student": student, "memory": shape.pool})
     teacher = teacher_of(shape)
     table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
     embeddings = LabelEmbeddings(table, teacher.class_names, "random", "1", "unused")
-    state = build(teacher, embeddings, config, settled(settings, teacher, distill_config(shape)), seed=0)
-    state.synthesizer.start_epoch(config.warmup_epochs)
+    state = build(plan(teacher, embeddings, config, settings, seed=0))
+    # What surrounds a batch (the draw of the noisy layer, a fresh Adam) is shared by its steps, as in a real run.
+    state.method.config = config.synthesis.model_copy(update={"steps": STEPS})
+    state.method.start_epoch(config.warmup_epochs)
     device = state.memory.labels.device
-    state.views.add(pool_of(shape).to(device), torch.arange(shape.pool, device=device) % shape.classes)
+    state.targets.add(pool_of(shape).to(device), torch.arange(shape.pool, device=device) % shape.classes)
     return state, config
-
-
-def nayer_of(state: LoopState) -> Nayer:
-    """Its synthesizer: there is one method."""
-    return cast(Nayer, state.synthesizer)
 
 
 def pool_of(shape: Shape) -> Tensor:
@@ -173,27 +173,27 @@ class Epoch:
 
 def ours(shape: Shape, settings: RuntimeConfig, part: int) -> Steps:
     """The steps of the library."""
-    fresh, config = state_of(shape, settings)
-    keeping, _ = state_of(shape, settings, KEPT_VIEWS)
+    online, config = state_of(shape, settings)
+    cached, _ = state_of(shape, settings, CACHED_TARGETS)
     work = Epoch.of(distill_config(shape), part)
 
     def epoch(state: LoopState) -> None:
-        synthesizer = nayer_of(state)
-        synthesizer.config = config.synthesis.model_copy(update={"steps": work.synthesis_steps})
+        method = state.method
+        short, method.config = method.config, method.config.model_copy(update={"steps": work.synthesis_steps})
         for _ in range(work.batches):
-            batch = synthesizer.step(state.trainer.student)
-            state.views.add(batch.images[: work.images], batch.labels[: work.images])
+            batch = method.step(state.trainer.student)
+            state.targets.add(batch.images[: work.images], batch.labels[: work.images])
         for _ in range(work.student_steps):
             state.learn(config.student)
-        synthesizer.config = config.synthesis
+        method.config = short
 
-    images, student = pool_of(shape)[:EVALUATED], copy.deepcopy(fresh.trainer.student)
+    images, student = pool_of(shape)[:EVALUATED], copy.deepcopy(online.trainer.student)
     return {
-        "synthesis": lambda: fresh.synthesizer.step(fresh.trainer.student),
-        "distillation": lambda: fresh.learn(config.student),
-        "distillation, kept views": lambda: keeping.learn(config.student),
-        "epoch": lambda: epoch(fresh),
-        "epoch, kept views": lambda: epoch(keeping),
+        "synthesis": lambda: online.method.step(online.trainer.student),
+        "distillation": lambda: online.learn(config.student),
+        "distillation, cached targets": lambda: cached.learn(config.student),
+        "epoch": lambda: epoch(online),
+        "epoch, cached targets": lambda: epoch(cached),
         "evaluation": lambda: predict(student, images, CPU),
     }
 
@@ -202,12 +202,12 @@ def plain(shape: Shape, folder: Path, part: int) -> Steps:
     """The same steps as the baseline does them."""
     config, teacher = distill_config(shape), teacher_of(shape)
     table = torch.randn(shape.classes, WIDTH, generator=torch.Generator().manual_seed(1))
-    looked_at = Classifier.build(shape.student, teacher.class_names, shape.images).eval().requires_grad_(False)
+    frozen = Classifier.build(shape.student, teacher.class_names, shape.images).eval().requires_grad_(False)
     student = Classifier.build(shape.student, teacher.class_names, shape.images)
     images = pool_of(shape)
     write_images(folder, images)
     work = Epoch.of(config, part)
-    synthesis = PlainSynthesis(teacher, looked_at, table, config)
+    synthesis = PlainSynthesis(teacher, frozen, table, config)
     # A teacher of its own: the hooks of the synthesis are never taken off.
     distillation = PlainDistillation(teacher_of(shape), student, folder, config)
 
@@ -226,20 +226,20 @@ def plain(shape: Shape, folder: Path, part: int) -> Steps:
     return {
         "synthesis": synthesis.step,
         "distillation": distillation.step,
-        "distillation, kept views": distillation.step,
+        "distillation, cached targets": distillation.step,
         "epoch": epoch,
-        "epoch, kept views": epoch,
+        "epoch, cached targets": epoch,
         "evaluation": evaluation,
     }
 
 
 def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device = CPU) -> float:
     """Of one step, the mean of so many in a row, until the device has done them."""
-    waited(device)
+    seconds_to_synchronize(device)
     began = time.perf_counter()
     for _ in range(repeats):
         step()
-    waited(device)
+    seconds_to_synchronize(device)
     return (time.perf_counter() - began) / repeats
 
 
@@ -312,11 +312,11 @@ def sweep(names: list[str], rounds: int, device: str) -> None:
     ):
         torch._dynamo.reset()
         state, config = state_of(ALL[name], runtime(device=device, precision=precision, compile=compiled))
-        synthesizer = nayer_of(state)
-        networks = (state.trainer.student.network, synthesizer.teacher.network, synthesizer.generator)
+        method = cast(Nayer, state.method)
+        networks = (state.trainer.student.network, method.context.teacher.network, method.generator)
         for network in networks:
             network.to(memory_format=memory_format)
-        work = partial(state.synthesizer.step, state.trainer.student), partial(state.learn, config.student)
+        work = partial(method.step, state.trainer.student), partial(state.learn, config.student)
         timed = partial(seconds, device=state.memory.labels.device)
         first = sum(timed(step) for step in work)
         steps = [median(timed(step) for _ in range(rounds)) for step in work]
@@ -331,7 +331,7 @@ def alone(names: list[str], rounds: int, settings: RuntimeConfig) -> None:
     for name in names:
         state, config = state_of(ALL[name], settings)
         steps: dict[str, tuple[Callable[[], object], int]] = {
-            "synthesis": (partial(state.synthesizer.step, state.trainer.student), STEPS),
+            "synthesis": (partial(state.method.step, state.trainer.student), STEPS),
             "distillation": (partial(state.learn, config.student), 1),
         }
         for step, (work, count) in steps.items():
@@ -364,7 +364,7 @@ def main() -> None:
     click.echo(f"{machine(device)}; medians of {options.rounds} rounds")
     if options.sweep:
         return sweep(options.shapes, options.rounds, options.device)
-    click.echo(f"the library computes in {'bf16' if computes_in_bf16(settings, device) else 'fp32'}")
+    click.echo(f"the library computes in {resolve_precision(settings, device)}")
     if options.alone:
         return alone(options.shapes, options.rounds, settings)
     click.echo("| shape | step | plain, s | library, s | ratio |\n|---|---|---|---|---|")

@@ -2,7 +2,7 @@
 
     kedro run --env fashion_mnist --pipelines lte,teacher
     python benchmarks/validation.py fashion_mnist --seeds 0 1 2
-    python benchmarks/validation.py fashion_mnist --changes student.kept_views=null --seeds 0 1 2
+    python benchmarks/validation.py fashion_mnist --changes student.cached_targets=null --seeds 0 1 2
 
 Teacher and embeddings are those of the scenario's last run, the same for every seed. One thread by default, so that two
 commands side by side do not disturb each other; seconds are of the processor.
@@ -20,13 +20,15 @@ from omegaconf import OmegaConf
 from scenario import PROJECT, parameters, runtime
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig
+from nayer.datasets.config import DataConfig
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.loop import distill
+from nayer.distillation.plan import plan
+from nayer.engine.progress import Terminal
+from nayer.engine.resume import ResumePoint
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.models.inference import accuracy
-from nayer.training.distillation import distill
-from nayer.training.reporting import Terminal
-from nayer.training.resume import ResumePoint
 
 
 def changed(scenario: str, changes: list[str]) -> DistillConfig:
@@ -61,8 +63,9 @@ def main() -> None:
         began, reporter = time.process_time(), Terminal(interval=60)
         with TemporaryDirectory() as states:
             settings = runtime(threads=options.threads, resume_folder=states)
-            resume = ResumePoint(settings, "distill", {}, reporter)
-            student = distill(teacher, table, config, settings, seed, resume, reporter).student
+            planned = plan(teacher, table, config, settings, seed)
+            resume = ResumePoint(settings, "distill", planned.fingerprint, reporter)
+            student = distill(planned, resume, reporter).student
         seconds = time.process_time() - began
         found.append(100 * accuracy(student, validation, torch.device("cpu")))
         click.echo(f"| {seed} | {found[-1]:.2f} | {seconds:.0f} |")

@@ -6,14 +6,17 @@ Forward passes are counted by torch's FLOP counter on tensors without memory. A 
 only the input's gradient is wanted, as two more where the weights' is, too.
 """
 
+from typing import cast
+
 import click
 import torch
-from steps import BIG, KEPT_VIEWS, SHAPES, Shape, distill_config, rgb
+from steps import BIG, CACHED_TARGETS, SHAPES, Shape, distill_config, rgb
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nayer.models.classifier import Classifier
-from nayer.models.generator import Generator
+from nayer.synthesis.methods.nayer import NayerConfig
+from nayer.synthesis.parts.generator import Generator
 
 LEFT_OUT = ("digits", "cifar10 wrn-16-2 > wrn-16-1")
 LARGER = {"tiny_imagenet resnet-34 > resnet-18": Shape("tiny_imagenet", rgb(64), "resnet-34", "resnet-18", 200)}
@@ -34,7 +37,7 @@ def megabytes(network: nn.Module) -> float:
 def row(name: str, shape: Shape) -> str:
     """Of the scenario's whole batches."""
     config, spec = distill_config(shape), shape.images
-    synthesis, learnt = config.synthesis, config.student.batch_size
+    synthesis, learnt = cast(NayerConfig, config.synthesis), config.student.batch_size
     names = tuple(f"class {index}" for index in range(shape.classes))
     with torch.device("meta"):
         teacher, student = (Classifier.build(each, names, spec).eval() for each in (shape.teacher, shape.student))
@@ -48,7 +51,7 @@ def row(name: str, shape: Shape) -> str:
         f"{megabytes(student):.2f}",
         f"{3 * g + 2 * t + 2 * s:,.0f}",
         f"{scale * (t + 3 * s):,.0f}",
-        f"{scale * (config.student.renewed_views * t + 3 * s):,.0f}",
+        f"{scale * (config.student.refreshed_targets * t + 3 * s):,.0f}",
     )
     return f"| {name}, {synthesis.batch_size} / {learnt} images | {' | '.join(figures)} |"
 
@@ -56,7 +59,7 @@ def row(name: str, shape: Shape) -> str:
 def main() -> None:
     click.echo(
         "| | generator, MB | student, MB | synthesis, GFLOP | distillation, GFLOP "
-        f"| with {KEPT_VIEWS} kept views |\n|---|---|---|---|---|---|"
+        f"| with {CACHED_TARGETS} cached targets |\n|---|---|---|---|---|---|"
     )
     for name, shape in (SHAPES | LARGER | BIG).items():
         if name not in LEFT_OUT:

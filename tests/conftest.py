@@ -10,10 +10,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from nayer.config import DistillConfig, RuntimeConfig
-from nayer.images import ImageSpec
+from nayer.core.images import ImageSpec
+from nayer.distillation.build import build_method
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.plan import Plan, plan
+from nayer.engine.config import RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
-from nayer.models.classifier import Classifier
+from nayer.models.classifier import Classifier, freeze
+from nayer.synthesis.method import Method
 
 PROJECT = Path(__file__).parents[1]
 CLASSES = ("ant", "bee", "cat")
@@ -95,3 +99,25 @@ def runtime(tmp_path: Path) -> RuntimeConfig:
         resume_folder=str(tmp_path / "resume"),
         checkpoint_seconds=1e9,
     )
+
+
+@pytest.fixture
+def make_plan(teacher, embeddings, distill_config, runtime) -> Callable[..., Plan]:
+    """The plan of a tiny distillation; keyword arguments change its configuration."""
+
+    def build(seed: int = 5, **changes: Any) -> Plan:
+        return plan(teacher, embeddings, distill_config(**changes), runtime, seed)
+
+    return build
+
+
+@pytest.fixture
+def make_method(make_plan, teacher) -> Callable[..., Method[Any]]:
+    """A method by name on the tiny teacher, which is frozen."""
+
+    def build(name: str, **changes: Any) -> Method[Any]:
+        made = make_plan(synthesis__method=name, **changes)
+        torch.manual_seed(4)
+        return build_method(made, freeze(teacher))
+
+    return build

@@ -3,9 +3,7 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
-CHAIN = ("lte", "teacher", "distill", "evaluate")
-# They touch the registry, so neither the default run nor DVC has them.
-REGISTRY = ("promote", "rollback")
+from nayer.pipelines import CHAIN
 
 
 def register_pipelines() -> dict[str, Pipeline]:

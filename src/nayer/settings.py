@@ -1,15 +1,12 @@
 """Kedro settings: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
-from typing import Any
+from nayer.workflow.configuration import CONFIG_LOADER_ARGS
+from nayer.workflow.hooks.checks import CheckHooks
+from nayer.workflow.hooks.files import FileHooks
+from nayer.workflow.hooks.summary import SummaryHooks
+from nayer.workflow.hooks.tracking import TrackingHooks
 
-from nayer.hooks import FileHooks, MlflowHooks, ProjectHooks
+__all__ = ["CONFIG_LOADER_ARGS", "HOOKS"]
 
-# Called in reverse order: the checks of ProjectHooks come first, then files are held, then a run is opened.
-HOOKS = (MlflowHooks(), FileHooks(), ProjectHooks())
-CONFIG_LOADER_ARGS: dict[str, Any] = {
-    "base_env": "base",
-    "default_run_env": "digits",
-    # A scenario states only what differs from the base.
-    "merge_strategy": {"parameters": "soft"},
-    "config_patterns": {"mlflow": ["mlflow*"]},
-}
+# Called in reverse order: checks come first, then files are held, then a run is opened.
+HOOKS = (TrackingHooks(), FileHooks(), SummaryHooks(), CheckHooks())

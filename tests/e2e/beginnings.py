@@ -7,17 +7,22 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, LteConfig, RuntimeConfig, TeacherConfig
-from nayer.errors import InputError
+from nayer.core.errors import InputError
+from nayer.datasets.config import DataConfig
+from nayer.distillation.build import build
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.estimate import estimate
+from nayer.distillation.plan import plan
+from nayer.engine.config import RuntimeConfig
+from nayer.lte.config import LteConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
 from nayer.models.classifier import Classifier
-from nayer.training.distillation_setup import build, check, share_of
-from nayer.training.estimate import estimate
-from nayer.training.supervised import SupervisedState
+from nayer.teachers.config import TeacherConfig
+from nayer.teachers.train import SupervisedState
 
 BEGUN = "All checks passed, and the first steps."
-MOST_STEPS = 30
+MAX_STEPS = 30
 
 
 class Begin(SequentialRunner):
@@ -50,7 +55,7 @@ def begin_teacher(config: TeacherConfig, data: DataConfig, seed: int) -> Classif
     if config.source == "train":
         steps = len(real.train) // min(config.training.batch_size, len(real.train))
         state = SupervisedState(teacher, config.training, steps)
-        for _ in range(min(MOST_STEPS, steps * config.training.epochs)):
+        for _ in range(min(MAX_STEPS, steps * config.training.epochs)):
             state.optimiser.step()
             state.schedule.step()
     return teacher.eval()
@@ -60,11 +65,10 @@ def begin_distillation(
     teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig
 ) -> None:
     """The estimate takes some real steps; then the real memory is made, filled once, and learnt from once."""
-    config = share_of(config, 1)
-    check(teacher, embeddings, config)
-    estimate(teacher, embeddings, config, runtime)
-    state = build(teacher, embeddings, config, runtime, seed=0)
-    state.synthesizer.start_epoch(0)
-    made = state.synthesizer.step(state.trainer.student)
-    state.views.add(made.images, made.labels)
-    state.learn(config.student)
+    made = plan(teacher, embeddings, config, runtime, seed=0)
+    state = build(made)
+    estimate(made, state)
+    state.method.start_epoch(0)
+    batch = state.method.step(state.trainer.student)
+    state.targets.add(batch.images, batch.labels)
+    state.learn(made.config.student)

@@ -19,20 +19,22 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from nayer.config import DataConfig, RuntimeConfig
+from nayer.core.errors import InputError
+from nayer.core.tensors import METADATA_KEY
 from nayer.datasets.base import given_names
+from nayer.datasets.config import DataConfig
 from nayer.datasets.known import KNOWN
 from nayer.datasets.pictures import read_pictures
-from nayer.errors import InputError
-from nayer.files import METADATA_KEY
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.progress import NullReporter
+from nayer.engine.resume import ResumePoint
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.tables import import_table
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
-from nayer.models.foreign import fit, read_weights
-from nayer.synthesis.memory import SyntheticSample
-from nayer.training.reporting import Silence
-from nayer.training.resume import ResumePoint
+from nayer.models.weights import fit
+from nayer.synthesis.sample import SyntheticSample
+from nayer.teachers.checkpoint import read_weights
 
 CLASSES = ("ant", "bee", "cat")
 SECONDS = 10
@@ -71,7 +73,7 @@ def names_in(path: Path) -> None:
 
 def published_in(name: str) -> Callable[[Path], None]:
     def read(path: Path) -> None:
-        known = replace(KNOWN[name], held_out=5)
+        known = replace(KNOWN[name], validation_size=5)
         folder = path.parents[len(Path(known.required[0]).parts) - 1]
         size = known.spec.size
         known.load(DataConfig(dataset=name, folder=str(folder), image_size=size, channels=None, class_names=None), ())
@@ -88,7 +90,7 @@ def keeping_in(folder: Path) -> RuntimeConfig:
 
 def state_in(path: Path) -> None:
     """A fresh start, or the state that was kept; the file goes on from where it was moved to."""
-    reporter = Silence()
+    reporter = NullReporter()
     reporter.said = []
     reporter.say = reporter.said.append
     state = ResumePoint(keeping_in(path.parents[1]), path.parent.name, {"seed": 1}, reporter).load()

@@ -12,8 +12,8 @@ DIGITS = ("--shapes", "digits", "--rounds", "1")
     ("command", "printed"),
     [
         (
-            ("steps.py", *DIGITS, "--steps", "synthesis", "epoch", "epoch, kept views"),
-            "| digits | 1/40 epoch, kept views |",
+            ("steps.py", *DIGITS, "--steps", "synthesis", "epoch", "epoch, cached targets"),
+            "| digits | 1/40 epoch, cached targets |",
         ),
         (("steps.py", *DIGITS, "--steps", "epoch", "--part", "1"), "| digits | epoch |"),
         (("steps.py", *DIGITS, "--alone", "--no-compile"), "| digits | distillation |"),
@@ -30,7 +30,7 @@ def test_a_benchmark_prints_its_table(typed, command, printed):
 
 def test_validation_accuracy_of_a_changed_recipe(typed):
     assert typed("kedro", "run", "--env", "test", "--pipelines", "lte,teacher").returncode == 0
-    changes = ("--changes", "epochs=1", "student.kept_views=2")
+    changes = ("--changes", "epochs=1", "student.cached_targets=2")
     done = typed("python", "benchmarks/validation.py", "test", "--seeds", "0", "1", *changes)
     assert done.returncode == 0, done.stderr
     assert "| mean (deviation) |" in done.stdout

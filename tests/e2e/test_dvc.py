@@ -14,8 +14,8 @@ import yaml
 from clones import PROJECT, clone, committed, small_digits, typing_in
 from PIL import Image
 
-from nayer.config import DataConfig
 from nayer.datasets import load
+from nayer.datasets.config import DataConfig
 
 CHAIN = ["lte", "teacher", "distill", "evaluate"]
 METRICS = "data/08_reporting/digits/metrics.json"

@@ -59,7 +59,7 @@ def further_machine(started):
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         meeting = ("--nnodes", "2", "--node-rank", "1", "--nproc-per-node", "1", "--master-addr", "localhost")
-        other = started("torchrun", *meeting, "--master-port", port, "-m", "nayer.training.launch", **variables)
+        other = started("torchrun", *meeting, "--master-port", port, "-m", "nayer.distillation.launch", **variables)
         return other, f"runtime.machines=2,runtime.address=localhost:{port},distill.synthesis.batch_size=24"
 
     return start
@@ -77,7 +77,7 @@ def test_torchrun_on_a_further_machine_joins_in(further_machine, typed, project)
 
 def test_a_further_machine_with_another_checkout_is_refused(further_machine, typed, tmp_path):
     source = shutil.copytree(PROJECT / "src", tmp_path / "another checkout")
-    with (source / "nayer/images.py").open("a") as file:
+    with (source / "nayer/core/images.py").open("a") as file:
         file.write("# something else\n")
     other, settings = further_machine(PYTHONPATH=str(source))
     done = typed(*SEVERAL, "--params", settings)

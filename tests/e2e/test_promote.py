@@ -9,9 +9,9 @@ import requests
 import torch
 from clones import heard_until_distilling
 
-from nayer.config import DataConfig
+from nayer.core.images import to_float
 from nayer.datasets import load
-from nayer.images import to_float
+from nayer.datasets.config import DataConfig
 from nayer.models.classifier import Classifier
 
 RUN = ("kedro", "run", "--env", "test")

@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from nayer.mlops.tracking import flatten
+from nayer.core.nested import flatten
+from nayer.synthesis.registry import METHODS
 
 PROJECT = Path(__file__).parents[2]
 OUTPUTS = {
@@ -59,7 +61,7 @@ def test_every_stage_leaves_its_files(project):
 
 def test_metrics_have_their_fixed_names_and_are_fractions(project):
     metrics = flatten(json.loads((project / "data/08_reporting/test/metrics.json").read_text()))
-    fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement", "held_out_agreement"}
+    fractions = {"teacher.top1", "student.top1", "teacher.top5", "student.top5", "agreement", "probe_agreement"}
     assert fractions <= set(metrics)
     assert all(0 <= metrics[name] <= 1 for name in fractions)
     assert len(metrics["digests.test_data"]) == 64
@@ -97,3 +99,14 @@ def test_runs_say_how_they_ended_what_they_ran_and_find_each_other(runs):
 
 def test_distilling_again_gives_the_same_student(runs):
     assert runs[0].data.tags["output.student"] == runs[1].data.tags["output.student"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_runs_by_its_name_and_stands_in_the_report_with_its_terms_in_the_history(name, project):
+    chosen = {"distill": {"synthesis": {"method": name, "batches": 3}}}
+    with KedroSession.create(project_path=project, env="test", runtime_params=chosen) as session:
+        session.run(pipeline_names=["distill", "evaluate"])
+    reports = project / "data/08_reporting/test"
+    history = pd.read_csv(reports / "distill_history.csv")
+    assert history[list(METHODS[name].loss_names)].notna().all(axis=None)
+    assert f"by {METHODS[name].title} ({METHODS[name].reference})" in (reports / "report.html").read_text()

@@ -6,9 +6,10 @@ import pytest
 from kedro.config import OmegaConfigLoader
 
 from nayer import settings
-from nayer.config import GROUPS, DistillConfig, check_types
+from nayer.distillation.config import DistillConfig
 from nayer.models.architectures import build_network
-from nayer.models.generator import upsamplings
+from nayer.synthesis.parts.generator import upsamplings
+from nayer.workflow.parameters import Parameters, check_types
 
 CONF = Path(__file__).parents[2] / "conf"
 SCENARIOS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("base", "local"))
@@ -23,11 +24,11 @@ def test_scenario_loads_and_validates(scenario):
     parameters = parameters_of(scenario)
     check_types(parameters)
     assert parameters["scenario"] == scenario
-    loaded = {group: kind.model_validate(parameters[group]) for group, kind in GROUPS.items()}
-    assert set(parameters) == {*GROUPS, "scenario", "seed"}
-    build_network(loaded["teacher"].architecture, 3, 2)
-    build_network(loaded["distill"].student.architecture, 3, 2)
-    upsamplings(loaded["data"].image_size)
+    loaded = Parameters.model_validate(parameters)
+    assert set(parameters) == set(Parameters.model_fields)
+    build_network(loaded.teacher.architecture, 3, 2)
+    build_network(loaded.distill.student.architecture, 3, 2)
+    upsamplings(loaded.data.image_size)
 
 
 def test_paper_hyper_parameters_stand_in_the_scenarios_of_the_paper():

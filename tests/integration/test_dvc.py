@@ -2,28 +2,21 @@
 
 from pathlib import Path
 
-import grimp
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
-from nayer import settings
-from nayer.cli import scenarios
-from nayer.pipeline_registry import CHAIN
-from nayer.scenarios import pipeline_file, stages
+from nayer.core.project import pipeline_file, scenarios
+from nayer.distillation import plan as planning
+from nayer.pipelines import CHAIN
+from nayer.scenarios import dvc_file
+from nayer.synthesis.registry import METHODS
+from nayer.workflow.configuration import CONFIG_LOADER_ARGS
+from nayer.workflow.parameters import Parameters
 
 PROJECT = Path(__file__).parents[2]
-# What a stage reaches and what yet changes no result: it words errors, reports, keeps, estimates, names files.
-NEUTRAL = (
-    "nayer.hub",
-    "nayer.errors",
-    "nayer.files",
-    "nayer.mlops",
-    "nayer.training.estimate",
-    "nayer.training.reporting",
-    "nayer.training.resume",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,20 +24,15 @@ def project() -> None:
     bootstrap_project(PROJECT)
 
 
-@pytest.fixture(scope="module")
-def imports() -> grimp.ImportGraph:
-    return grimp.build_graph("nayer")
-
-
 @pytest.mark.parametrize("scenario", [name for name in scenarios(PROJECT) if pipeline_file(PROJECT, name).is_file()])
 def test_pipeline_files_are_what_the_pipelines_give(scenario):
     found = pipeline_file(PROJECT, scenario).read_text()
-    assert found == stages.render(PROJECT, scenario), f"type: make scenario NAME={scenario}"
+    assert found == dvc_file.render(PROJECT, scenario), f"type: make scenario NAME={scenario}"
 
 
 @pytest.mark.parametrize("scenario", scenarios(PROJECT))
 def test_every_scenario_has_a_pipeline_file_with_its_own_outputs_and_existing_parameters(scenario):
-    described = yaml.safe_load(stages.render(PROJECT, scenario))["stages"]
+    described = yaml.safe_load(dvc_file.render(PROJECT, scenario))["stages"]
     assert list(described) == list(CHAIN)
     for name, stage in described.items():
         assert stage["cmd"] == f"kedro run --env {scenario} --pipelines {name}"
@@ -52,11 +40,11 @@ def test_every_scenario_has_a_pipeline_file_with_its_own_outputs_and_existing_pa
         for entry in stage["params"]:
             for file, keys in entry.items():
                 content = yaml.safe_load((PROJECT / file).read_text())
-                assert all(stages.has(content, key) for key in keys)
+                assert all(dvc_file.has(content, key) for key in keys)
 
 
 def test_stages_hand_on_to_each_other_by_files():
-    described = yaml.safe_load(stages.render(PROJECT, "digits"))["stages"]
+    described = yaml.safe_load(dvc_file.render(PROJECT, "digits"))["stages"]
     made: set[str] = set()
     for name in CHAIN:
         needed = {path for path in described[name]["deps"] if path.startswith("data/")}
@@ -65,7 +53,7 @@ def test_stages_hand_on_to_each_other_by_files():
 
 
 def test_raw_data_is_a_dependency_of_those_that_read_it_and_of_no_other():
-    described = yaml.safe_load(stages.render(PROJECT, "fashion_mnist"))["stages"]
+    described = yaml.safe_load(dvc_file.render(PROJECT, "fashion_mnist"))["stages"]
     raw = "data/01_raw/FashionMNIST/raw"
     assert [name for name in CHAIN if raw in described[name]["deps"]] == ["teacher", "evaluate"]
 
@@ -74,11 +62,12 @@ def test_a_table_and_networks_of_ones_own_are_dependencies_of_those_that_read_th
     monkeypatch.chdir(tmp_path)
     for name in ("table.safetensors", "mine.py", "names.txt"):
         (tmp_path / name).touch()
-    read = OmegaConfigLoader(str(PROJECT / "conf"), env="digits", **settings.CONFIG_LOADER_ARGS)["parameters"]
+    read = OmegaConfigLoader(str(PROJECT / "conf"), env="digits", **CONFIG_LOADER_ARGS)["parameters"]
     read["lte"]["encoder"], read["data"]["class_names"] = "table.safetensors", "names.txt"
     read["teacher"]["architecture"] = "mine:SmallNet"
     read["distill"]["student"]["architecture"] = "torchvision:resnet18"
-    found = {name: {str(path) for path in stages.raw_inputs(name, read)} for name in CHAIN}
+    parameters = Parameters.model_validate(read)
+    found = {name: {str(path) for path in dvc_file.raw_inputs(name, parameters)} for name in CHAIN}
     assert found == {
         "lte": {"table.safetensors", "names.txt"},
         "teacher": {"mine.py", "names.txt"},
@@ -88,18 +77,41 @@ def test_a_table_and_networks_of_ones_own_are_dependencies_of_those_that_read_th
 
 
 def test_a_parameter_is_tracked_only_in_files_that_state_it():
-    assert stages.has({"runtime": {"precision": "fp32"}}, "runtime.precision")
-    assert not stages.has({"runtime": {"threads": 2}}, "runtime.precision")
-    assert not stages.has({"runtime": None}, "runtime.precision")
+    assert dvc_file.has({"runtime": {"precision": "fp32"}}, "runtime.precision")
+    assert not dvc_file.has({"runtime": {"threads": 2}}, "runtime.precision")
+    assert not dvc_file.has({"runtime": None}, "runtime.precision")
 
 
-@pytest.mark.parametrize("stage", CHAIN)
-def test_code_dependencies_are_those_that_the_stage_imports(stage, imports):
-    reached = imports.find_upstream_modules(f"nayer.pipelines.{stage}.nodes")
-    declared = [PROJECT / "src" / "nayer" / part for part in stages.CODE[stage]]
-    assert all(path.exists() for path in declared)
-    for module in reached:
-        file = PROJECT / "src" / Path(*module.split("."))
-        covered = any(file.with_suffix(".py") == path or path in (file, *file.parents) for path in declared)
-        package = file.is_dir()
-        assert covered or package or module.startswith(NEUTRAL), f"{module} decides what {stage} computes"
+def code_behind(stage: str, method: str = "nayer") -> set[str]:
+    inputs = pipelines[stage].inputs()
+    config = METHODS[method].Config.model_construct(method=method)
+    return {str(path.relative_to(PROJECT / "src" / "nayer")) for path in dvc_file.code_of(stage, inputs, config)}
+
+
+def test_code_dependencies_are_what_the_stage_imports_at_any_distance():
+    assert {"lte/encoders.py", "lte/text_models.py", "datasets/labels.py"} <= code_behind("lte")
+    assert {"teachers/train.py", "models/wide_resnet.py", "engine/device.py"} <= code_behind("teacher")
+    assert {"synthesis/parts/noisy_layer.py", "student/targets.py", "engine/compilation.py"} <= code_behind("distill")
+    assert {"evaluation/metrics.py", "evaluation/baselines.py", "student/trainer.py"} <= code_behind("evaluate")
+
+
+@pytest.mark.parametrize("stage", ["distill", "evaluate"])
+@pytest.mark.parametrize("method", METHODS)
+def test_of_the_methods_the_chosen_one_alone_makes_a_student_stale(method, stage):
+    """So a new method, which is a file beside these and a line in the registry, makes none stale."""
+    found = code_behind(stage, method)
+    assert "synthesis/registry.py" not in found
+    assert {path for path in found if path.startswith("synthesis/methods/")} == {f"synthesis/methods/{method}.py"}
+
+
+def test_the_parameters_of_the_gate_and_what_reports_to_mlflow_make_no_student_stale():
+    assert not {
+        path for path in code_behind("distill") if path.startswith(("mlops", "workflow", "evaluation", "datasets"))
+    }
+
+
+def test_a_kept_state_depends_on_the_same_code(make_plan, monkeypatch):
+    asked = []
+    monkeypatch.setattr(planning, "code_digest", lambda *roots, without: asked.append((roots, without)) or "digest")
+    assert make_plan().fingerprint["code"] == "digest"
+    assert asked == [(("nayer.distillation.loop", "nayer.synthesis.methods.nayer"), "nayer.synthesis.registry")]

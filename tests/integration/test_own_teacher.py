@@ -12,7 +12,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
-from nayer.errors import InputError
+from nayer.core.errors import InputError
 from nayer.models import architectures
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier

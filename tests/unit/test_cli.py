@@ -1,12 +1,17 @@
 """Configuration that Kedro could not read is named by file and place before Kedro reads it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from nayer.cli import check_files, cli
-from nayer.errors import InputError
+from nayer.cli import cli
+from nayer.core.errors import InputError
+from nayer.workflow.configuration import check_files
+
+PROJECT = Path(__file__).parents[2]
 
 
 def conf(folder: Path, **texts: str) -> Path:
@@ -64,3 +69,13 @@ def test_anchors_and_the_same_key_of_other_kinds_are_no_mistake(tmp_path):
         (folder / "base" / kind / "teacher.yml").write_text("_shared: &shared {a: 1}\nteacher: *shared")
     (folder / "base" / "catalog.yml").write_text("_shared: {b: 2}\nstudent: {b: 1}")
     check_files(folder, "mine", {})
+
+
+def test_what_needs_no_torch_is_said_without_loading_it():
+    command = [sys.executable, "-X", "importtime", "-m", "kedro", "scenario", "newone", "--teacher", "missing.pth"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "TEACHER: 'missing.pth' is no file" in done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "kedro" in loaded
+    assert not loaded & {"torch", "mlflow", "pandas", "sklearn", "transformers"}

@@ -1,7 +1,7 @@
 """Real data sets: for the teacher and the evaluation only. Nothing is ever fetched from here."""
 
-from nayer.datasets.absent import NONE
 from nayer.datasets.base import ImageSet, RealData
+from nayer.datasets.no_data import NONE
 from nayer.datasets.sources import channels, check, class_names, files, load, names_lie_in_files, normalisation
 
 __all__ = [

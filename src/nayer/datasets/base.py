@@ -10,11 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nayer.config import DataConfig
-from nayer.errors import InputError
-from nayer.images import ImageSpec
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
+from nayer.datasets.config import DataConfig
 
-LARGEST_TEXT = 2**24
+MAX_TEXT_BYTES = 2**24
 LEVELS = 256
 DECIMALS = 4
 
@@ -98,8 +98,8 @@ def read_text(file: Path, key: str) -> str:
     """
     try:
         # A pipe would never end.
-        if file.exists() and (not file.is_file() or file.stat().st_size > LARGEST_TEXT):
-            raise OSError(f"no file, or one of more than {LARGEST_TEXT / 2**20:.0f} MiB")
+        if file.exists() and (not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES):
+            raise OSError(f"no file, or one of more than {MAX_TEXT_BYTES / 2**20:.0f} MiB")
         return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(

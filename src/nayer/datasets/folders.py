@@ -4,15 +4,15 @@ from pathlib import Path
 
 import torch
 
-from nayer.config import DataConfig
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
 from nayer.datasets.base import ImageSet, RealData, channel_statistics, given_names
+from nayer.datasets.config import DataConfig
 from nayer.datasets.pictures import CHANNELS, check_inside, list_pictures, read_pictures
-from nayer.errors import InputError
-from nayer.images import ImageSpec
 
 # The first of every ten images of a class is held out.
-HELD_OUT = 10
-LEAST_IMAGES = 2
+VALIDATION_EVERY = 10
+MIN_IMAGES = 2
 
 
 class ClassFolders:
@@ -56,11 +56,11 @@ class ImageFolder(ClassFolders):
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read, resize and crop all pictures; mean and std are those of the training part."""
-        everything, held_out = _read_part(config, "train")
+        everything, is_validation = _read_part(config, "train")
         test, _ = _read_part(config, "test")
-        train = everything[~held_out]
+        train = everything[~is_validation]
         spec = ImageSpec(config.image_size, train.images.shape[1], *channel_statistics(train.images))
-        return RealData(train, everything[held_out], test, class_names, spec)
+        return RealData(train, everything[is_validation], test, class_names, spec)
 
 
 class TestFolder(ClassFolders):
@@ -111,16 +111,16 @@ def _class_folders(folder: Path, root: Path) -> list[Path]:
 
 def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
     """The images of one part, and which of them (N,) bool would be held out of it for validation."""
-    files, labels, held_out = [], [], []
+    files, labels, is_validation = [], [], []
     for label, folder in enumerate(_part(config, part)):
         pictures = list_pictures(folder)
-        if part == "train" and len(pictures) < LEAST_IMAGES:
+        if part == "train" and len(pictures) < MIN_IMAGES:
             raise InputError(
-                f"data.folder: '{folder}' holds one picture, at least {LEAST_IMAGES} are needed, "
+                f"data.folder: '{folder}' holds one picture, at least {MIN_IMAGES} are needed, "
                 "as the first is held out for validation: add some."
             )
         files += pictures
         labels += [label] * len(pictures)
-        held_out += [index % HELD_OUT == 0 for index in range(len(pictures))]
+        is_validation += [index % VALIDATION_EVERY == 0 for index in range(len(pictures))]
     images = read_pictures(Path(config.folder), files, config.image_size, config.channels or CHANNELS)
-    return ImageSet(images, torch.tensor(labels)), torch.tensor(held_out)
+    return ImageSet(images, torch.tensor(labels)), torch.tensor(is_validation)

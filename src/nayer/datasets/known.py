@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nayer.config import DataConfig
+from nayer.core.errors import InputError, first_line
+from nayer.core.images import ImageSpec
 from nayer.datasets import labels
 from nayer.datasets.base import ImageSet, RealData
-from nayer.errors import InputError, first_line
-from nayer.images import ImageSpec
+from nayer.datasets.config import DataConfig
 
 DIGIT_LEVELS = 16
 DIGITS_TEST = 540
@@ -42,7 +42,7 @@ class KnownSet:
     """A data set with fixed files.
 
     `read` takes the folder and gives the training images in their published order, and the test images; the last
-    `held_out` training images are the validation part.
+    `validation_size` training images are the validation part.
     """
 
     name: str
@@ -50,7 +50,7 @@ class KnownSet:
     spec: ImageSpec
     required: tuple[str, ...]
     advice: str
-    held_out: int
+    validation_size: int
     read: Callable[[Path], tuple[ImageSet, ImageSet]]
 
     def count(self, config: DataConfig) -> int:
@@ -93,7 +93,7 @@ class KnownSet:
                 f"data.folder: the files of '{self.name}' in '{config.folder}' are damaged ({first_line(error)}): "
                 f"replace them; {self.advice.format(folder=config.folder)}."
             ) from error
-        first = len(train) - self.held_out
+        first = len(train) - self.validation_size
         return RealData(train[:first], train[first:], test, class_names, self.spec)
 
     def _check_content(self, train: ImageSet, test: ImageSet) -> None:
@@ -103,8 +103,8 @@ class KnownSet:
                 raise ValueError(f"{tuple(part.images.shape)} images for {len(part)} labels")
             if not len(part) or part.labels.min() < 0 or part.labels.max() >= len(self.names):
                 raise ValueError(f"labels are not all among the {len(self.names)} classes")
-        if len(train) <= self.held_out:
-            raise ValueError(f"{len(train)} training images, more than {self.held_out} are needed")
+        if len(train) <= self.validation_size:
+            raise ValueError(f"{len(train)} training images, more than {self.validation_size} are needed")
 
 
 def _read_digits(folder: Path) -> tuple[ImageSet, ImageSet]:
@@ -117,11 +117,11 @@ def _read_digits(folder: Path) -> tuple[ImageSet, ImageSet]:
     return everything[torch.cat([train, validation])], everything[test]
 
 
-def _stratified(indices: Tensor, all_labels: Tensor, held_out: float) -> tuple[Tensor, Tensor]:
-    """Split indices in two with equal shares of every class; `held_out` is the number or the share of the second."""
+def _stratified(indices: Tensor, all_labels: Tensor, second: float) -> tuple[Tensor, Tensor]:
+    """Split indices in two with equal shares of every class; `second` is the number or the share of the second part."""
     split: Any = import_module("sklearn.model_selection").train_test_split
     first, second = split(
-        indices.numpy(), test_size=held_out, random_state=DIGITS_SPLIT, stratify=all_labels[indices].numpy()
+        indices.numpy(), test_size=second, random_state=DIGITS_SPLIT, stratify=all_labels[indices].numpy()
     )
     return torch.from_numpy(first), torch.from_numpy(second)
 
@@ -150,7 +150,7 @@ KNOWN: Mapping[str, KnownSet] = {
             spec=ImageSpec(8, 1, (0.3065,), (0.3763,)),
             required=(),
             advice="reinstall scikit-learn",
-            held_out=252,
+            validation_size=252,
             read=_read_digits,
         ),
         KnownSet(
@@ -160,7 +160,7 @@ KNOWN: Mapping[str, KnownSet] = {
             required=UBYTE_FILES,
             advice="install the Debian package dataset-fashion-mnist and run 'make fashion-mnist', or unpack the four "
             "*-ubyte.gz files of https://github.com/zalandoresearch/fashion-mnist into '{folder}/FashionMNIST/raw'",
-            held_out=10_000,
+            validation_size=10_000,
             read=_read_fashion_mnist,
         ),
         KnownSet(
@@ -170,7 +170,7 @@ KNOWN: Mapping[str, KnownSet] = {
             required=CIFAR10_FILES,
             advice="fetch cifar-10-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and extract it in "
             "'{folder}', which gives '{folder}/cifar-10-batches-py'",
-            held_out=5_000,
+            validation_size=5_000,
             read=_read_cifar("CIFAR10"),
         ),
         KnownSet(
@@ -180,7 +180,7 @@ KNOWN: Mapping[str, KnownSet] = {
             required=CIFAR100_FILES,
             advice="fetch cifar-100-python.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and extract it in "
             "'{folder}', which gives '{folder}/cifar-100-python'",
-            held_out=5_000,
+            validation_size=5_000,
             read=_read_cifar("CIFAR100"),
         ),
     )

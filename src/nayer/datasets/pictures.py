@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from nayer.errors import InputError, first_line
+from nayer.core.errors import InputError, first_line
 
 CHANNELS = 3
 # Whatever the suffix says. Of the others that Pillow knows, EPS would be a program that Ghostscript runs.

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nayer.config import DataConfig
-from nayer.datasets.absent import NONE, NoData
+from nayer.core.errors import InputError, unknown
 from nayer.datasets.base import RealData, Source, given_names
+from nayer.datasets.config import DataConfig
 from nayer.datasets.folders import ImageFolder, TestFolder
 from nayer.datasets.known import KNOWN
+from nayer.datasets.no_data import NONE, NoData
 from nayer.datasets.tiny_imagenet import TinyImageNet
-from nayer.errors import InputError, unknown
 
 NORMALISATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     **{name: (known.spec.mean, known.spec.std) for name, known in KNOWN.items()},

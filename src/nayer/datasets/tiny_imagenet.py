@@ -5,17 +5,17 @@ from pathlib import Path
 
 import torch
 
-from nayer.config import DataConfig
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
 from nayer.datasets.base import ImageSet, RealData, channel_statistics, read_text
+from nayer.datasets.config import DataConfig
 from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
-from nayer.errors import InputError
-from nayer.images import ImageSpec
 
 SIZE = 64
 FOLDER = "tiny-imagenet-200"
 IDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 # The last twentieth of every class is held out.
-HELD_OUT = 20
+VALIDATION_EVERY = 20
 
 
 class TinyImageNet:
@@ -60,22 +60,22 @@ class TinyImageNet:
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read all pictures; mean and std are those of the training part."""
-        everything, held_out = _read_train(config)
-        train = everything[~held_out]
+        everything, is_validation = _read_train(config)
+        train = everything[~is_validation]
         spec = ImageSpec(SIZE, CHANNELS, *channel_statistics(train.images))
-        return RealData(train, everything[held_out], _read_val(config), class_names, spec)
+        return RealData(train, everything[is_validation], _read_val(config), class_names, spec)
 
 
 def _read_train(config: DataConfig) -> tuple[ImageSet, torch.Tensor]:
     """The published training images, and which of them (N,) bool are held out for validation."""
-    files, labels, held_out = [], [], []
+    files, labels, is_validation = [], [], []
     for label, wnid in enumerate(_ids(config)):
         pictures = list_pictures(_root(config) / "train" / wnid / "images")
-        first = len(pictures) - max(1, len(pictures) // HELD_OUT)
+        first = len(pictures) - max(1, len(pictures) // VALIDATION_EVERY)
         files += pictures
         labels += [label] * len(pictures)
-        held_out += [index >= first for index in range(len(pictures))]
-    return ImageSet(read_pictures(_root(config), files, SIZE), torch.tensor(labels)), torch.tensor(held_out)
+        is_validation += [index >= first for index in range(len(pictures))]
+    return ImageSet(read_pictures(_root(config), files, SIZE), torch.tensor(labels)), torch.tensor(is_validation)
 
 
 def _read_val(config: DataConfig) -> ImageSet:

@@ -5,17 +5,32 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from nayer.config import DistillConfig, RuntimeConfig
+from nayer.core.errors import InputError
+from nayer.core.images import to_float
 from nayer.datasets import RealData
-from nayer.images import Augmentation, to_float
+from nayer.distillation.config import DistillConfig
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.device import autocast, resolve_device, resolve_precision
+from nayer.engine.progress import Reporter
+from nayer.evaluation.config import EvaluateConfig
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.inference import accuracy
-from nayer.synthesis.losses import distillation_loss
+from nayer.student.losses import distillation_loss
+from nayer.student.targets import OnlineTargets
+from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.memory import MemoryBank
-from nayer.training.device import autocast, resolve_device
-from nayer.training.reporting import Reporter
-from nayer.training.student import StudentTrainer
-from nayer.training.views import FreshViews
+
+
+def check_baselines(evaluate: EvaluateConfig) -> None:
+    """Refuse baselines where there are test images only.
+
+    Raises:
+        InputError: names the key.
+    """
+    if evaluate.baselines:
+        raise InputError(
+            f"evaluate.baselines: {evaluate.baselines} need training images, which a test_folder has not; set []."
+        )
 
 
 def accuracy_of(
@@ -29,19 +44,19 @@ def accuracy_of(
 ) -> float:
     """Test accuracy, at its last step, of a student trained for as many steps as the data-free one.
 
-    `real`: cross-entropy on the real labels. `kd_real`: the teacher's answers on real images. `kd_noise`: its answers
+    `real`: cross-entropy on the real labels. `kd_real`: the teacher's logits on real images. `kd_noise`: its logits
     on uniform noise.
     """
     torch.manual_seed(seed)
     device = resolve_device(runtime)
-    precision = autocast(runtime, device)
+    precision = autocast(device, resolve_precision(runtime, device))
     freeze(teacher).to(device)
     _, channels, height, width = real.train.images.shape
     pool = MemoryBank(len(real.train), (channels, height, width), device)
     pool.add((noise_like if name == "kd_noise" else same)(real.train.images).to(device), real.train.labels.to(device))
     student = Classifier.build(config.student.architecture, teacher.class_names, teacher.images).to(device)
-    augment = Augmentation(config.augmentation.padding, config.augmentation.flip)
-    taught = FreshViews(teacher, pool, augment, precision)
+    augment = config.augmentation.build()
+    taught = OnlineTargets(teacher, pool, augment, precision)
     steps, batch = config.epochs * config.student.steps, config.student.batch_size
     trainer = StudentTrainer(student, config.student, steps, precision)
     reporter.begin(f"baseline {name}", config.epochs, 0)
@@ -50,8 +65,8 @@ def accuracy_of(
             slots = pool.draw(batch)
             trainer.step(augment(to_float(pool.take(slots))), partial(cross_entropy, pool.labels[slots]))
         else:
-            views, answers = taught.draw(batch)
-            loss = partial(distillation_loss, answers, temperature=config.student.temperature)
+            views, teacher_logits = taught.draw(batch)
+            loss = partial(distillation_loss, teacher_logits, temperature=config.student.temperature)
             trainer.step(views, loss)
         reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()

@@ -1,6 +1,7 @@
 """The figures of the report. All are drawn on white, in Okabe and Ito's colours, which everyone can tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -15,7 +16,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5b6470"
+from nayer.core.formats import MINUS
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5b6470"
 STYLE: Any = {  # the keys' type differs between versions of matplotlib
     "font.size": 10,
     "axes.edgecolor": "#9ca3af",
@@ -34,14 +37,14 @@ STYLE: Any = {  # the keys' type differs between versions of matplotlib
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
-MOST_NAMES = 40
-MOST_ROWS = 20
+MAX_NAMES = 40
+MAX_ROWS = 20
 ROWS_PER_COLUMN = 10
-MOST_VALUES = 12
-LONGEST_NAME = 22
+MAX_VALUES = 12
+MAX_NAME_LENGTH = 22
 FEW_EPOCHS = 25
 # What falls below this share of a logarithmic axis' largest value says nothing to a reader.
-LEAST_SHARE = 1e-5
+MIN_SHARE = 1e-5
 # The label of a line that needs none: matplotlib leaves it out of the legend.
 ALONE = "_alone"
 
@@ -49,11 +52,14 @@ Matrix = npt.NDArray[np.float64]
 
 
 @mpl.rc_context(STYLE)
-def training_curves(teacher_history: pd.DataFrame, distill_history: pd.DataFrame) -> Figure:
+def training_curves(
+    teacher_history: pd.DataFrame, distill_history: pd.DataFrame, loss_names: Mapping[str, str]
+) -> Figure:
     """Teacher's accuracy, synthesis losses, and how the student learns to answer like its teacher, by epoch.
 
     `teacher_history` has epoch, train_accuracy, validation_accuracy (0..1); `distill_history` has epoch, phase
-    ("warm-up" or "distillation"), ce, bn, adversarial, and kd_loss and agreement, which are NaN in the warm-up.
+    ("warm-up" or "distillation"), the terms `loss_names` of the method, which says what to call them, and kd_loss and
+    agreement, which are NaN in the warm-up.
     """
     figure = Figure(figsize=(10.4, 6.4), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     (teacher, agreement), (synthesis, distillation) = figure.subplots(2, 2)
@@ -67,9 +73,11 @@ def training_curves(teacher_history: pd.DataFrame, distill_history: pd.DataFrame
     _finish(teacher, "Teacher: accuracy, %")
     _line(agreement, learning["epoch"], 100 * learning["agreement"], ALONE, BLUE)
     _finish(agreement, "Student: agreement on synthetic images, %", warmup)
-    terms = (("ce", "class (cross-entropy)", BLUE, 1), ("bn", "BatchNorm statistics", ORANGE, 1))
-    for column, label, color, sign in (*terms, ("adversarial", "\N{MINUS SIGN}adversarial", GREEN, -1)):
-        _line(synthesis, distill_history["epoch"], sign * distill_history[column], label, color)
+    for (column, label), color in zip(loss_names.items(), cycle((BLUE, ORANGE, GREEN, PURPLE))):
+        values = distill_history[column]
+        # A logarithmic axis knows no negative numbers: a term that the method wants large has its sign turned.
+        turned = bool((values.dropna() <= 0).all()) and bool((values < 0).any())
+        _line(synthesis, distill_history["epoch"], -values if turned else values, MINUS * turned + label, color)
     _logarithmic(synthesis)
     _finish(synthesis, "Synthesis: loss terms, unweighted", warmup)
     _line(distillation, learning["epoch"], learning["kd_loss"], ALONE, BLUE)
@@ -93,7 +101,7 @@ def _logarithmic(axes: Axes) -> None:
     shown = shown[np.isfinite(shown)]
     if len(shown):
         axes.set_yscale("log")
-        least, most = max(float(shown.min()), float(shown.max()) * LEAST_SHARE) / 1.5, 1.5 * float(shown.max())
+        least, most = max(float(shown.min()), float(shown.max()) * MIN_SHARE) / 1.5, 1.5 * float(shown.max())
         # Some air at the top, where falling lines leave room for the legend.
         axes.set_ylim(least, most * (most / least) ** 0.3)
 
@@ -117,7 +125,7 @@ def synthetic_images(images: Tensor, labels: Tensor, class_names: Sequence[str],
 
     Classes without an image are left out.
     """
-    present = [label for label in range(len(class_names)) if bool((labels == label).any())][:MOST_ROWS]
+    present = [label for label in range(len(class_names)) if bool((labels == label).any())][:MAX_ROWS]
     columns = [present[start : start + ROWS_PER_COLUMN] for start in range(0, len(present), ROWS_PER_COLUMN)] or [[]]
     rows = max(1, len(columns[0]))
     width = 7.6 if len(columns) == 1 else 12.0
@@ -186,15 +194,15 @@ def _matrix(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("class")
-    if count > MOST_NAMES:
+    if count > MAX_NAMES:
         return figure
     names = [short(name) for name in class_names]
-    size = 9.5 if count <= MOST_VALUES else 7.5
+    size = 9.5 if count <= MAX_VALUES else 7.5
     upright = count * max(map(len, names)) > 36
     axes.set_xticks(range(count), names, rotation=90 if upright else 0, parse_math=False, fontsize=size)
     axes.set_yticks(range(count), names, parse_math=False, fontsize=size)
     axes.set_xlabel("")
-    if count <= MOST_VALUES:
+    if count <= MAX_VALUES:
         for (row, column), value in np.ndenumerate(values):
             color = "white" if scale(value) > 0.6 else "#111827"
             axes.text(column, row, written[row][column], ha="center", va="center", fontsize=8, color=color)
@@ -204,4 +212,4 @@ def _matrix(
 def short(name: str) -> str:
     """A class name on one line, cut where it would crowd out the picture."""
     line = " ".join(name.split())
-    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+    return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1] + "…"

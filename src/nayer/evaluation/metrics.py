@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 
-from nayer.errors import InputError
+from nayer.core.errors import InputError
 
 TOP_K = 5
 
@@ -67,7 +67,7 @@ def compare_unlabelled(
 ) -> Comparison:
     """What can be said where nobody knows the right answers: how often the student says what its teacher says.
 
-    `labels` are the classes that the images were made for; the tables count by the teacher's answer.
+    `labels` are the classes that the images were made for; the tables count by the teacher's prediction.
 
     Raises:
         InputError: as `compare`.
@@ -90,8 +90,8 @@ def single(logits: Tensor, labels: Tensor, calibration_bins: int) -> dict[str, f
         figures["top5"] = share((logits.topk(TOP_K).indices == labels[:, None]).any(1))
     # An exact sum: the last digit does not hang on how threads split the work.
     figures["nll"] = math.fsum(F.cross_entropy(logits.double(), labels, reduction="none").tolist()) / len(labels)
-    confidence, answers = logits.double().softmax(1).max(1)
-    surplus = (confidence - (answers == labels).double()).numpy()
+    confidence, predictions = logits.double().softmax(1).max(1)
+    surplus = (confidence - (predictions == labels).double()).numpy()
     by_bin, _ = np.histogram(confidence.numpy(), calibration_bins, (0.0, 1.0), weights=surplus)
     figures["calibration_error"] = float(np.abs(by_bin).sum()) / len(labels)
     return figures
@@ -132,11 +132,11 @@ def _check(name: str, logits: Tensor, labels: Tensor, classes: int) -> None:
         raise InputError("data: there are no test images; the evaluation needs labelled ones.")
     if logits.shape != (len(labels), classes) or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(
-            f"{name}: answers of shape {tuple(logits.shape)} and labels up to {int(labels.max())} do not fit "
+            f"{name}: logits of shape {tuple(logits.shape)} and labels up to {int(labels.max())} do not fit "
             f"{len(labels)} test images of {classes} classes; evaluate on the data set the teacher was made for."
         )
     if not bool(logits.isfinite().all()):
         raise InputError(
-            f"{name}: some answers are no finite numbers, so its weights are spoilt; train it again, "
+            f"{name}: some logits are no finite numbers, so its weights are spoilt; train it again, "
             "with a lower learning rate if training diverged."
         )

@@ -9,9 +9,12 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
-from nayer.evaluation.formats import SPACE, compact, count, decimal, duration, flat, percent, points, times
+from nayer.core.formats import SPACE, compact, count, decimal, duration, percent, points, times
+from nayer.core.nested import flatten
 from nayer.evaluation.templates import fill
+from nayer.synthesis.method import Method
 
 BASELINES = {
     "real": ("Ceiling: trained on the real labels", "the same student and number of steps, with all the training data"),
@@ -34,11 +37,11 @@ SAVING: dict[str, dict[str, Any]] = {
     "jpeg": {"pil_kwargs": {"quality": 88}},
 }
 # The largest PNG that goes into the page; noise beyond it is kept as JPEG, so that the page stays below 2 MB.
-LARGEST_PNG = 500_000
+MAX_PNG_BYTES = 500_000
 
 
 def render(
-    scenario: str,
+    method: type[Method[Any]],
     metrics: Mapping[str, Any],
     cost: Mapping[str, Any],
     per_class: pd.DataFrame,
@@ -57,13 +60,14 @@ def render(
     return fill(
         "nayer.evaluation",
         "report.html.j2",
-        scenario=scenario,
+        scenario=parameters["scenario"],
+        method=method,
         names={model: display_name(cost[model]["architecture"]) for model in ("teacher", "student")},
         headline=headline(metrics, cost),
         tiles=tiles(metrics, cost),
         metrics=metrics,
         labelled=labelled,
-        interval=wilson(metrics["student"]["top1"], metrics["test_images"]) if labelled else None,
+        interval=interval(metrics["student"]["top1"], metrics["test_images"]) if labelled else None,
         ladder=ladder(metrics, baselines or {}),
         classes=classes,
         hardest=hardest(classes),
@@ -72,8 +76,8 @@ def render(
         latencies=LATENCIES,
         making=list(spent(cost)),
         figures=pictures(figures),
-        parameters=list(flat(parameters)),
-        provenance=[(PROVENANCE.get(key, key), value) for key, value in flat(provenance)],
+        parameters=[(key, "null" if value is None else value) for key, value in flatten(parameters).items()],
+        provenance=[(PROVENANCE.get(key, key), value) for key, value in flatten(provenance).items()],
     )
 
 
@@ -157,18 +161,16 @@ def hardest(classes: list[dict[str, Any]]) -> dict[str, Any] | None:
     return min(behind, key=lambda row: row["change"], default=None)
 
 
-def wilson(share: float, images: int) -> tuple[float, float]:
+def interval(share: float, images: int) -> tuple[float, float]:
     """95 % interval of a share that was counted on so many images (Wilson's score)."""
-    z = 1.96
-    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
-    half = z / (1 + z * z / images) * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    found = stats.binomtest(round(share * images), images).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
 
 
 def spent(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What the two trainings took, as far as it was written down."""
     for stage, title in (("teacher_training", "Teacher"), ("distillation", "Distillation")):
-        for key, value in flat(cost[stage]):
+        for key, value in flatten(cost[stage]).items():
             if isinstance(value, str):  # a digest
                 continue
             name = key.replace("seconds_by_phase.", "of that, ").replace("seconds", "time").replace("_", " ")
@@ -194,7 +196,7 @@ def as_data_uri(figure: Figure) -> str:
     if not any(axes.images for axes in figure.axes):
         return _data_uri(_drawn(figure, "svg"), "svg+xml")
     picture = _drawn(figure, "png")
-    if len(picture) <= LARGEST_PNG:
+    if len(picture) <= MAX_PNG_BYTES:
         return _data_uri(picture, "png")
     return _data_uri(_drawn(figure, "jpeg"), "jpeg")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import jinja2
 
-from nayer.evaluation.formats import count, decimal, percent, points, times
+from nayer.core.formats import count, decimal, percent, points, times
 
 
 def fill(package: str, template: str, **values: Any) -> str:

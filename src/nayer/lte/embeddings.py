@@ -11,13 +11,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from nayer.errors import InputError, first_mistake, is_printable
-from nayer.files import load_tensors, save_tensors
+from nayer.core.errors import InputError, first_mistake, is_printable
+from nayer.core.tensors import load_tensors, save_tensors
 
 KIND = "label embeddings"
 TENSOR = "embeddings"
-LEAST_CLASSES = 2
-LONGEST_NAME = 500
+MIN_CLASSES = 2
+MAX_NAME_LENGTH = 500
 MATRIX = 2
 
 
@@ -90,17 +90,17 @@ def check_class_names(names: Sequence[str], key: str) -> None:
         InputError: fewer than two names, an empty name, one with control characters or longer than a text, or one
             given twice; `key` is the parameter in the message.
     """
-    if len(names) < LEAST_CLASSES:
+    if len(names) < MIN_CLASSES:
         found = f"only '{names[0]}'" if names else "none"
         raise InputError(f"{key}: {found} given, a classifier needs at least two classes: name them all.")
     empty = [index for index, name in enumerate(names) if not name.strip()]
     if empty:
         raise InputError(f"{key}: the name of class {empty[0]} is empty: give every class a name.")
-    odd = [index for index, name in enumerate(names) if len(name) > LONGEST_NAME or not is_printable(name)]
+    odd = [index for index, name in enumerate(names) if len(name) > MAX_NAME_LENGTH or not is_printable(name)]
     if odd:
         raise InputError(
             f"{key}: the name of class {odd[0]} has {len(names[odd[0]])} characters, or one that cannot be printed: "
-            f"give every class a name of one line and at most {LONGEST_NAME} characters."
+            f"give every class a name of one line and at most {MAX_NAME_LENGTH} characters."
         )
     repeated = [f"'{name}'" for name, count in Counter(names).items() if count > 1]
     if repeated:

@@ -7,9 +7,9 @@ from typing import Literal
 
 import torch
 
-from nayer.config import LteConfig
-from nayer.errors import InputError, unknown
+from nayer.core.errors import InputError, unknown
 from nayer.lte import text_models
+from nayer.lte.config import LteConfig
 from nayer.lte.embeddings import LabelEmbeddings, check_class_names
 from nayer.lte.tables import import_table
 

@@ -6,8 +6,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from nayer.errors import InputError, first_line
-from nayer.files import METADATA_KEY, digest
+from nayer.core.errors import InputError, first_line
+from nayer.core.files import digest
+from nayer.core.tensors import METADATA_KEY
 from nayer.lte.embeddings import MATRIX, TENSOR, LabelEmbeddings
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

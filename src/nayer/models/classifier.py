@@ -11,12 +11,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nayer.errors import InputError, first_mistake
-from nayer.files import load_tensors, save_tensors
-from nayer.images import ImageSpec
+from nayer.core.errors import InputError, first_mistake
+from nayer.core.images import ImageSpec
+from nayer.core.tensors import load_tensors, save_tensors
 from nayer.models.architectures import build_network, is_own, may_run
-from nayer.models.foreign import differences
 from nayer.models.header import Header
+from nayer.models.weights import differences
 
 
 class Classifier(nn.Module):

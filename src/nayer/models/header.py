@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from nayer.config import Count
-from nayer.errors import is_printable
-from nayer.images import ImageSpec
+from nayer.core.config import Count
+from nayer.core.errors import is_printable
+from nayer.core.images import ImageSpec
 
-LARGEST_SIDE = 4096
+MAX_SIDE = 4096
 
 
 def _printable(text: str) -> str:
@@ -27,7 +27,7 @@ class Images(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    size: Annotated[Count, Field(le=LARGEST_SIDE)]
+    size: Annotated[Count, Field(le=MAX_SIDE)]
     channels: Count
     mean: list[Scale]
     std: list[Annotated[Scale, Field(gt=1e-6)]]

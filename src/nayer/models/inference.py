@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nayer.images import to_float
+from nayer.core.images import to_float
 from nayer.models.classifier import Classifier
 
 # From 50 to 200 images two cores are equally fast, with 500 a third slower.

@@ -1,1 +1,1 @@
-"""Images from a teacher alone: the loss terms, the noisy layer and the memory of NAYER (arXiv 2310.00258)."""
+"""Images from a teacher alone: the contract of a method, the methods, what they share, and the memory of images."""

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nayer.errors import InputError
-from nayer.files import load_tensors, save_tensors
+from nayer.core.errors import InputError
+from nayer.synthesis.sample import SyntheticSample
 
 
 def reserve(file: int, size: int) -> None:
@@ -86,7 +85,7 @@ class MemoryBank:
         """The images in these slots, on the device."""
         return self.images[slots.to(self.images.device)].to(self.labels.device)
 
-    def sample(self, count: int, classes: int) -> "SyntheticSample":
+    def sample(self, count: int, classes: int) -> SyntheticSample:
         """Up to `count` of the newest images, balanced by class and sorted by it, on the CPU."""
         labels = self.labels[: len(self)]
         age = (self.added - 1 - torch.arange(len(self), device=labels.device)) % self.capacity
@@ -113,39 +112,3 @@ class MemoryBank:
         self.labels[:filled] = state["labels"]
         self.added = state["added"]
         self._order = state["order"].to(self.labels.device, copy=True)
-
-
-@dataclass(frozen=True)
-class SyntheticSample:
-    """Some synthetic images: uint8 (N, C, H, W) with labels (N,)."""
-
-    images: Tensor
-    labels: Tensor
-
-    def save(self, path: Path) -> None:
-        """Write one safetensors file."""
-        save_tensors(path, {"images": self.images, "labels": self.labels}, "synthetic sample", {})
-
-    @classmethod
-    def load(cls, path: Path) -> "SyntheticSample":
-        """Read a file of `save`.
-
-        Raises:
-            InputError: the file is missing, damaged or foreign.
-        """
-        tensors, _ = load_tensors(path, "synthetic sample")
-        images, labels = tensors.get("images"), tensors.get("labels")
-        if images is None or labels is None or not _go_together(images, labels):
-            found = ", ".join(f"{name} {each.dtype} {tuple(each.shape)}" for name, each in tensors.items())
-            raise InputError(
-                f"synthetic sample file '{path}' holds {found or 'nothing'}, not images (N, C, H, W) of uint8 and "
-                "their labels: run distill again."
-            )
-        return cls(images, labels)
-
-
-def _go_together(images: Tensor, labels: Tensor) -> bool:
-    """Whether these are images and their labels."""
-    kinds = images.dtype == torch.uint8 and labels.dtype == torch.int64
-    shapes = images.ndim == 4 and 0 not in images.shape[1:] and labels.shape == images.shape[:1]
-    return kinds and shapes and bool((labels >= 0).all())

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import torch
 
-from nayer.config import DistillConfig, RuntimeConfig
-from nayer.errors import Interrupted, Stopped
-from nayer.images import ImageSpec
+from nayer.core.errors import Interrupted, Stopped
+from nayer.core.images import ImageSpec
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.loop import distill
+from nayer.distillation.plan import plan
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.progress import Terminal
+from nayer.engine.resume import ResumePoint
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
-from nayer.training.distillation import distill
-from nayer.training.reporting import Terminal
-from nayer.training.resume import ResumePoint
 
 AUGMENTATION = {"padding": 1, "flip": True}
 SYNTHESIS = {
@@ -21,30 +23,23 @@ SYNTHESIS = {
     "steps": 2,
     "batches": 1,
     "warmup_batches": 2,
-    "generator_life": 3,
-    "learning_rate": 4e-3,
-    "betas": (0.5, 0.999),
     "latent": 16,
     "generator_width": 4,
-    "ce_weight": 0.5,
-    "bn_weight": 10.0,
-    "adversarial_weight": 1.33,
-    "bn_momentum": 0.1,
 }
 STUDENT = {
     "architecture": "wrn-10-1",
     "batch_size": 16,
     "steps": 3,
-    "kept_views": None,
-    "renewed_views": 0.0,
+    "cached_targets": None,
+    "refreshed_targets": 0.0,
     "learning_rate": 0.05,
     "final_learning_rate": 2e-4,
     "momentum": 0.9,
     "weight_decay": 1e-4,
     "temperature": 20.0,
 }
-LOOP = {"warmup_epochs": 2, "epochs": 6, "memory": 60, "memory_sample": 30, "held_out": 30}
-CONFIG = {**LOOP, "augmentation": AUGMENTATION, "synthesis": SYNTHESIS, "student": STUDENT}
+LOOP = {"warmup_epochs": 2, "epochs": 6, "memory": 60, "memory_sample": 30, "probe_images": 30}
+CONFIG = {**LOOP, "augmentation": AUGMENTATION, "student": STUDENT}
 MACHINE = {"device": "cpu", "precision": "fp32", "compile": False, "threads": 1}
 ALONE = {"processes": 1, "machines": 1, "address": None}
 KEEPING = {"memory_gib": 4, "resume": "auto", "resume_folder": "data/.resume", "checkpoint_seconds": 1e-6}
@@ -58,17 +53,18 @@ def main() -> int:
     with torch.no_grad():
         teacher(torch.rand(64, 1, 8, 8))
     table = LabelEmbeddings(torch.randn(3, 6), names, "random", "seed 1", "unused")
-    config = DistillConfig.model_validate(CONFIG)
+    config = DistillConfig.model_validate({**CONFIG, "synthesis": {**SYNTHESIS, "method": sys.argv[1]}})
     runtime = RuntimeConfig.model_validate({**MACHINE, **ALONE, **KEEPING})
     reporter = Terminal(interval=10)
-    resume = ResumePoint(runtime, "distill", {"method": sys.argv[1]}, reporter)
+    made = plan(teacher.eval(), table, config, runtime, 0)
+    resume = ResumePoint(runtime, "distill", made.fingerprint, reporter)
     try:
-        result = distill(teacher.eval(), table, config, runtime, 0, resume, reporter)
+        result = distill(made, resume, reporter)
     except (Interrupted, Stopped) as stop:
         sys.stderr.write(f"{stop}\n")
         return 128 + stop.signal_number if isinstance(stop, Interrupted) else 1
     result.student.save(folder / "student.safetensors")
-    result.held_out.save(folder / "held_out.safetensors")
+    result.probes.save(folder / "probes.safetensors")
     (folder / "history.json").write_text(json.dumps(result.history))
     resume.discard()
     return 0

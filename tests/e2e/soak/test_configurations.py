@@ -18,11 +18,11 @@ from click.testing import CliRunner
 from clones import clone
 
 from nayer.cli import cli
-from nayer.config import GROUPS
+from nayer.workflow.parameters import groups
 
 ENV = "generated"
 EACH = 50
-SETTINGS = {name: kind.model_json_schema() for name, kind in GROUPS.items()}
+SETTINGS = {name: kind.model_json_schema() for name, kind in groups().items()}
 CHAIN = ("lte", "lte,teacher", "")
 
 # Where the schema alone does not say what makes sense on digits. Any other text keeps its value.
@@ -50,6 +50,7 @@ CHOICES = {
     "teacher.weights": ["null", "teacher.pt"],
     "teacher.architecture": ["wrn-10-1", "wrn-16-1", "wrn-10-2"],
     "teacher.normalisation": ["null", "half", "{mean: [0.5], std: [1]}"],
+    "distill.synthesis.method": ["nayer", "!!str nayer", '"nayer"'],
     "distill.memory": ["null", "2", "30", "1000"],
     "distill.student.architecture": ["wrn-10-1", "wrn-16-1", "wrn-10-2"],
     "promote.model_name": ["nayer-test", "Ünï 1.2"],
@@ -100,6 +101,10 @@ CONTRADICTIONS = [
     ("teacher.architecture", {"teacher.architecture": "nowhere.at_all:build"}),
     ("teacher.architecture", {"teacher.architecture": "os:getcwd"}),
     ("teacher.architecture", {"teacher.architecture": "'::'"}),
+    ("teacher.source", {"teacher.source": "trian"}),
+    ("distill.synthesis.method", {"distill.synthesis.method": "nayr"}),
+    ("distill.synthesis", {"distill.synthesis.method": "dafl", "distill.synthesis.ce_weight": "1.0"}),
+    ("distill.student.steps", {"distill.synthesis.method": "dafl", "distill.synthesis.batches": "2"}),
     ("teacher.training", {"teacher.training": "null"}),
     ("teacher.weights", {"teacher.source": "file", "teacher.normalisation": "half"}),
     ("teacher.weights", {"teacher.source": "file", "teacher.weights": "''", "teacher.normalisation": "half"}),
@@ -164,27 +169,30 @@ def followed(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return root["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
 
 
+def parts_of(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    """What may stand there; of the methods the first, which is the test scenario's."""
+    return [followed(root, each) for each in (node, *node.get("anyOf", []), *node.get("oneOf", [])[:1])]
+
+
 def node_of(key: str) -> dict[str, Any]:
     """The schema of a dotted key."""
     group, *path = key.split(".")
     root = node = SETTINGS[group]
     for part in path:
-        groups = [followed(root, each) for each in (node, *node.get("anyOf", []))]
-        node = next(each["properties"][part] for each in groups if part in each.get("properties", {}))
+        node = next(each["properties"][part] for each in parts_of(root, node) if part in each.get("properties", {}))
     return followed(root, node)
 
 
 def keys_below(key: str) -> list[str]:
     """All keys below one, groups before what is in them; optional groups are followed, too."""
     node, root = node_of(key), SETTINGS[key.partition(".")[0]]
-    groups = [followed(root, each) for each in (node, *node.get("anyOf", []))]
-    names = [name for group in groups for name in group.get("properties", {})]
+    names = [name for part in parts_of(root, node) for name in part.get("properties", {})]
     return [below for name in names for below in (f"{key}.{name}", *keys_below(f"{key}.{name}"))]
 
 
-KEYS = [key for group in GROUPS for key in (group, *keys_below(group))]
+KEYS = [key for group in SETTINGS for key in (group, *keys_below(group))]
 # They are not there in the test scenario, so nothing is missing where they are.
-OPTIONAL = [key for key in KEYS if key.startswith("teacher.normalisation.")]
+OPTIONAL = [key for key in KEYS if key.startswith("teacher.normalisation.") or "default" in node_of(key)]
 
 
 def alternatives(node: dict[str, Any]) -> list[dict[str, Any]]:
@@ -208,6 +216,7 @@ def right(key: str, rng: random.Random) -> str | None:
         case "null":
             return rng.choice(["~", "null"])
         case "integer":
+            least += "exclusiveMinimum" in node
             number = min(least + rng.choice([0, 0, 1, 2, 3, 7, 30]), most)
             return rng.choice([str(number), hex(number), f"+{number}", f"!!int '{number}'"])
         case "number":

@@ -14,16 +14,16 @@ from fuzzing import BATCHES, CLASSES, RAW, READERS, SECONDS, batch, keeping_in
 from PIL import Image
 from safetensors.torch import save_file
 
+from nayer.core.images import ImageSpec
 from nayer.datasets.known import KNOWN
-from nayer.images import ImageSpec
+from nayer.engine.progress import NullReporter
+from nayer.engine.resume import ResumePoint
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
-from nayer.synthesis.memory import SyntheticSample
-from nayer.training.reporting import Silence
-from nayer.training.resume import ResumePoint
+from nayer.synthesis.sample import SyntheticSample
 
-FILES, LARGEST_MIB = 25, 1024
-MODULES = ("hypothesis", "nayer.datasets", "nayer.models.classifier", "nayer.training.resume", "torchvision.datasets")
+FILES, MAX_MIB = 25, 1024
+MODULES = ("hypothesis", "nayer.datasets", "nayer.models.classifier", "nayer.engine.resume", "torchvision.datasets")
 
 
 def write_idx(file: Path, content: np.ndarray) -> None:
@@ -66,7 +66,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture.save(folder / "picture.jpg")
     write_known_sets(folder, generator)
     state = {"images": images, "network": weights, "counters": [1, 2, 3], "history": [{"epoch": 1, "loss": 0.5}]}
-    ResumePoint(keeping_in(folder / "resume"), "stage", {"seed": 1}, Silence()).keep(lambda: state)
+    ResumePoint(keeping_in(folder / "resume"), "stage", {"seed": 1}, NullReporter()).keep(lambda: state)
     return folder
 
 
@@ -89,5 +89,5 @@ def test_a_file_changed_at_random_ends_in_a_sentence_or_in_what_it_holds(name, c
     result = json.loads((folder / "result.json").read_text())
     record_property("result", result)
     assert result["tried"] == result.get("read", 0) + result.get("refused", 0) >= FILES
-    assert result["more_mib"] < LARGEST_MIB, result
+    assert result["more_mib"] < MAX_MIB, result
     shutil.rmtree(folder)

@@ -9,7 +9,7 @@ from campaigns import BARE, KEDRO, Campaign
 from clones import clone
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
-METHODS = ("nayer",)
+METHODS = ("nayer", "fast_dfkd", "dafl")
 
 
 def survive(campaign: Campaign, case: int) -> None:

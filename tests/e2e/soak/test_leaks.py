@@ -7,7 +7,7 @@ import psutil
 from clones import heard_until_distilling
 
 RUN = ("kedro", "run", "--env", "test", "--params", "distill.epochs=200", "--pipelines", "distill")
-MOST_BYTES = 16 * 2**20
+MAX_BYTES = 16 * 2**20
 
 
 def test_memory_is_flat_over_two_hundred_epochs(typed, started):
@@ -21,4 +21,4 @@ def test_memory_is_flat_over_two_hundred_epochs(typed, started):
     assert process.returncode == 0, process.stderr.read()
     tenth = len(resident) // 10
     early, late = median(resident[2 * tenth : 3 * tenth]), median(resident[-2 * tenth : -tenth])
-    assert late - early < MOST_BYTES, f"{early / 2**20:.0f} MiB, then {late / 2**20:.0f} MiB"
+    assert late - early < MAX_BYTES, f"{early / 2**20:.0f} MiB, then {late / 2**20:.0f} MiB"

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nayer import datasets
-from nayer.config import DataConfig
+from nayer.core.errors import InputError
 from nayer.datasets.base import ImageSet
-from nayer.errors import InputError
+from nayer.datasets.config import DataConfig
 
 
 def config(dataset: str, names: list[str] | None = None) -> DataConfig:
@@ -53,7 +53,7 @@ def test_image_set_is_cut_by_slice_and_by_indices() -> None:
 
 def test_names_are_known_without_the_libraries_that_read_images() -> None:
     code = (
-        "import sys; from nayer import datasets; from nayer.config import DataConfig; "
+        "import sys; from nayer import datasets; from nayer.datasets.config import DataConfig; "
         "config = dict(dataset='cifar10', folder='x', image_size=32, channels=None, class_names=None); "
         "datasets.class_names(DataConfig(**config)); "
         "sys.exit('torchvision' in sys.modules or 'sklearn' in sys.modules)"

@@ -14,11 +14,11 @@ import torchvision
 from sklearn.datasets import load_digits
 
 from nayer import datasets
-from nayer.config import DataConfig
+from nayer.core.errors import InputError
 from nayer.datasets import labels, sources
 from nayer.datasets.base import channel_statistics
+from nayer.datasets.config import DataConfig
 from nayer.datasets.known import KNOWN
-from nayer.errors import InputError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 # Digests of images and labels of train, validation, test.
@@ -52,7 +52,7 @@ def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         filled = np.broadcast_to(np.arange(count)[:, None, None], (count, 28, 28))
         write_ubyte(raw / f"{part}-images-idx3-ubyte", filled)
         write_ubyte(raw / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
-    small = replace(KNOWN["fashion_mnist"], held_out=10)
+    small = replace(KNOWN["fashion_mnist"], validation_size=10)
     monkeypatch.setattr(sources, "SOURCES", {**sources.SOURCES, "fashion_mnist": small})
     return tmp_path
 
@@ -148,7 +148,7 @@ def test_cifar_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
         content = {"data": written[-1], key: list(range(10)), "label_names": [], "fine_label_names": []}
         (tmp_path / file).write_bytes(pickle.dumps(content))
     monkeypatch.setattr(torchvision.datasets.cifar, "check_integrity", lambda *_: True)
-    small = replace(KNOWN[name], held_out=4)
+    small = replace(KNOWN[name], validation_size=4)
     monkeypatch.setattr(sources, "SOURCES", {**sources.SOURCES, name: small})
     data = datasets.load(config(name, tmp_path))
     assert torch.equal(data.train.images[0], torch.from_numpy(written[0][0]).view(3, 32, 32))

@@ -10,10 +10,10 @@ import torch
 from PIL import EpsImagePlugin, Image
 
 from nayer import datasets
-from nayer.config import DataConfig
+from nayer.core.errors import InputError
 from nayer.datasets import pictures
 from nayer.datasets.base import channel_statistics
-from nayer.errors import InputError
+from nayer.datasets.config import DataConfig
 
 Colour = tuple[int, int, int]
 WORDS = "n03\tcrane, tower crane\nn01\tgoldfish, Carassius auratus\nn02\tcrane, bird\nn99\tnobody\n"

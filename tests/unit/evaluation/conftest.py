@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from nayer.evaluation import figures
 from nayer.evaluation.metrics import Comparison, compare
+from nayer.synthesis.methods.nayer import Nayer
 
 HOSTILE = "<script>alert(1)</script> & $x$"
 
@@ -73,7 +74,7 @@ def drawn(teacher_history, distill_history, comparison) -> Callable[[int], dict[
         names, labels = class_names(classes), torch.arange(classes).repeat_interleave(9)
         images = torch.randint(0, 256, (len(labels), 3, 8, 8), dtype=torch.uint8, generator=generator)
         return {
-            "training_curves": figures.training_curves(teacher_history, distill_history),
+            "training_curves": figures.training_curves(teacher_history, distill_history, Nayer.loss_names),
             "synthetic_images": figures.synthetic_images(images, labels, names),
             "embedding_similarity": figures.embedding_similarity(torch.randn(classes, 5, generator=generator), names),
             "confusion_matrix": figures.confusion(comparison(classes).confusion),

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from nayer.datasets import ImageSet, RealData
+from nayer.engine.progress import NullReporter
 from nayer.evaluation.baselines import accuracy_of
 from nayer.models.classifier import Classifier
-from nayer.training.reporting import Silence
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def taught(real: RealData) -> Classifier:
 def test_real_labels_and_a_teacher_on_real_images_teach_the_student(real, recipe, runtime):
     teacher = taught(real)
     for name in ("real", "kd_real"):
-        assert accuracy_of(name, teacher, real, recipe, runtime, 0, Silence()) > 0.9
+        assert accuracy_of(name, teacher, real, recipe, runtime, 0, NullReporter()) > 0.9
 
 
 def test_the_floor_never_shows_the_student_a_real_image(real, recipe, runtime):
     teacher = taught(real)
     seen = []
     hook = teacher.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    accuracy_of("kd_noise", teacher, real, recipe, runtime, 0, Silence())
+    accuracy_of("kd_noise", teacher, real, recipe, runtime, 0, NullReporter())
     hook.remove()
     pixels = torch.cat(seen)
     assert pixels.mean().item() == pytest.approx(0.5, abs=0.02)
@@ -59,5 +59,5 @@ def test_the_floor_never_shows_the_student_a_real_image(real, recipe, runtime):
 
 
 def test_the_same_seed_gives_the_same_figure(teacher, real, recipe, runtime):
-    figures = {accuracy_of("real", teacher, real, recipe, runtime, 7, Silence()) for _ in range(2)}
+    figures = {accuracy_of("real", teacher, real, recipe, runtime, 7, NullReporter()) for _ in range(2)}
     assert len(figures) == 1

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from nayer.core.images import ImageSpec
 from nayer.evaluation import cost as costs
-from nayer.images import ImageSpec
 from nayer.models.classifier import Classifier
 
 # 3x3 convolution, 1 -> 4 channels, 8x8 images: 8 * 8 * 4 * 9; the linear layer: 4 * 3.

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nayer.evaluation import figures
+from nayer.synthesis.methods.nayer import Nayer
 
 
 def png(figure):
@@ -62,7 +63,20 @@ def test_no_image_and_no_class_at_all_still_draw():
 def test_histories_of_one_phase_or_one_epoch(teacher_history, distill_history, part):
     history = distill_history[distill_history["phase"] == part]
     for rows in (history, history.head(1)):
-        assert png(figures.training_curves(teacher_history.head(len(rows)), rows))
+        assert png(figures.training_curves(teacher_history.head(len(rows)), rows, Nayer.loss_names))
+
+
+def test_the_terms_of_any_method_are_drawn_under_its_names_and_those_below_zero_turned(teacher_history):
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "phase": "distillation", "big": [3.0, 2.0], "wanted": [-1.0, -4.0], "off": 0.0}
+        | {"kd_loss": 1.0, "agreement": 0.5}
+    )
+    names = {"big": "a large one", "wanted": "another", "off": "not in use"}
+    synthesis = figures.training_curves(teacher_history, history, names).axes[2]
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in synthesis.lines}
+    assert drawn["a large one"] == [3, 2]
+    assert drawn["\N{MINUS SIGN}another"] == [1, 4]
+    assert {"a large one", "\N{MINUS SIGN}another", "not in use"} == set(drawn)
 
 
 def test_confusion_is_a_share_of_the_true_class():

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from nayer.errors import InputError
+from nayer.core.errors import InputError
 from nayer.evaluation.metrics import compare, compare_unlabelled, single
 
 NAMES = ("ant", "bee", "cat")
@@ -16,14 +16,14 @@ TEACHER = (0, 0, 1, 1, 0)
 STUDENT = (0, 0, 1, 0, 0)
 
 
-def answers(classes, count, height=2.0):
+def logits_of(classes, count, height=2.0):
     """Logits that are `height` for the chosen class and 0 for the others."""
     return height * torch.nn.functional.one_hot(torch.tensor(classes), count).float()
 
 
 @pytest.fixture
 def comparison():
-    return compare(answers(TEACHER, 3), answers(STUDENT, 3), LABELS, NAMES, 15)
+    return compare(logits_of(TEACHER, 3), logits_of(STUDENT, 3), LABELS, NAMES, 15)
 
 
 def test_accuracy_agreement_and_retention(comparison):
@@ -39,7 +39,7 @@ def test_likelihood_and_calibration(comparison):
     confidence = math.exp(2) / (math.exp(2) + 2)
     right, wrong = -math.log(confidence), -math.log((1 - confidence) / 2)
     assert comparison.metrics["student"]["nll"] == pytest.approx((3 * right + 2 * wrong) / 5)
-    # All answers share one confidence, so one bin: the error is its distance to the accuracy.
+    # All logits share one confidence, so one bin: the error is its distance to the accuracy.
     assert comparison.metrics["student"]["calibration_error"] == pytest.approx(abs(confidence - 3 / 5), abs=1e-6)
     assert comparison.metrics["teacher"]["calibration_error"] == pytest.approx(abs(confidence - 4 / 5), abs=1e-6)
 
@@ -78,7 +78,7 @@ def test_top5_only_where_it_says_something(classes):
 
 def test_what_has_nothing_to_count_is_a_number_all_the_same():
     labels = torch.tensor([0, 0])
-    result = compare(answers([1, 1], 3), answers([1, 0], 3), labels, NAMES, 15)
+    result = compare(logits_of([1, 1], 3), logits_of([1, 0], 3), labels, NAMES, 15)
     assert result.metrics["retention"] == 0
     assert not result.per_class.isna().any().any()
     assert list(result.per_class["images"]) == [2, 0, 0]
@@ -99,15 +99,15 @@ def test_equal_logits_give_equal_figures_on_any_number_of_threads():
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        (answers(TEACHER, 4), LABELS, "student: .* do not fit"),
-        (answers(STUDENT, 3), LABELS + 1, "teacher: .* do not fit"),
-        (answers(STUDENT, 3) * math.inf, LABELS, "student: .* no finite numbers"),
-        (answers(STUDENT, 3)[:0], LABELS[:0], "no test images"),
+        (logits_of(TEACHER, 4), LABELS, "student: .* do not fit"),
+        (logits_of(STUDENT, 3), LABELS + 1, "teacher: .* do not fit"),
+        (logits_of(STUDENT, 3) * math.inf, LABELS, "student: .* no finite numbers"),
+        (logits_of(STUDENT, 3)[:0], LABELS[:0], "no test images"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(logits, labels, message):
     with pytest.raises(InputError, match=message):
-        compare(answers(TEACHER, 3)[: len(labels)], logits, labels, NAMES, 15)
+        compare(logits_of(TEACHER, 3)[: len(labels)], logits, labels, NAMES, 15)
 
 
 def test_without_labels_only_agreement_is_claimed_and_tables_count_by_the_teachers_answer():

@@ -9,6 +9,8 @@ import torch
 
 from nayer.evaluation import figures, report
 from nayer.evaluation.metrics import compare_unlabelled
+from nayer.synthesis.methods.dafl import Dafl
+from nayer.synthesis.methods.nayer import Nayer
 
 HOSTILE = "<script>alert(1)</script> & $x$"
 
@@ -35,13 +37,13 @@ def render(drawn, comparison, cost):
     def build(classes=10, baselines=None, **changes):
         result = comparison(classes)
         values = {
-            "scenario": f"digits {HOSTILE}",
+            "method": Nayer,
             "metrics": result.metrics,
             "cost": cost,
             "per_class": result.per_class,
             "baselines": baselines,
             "figures": drawn(classes),
-            "parameters": {"seed": 0, "distill": {"memory": None, "note": HOSTILE}},
+            "parameters": {"scenario": f"digits {HOSTILE}", "seed": 0, "distill": {"memory": None, "note": HOSTILE}},
             "provenance": {"class names": HOSTILE, "prompt": "a photo of a {}", "teacher": "ab" * 32},
         }
         return report.render(**{**values, **changes})
@@ -143,8 +145,13 @@ def test_lines_are_drawn_as_lines(drawn):
     assert b"<svg" in base64.b64decode(content)
 
 
+def test_the_page_names_the_method_and_what_it_was_given(render):
+    assert "by NAYER (arXiv 2310.00258), from class names and the teacher alone" in Page(render()).text
+    assert "by DAFL (arXiv 1904.01186), from the teacher alone" in Page(render(method=Dafl)).text
+
+
 def test_the_interval_of_a_perfect_score_is_not_empty():
-    least, most = report.wilson(1.0, 100)
+    least, most = report.interval(1.0, 100)
     assert least == pytest.approx(0.963, abs=1e-3)
     assert most == pytest.approx(1)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nayer.errors import InputError
-from nayer.files import save_tensors
+from nayer.core.errors import InputError
+from nayer.core.tensors import save_tensors
 from nayer.lte.embeddings import KIND, LabelEmbeddings, check_class_names
 
 NAMES = ("cat", "dog", "truck")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nayer.config import LteConfig
-from nayer.errors import InputError
-from nayer.files import digest
+from nayer.core.errors import InputError
+from nayer.core.files import digest
 from nayer.lte import text_models
+from nayer.lte.config import LteConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import check_encoder, embed_labels, prompts
 from nayer.lte.text_models import BUNDLE_DIGEST

@@ -22,9 +22,9 @@ from transformers import (
     CLIPTokenizer,
 )
 
-from nayer.config import LteConfig
-from nayer.errors import InputError
-from nayer.files import digest
+from nayer.core.errors import InputError
+from nayer.core.files import digest
+from nayer.lte.config import LteConfig
 from nayer.lte.encoders import embed_labels
 from nayer.lte.text_models import encode
 

@@ -7,12 +7,13 @@ import mlflow
 import pytest
 import torch
 
-from nayer.config import GateConfig, PromoteConfig
+from nayer.core.files import digest
+from nayer.core.tensors import tensors_digest
 from nayer.datasets import ImageSet
 from nayer.evaluation import cost
-from nayer.files import digest, tensors_digest
 from nayer.lte.embeddings import LabelEmbeddings
-from nayer.mlops.promotion import Candidate
+from nayer.mlops.registry.config import GateConfig, PromoteConfig
+from nayer.mlops.registry.promotion import Candidate
 from nayer.models.classifier import Classifier
 
 LOOSE = {

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nayer.errors import InputError
+from nayer.core.errors import InputError
 from nayer.models.architectures import build_network, check_image_size
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nayer.errors import InputError
-from nayer.files import METADATA_KEY
+from nayer.core.errors import InputError
+from nayer.core.tensors import METADATA_KEY
 from nayer.models.classifier import Classifier
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
+from nayer.core.images import to_float
 from nayer.datasets import ImageSet
-from nayer.images import to_float
 from nayer.models.inference import BATCH_SIZE, accuracy, predict
 
 CPU = torch.device("cpu")

@@ -8,11 +8,12 @@ import pytest
 import torch
 import yaml
 
-from nayer.errors import InputError
-from nayer.images import ImageSpec
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
-from nayer.scenarios.create import Brought, create, preset_or_values
+from nayer.scenarios.create import SOURCES, create
+from nayer.scenarios.options import TeacherOptions, preset_or_values
 
 PROJECT = Path(__file__).parents[3]
 
@@ -32,11 +33,11 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-BROUGHT = Brought("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.353")
+OPTIONS = TeacherOptions("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.353")
 
 
 def test_the_new_scenario_says_all_that_is_known(project):
-    teacher = create(project, "mine", replace(BROUGHT, student="wrn-16-1", test_data="pictures"))
+    teacher = create(project, "mine", replace(OPTIONS, student="wrn-16-1", test_data="pictures"))
     assert teacher.class_names == ("ant", "bee", "cat")
     files = {file.name: yaml.safe_load(file.read_text()) for file in (project / "conf" / "mine").glob("*.yml")}
     assert files["globals.yml"] == {"scenario": "mine"}
@@ -76,12 +77,12 @@ def test_the_new_scenario_says_all_that_is_known(project):
 def test_what_is_wrong_is_named_and_nothing_is_written(name, changes, words, project):
     before = sorted((project / "conf").rglob("*"))
     with pytest.raises(InputError, match=words):
-        create(project, name, replace(BROUGHT, **changes))
+        create(project, name, replace(OPTIONS, **changes))
     assert sorted((project / "conf").rglob("*")) == before
 
 
 def test_a_preset_of_one_channel_makes_grey_test_pictures(project):
-    create(project, "mine", replace(BROUGHT, normalisation="fashion_mnist", test_data="pictures"))
+    create(project, "mine", replace(OPTIONS, normalisation="fashion_mnist", test_data="pictures"))
     assert yaml.safe_load((project / "conf/mine/parameters_data.yml").read_text())["data"]["channels"] == 1
 
 
@@ -89,14 +90,14 @@ def test_a_classifier_of_this_project_tells_all_that_is_asked(project):
     Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,))).save(
         project / "own.safetensors"
     )
-    teacher = create(project, "mine", Brought("own.safetensors"))
+    teacher = create(project, "mine", TeacherOptions("own.safetensors"))
     assert (teacher.architecture, teacher.images) == ("wrn-10-1", ImageSpec(8, 1, (0.3,), (0.4,)))
 
 
 def test_published_weights_tell_all_that_is_asked_and_what_is_said_goes_first(project, monkeypatch):
     network = build_network("torchvision:resnet18", 3, 1000)
-    monkeypatch.setattr("nayer.training.existing.published_weights", lambda *_: network.state_dict())
-    teacher = create(project, "mine", Brought("torchvision:resnet18", image_size=64))
+    monkeypatch.setitem(SOURCES, "torchvision", replace(SOURCES["torchvision"], read=lambda _: network.state_dict()))
+    teacher = create(project, "mine", TeacherOptions("torchvision:resnet18", image_size=64))
     assert teacher.images == ImageSpec(64, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert len((project / "conf/mine/class_names.txt").read_text().splitlines()) == 1000
     said = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]

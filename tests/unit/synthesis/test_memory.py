@@ -6,8 +6,9 @@ import psutil
 import pytest
 import torch
 
-from nayer.errors import InputError
-from nayer.synthesis.memory import MemoryBank, SyntheticSample
+from nayer.core.errors import InputError
+from nayer.synthesis.memory import MemoryBank
+from nayer.synthesis.sample import SyntheticSample
 
 
 def numbered(first: int, count: int) -> torch.Tensor:

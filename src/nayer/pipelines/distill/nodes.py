@@ -1,17 +1,17 @@
-"""Adapters of `nayer.training.distillation`."""
+"""Adapter of `nayer.distillation.launch`."""
 
 from typing import Any
 
 import pandas as pd
 
-from nayer.config import DistillConfig, RuntimeConfig
-from nayer.files import tensors_digest
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.launch import Job, run
+from nayer.engine.allocator import keep_freed_memory
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.progress import Reporter
 from nayer.lte.embeddings import LabelEmbeddings
-from nayer.models.architectures import code_digest
 from nayer.models.classifier import Classifier
-from nayer.synthesis.memory import SyntheticSample
-from nayer.training.launch import Job, run
-from nayer.training.reporting import Reporter
+from nayer.synthesis.sample import SyntheticSample
 
 
 def distill_student(
@@ -23,18 +23,11 @@ def distill_student(
     reporter: Reporter,
 ) -> tuple[Classifier, pd.DataFrame, SyntheticSample, SyntheticSample, dict[str, Any]]:
     """Distil the student of the last epoch, with its history, a look into the memory, unseen images, and the effort."""
-    inputs = {
-        "teacher": tensors_digest(teacher.network.state_dict()),
-        "label_embeddings": tensors_digest({"table": embeddings.table}),
-    }
-    networks = [code_digest(teacher.architecture), code_digest(config.student.architecture)]
-    rounding = {"precision": runtime.precision, "compile": runtime.compile}
-    fingerprint = {"distill": config.model_dump(), "seed": seed, **rounding, **inputs, "own_networks": networks}
-    result = run(Job(teacher, embeddings, config, runtime, seed, fingerprint), reporter)
-    result.student.provenance = {"stage": "distill", "method": "NAYER", "seed": seed, **inputs}
+    keep_freed_memory()
+    result = run(Job(teacher, embeddings, config, runtime, seed), reporter)
     cost = {
         "seconds": sum(result.seconds.values()),
         "seconds_by_phase": result.seconds,
         "images_made": result.images_made,
     }
-    return result.student, pd.DataFrame(result.history), result.sample, result.held_out, cost
+    return result.student, pd.DataFrame(result.history), result.sample, result.probes, cost

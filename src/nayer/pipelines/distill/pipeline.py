@@ -8,5 +8,5 @@ from nayer.pipelines.distill.nodes import distill_student
 def create_pipeline() -> Pipeline:
     """Teacher and label embeddings -> student."""
     inputs = ["teacher", "label_embeddings", "params:distill", "params:runtime", "params:seed", "reporter"]
-    outputs = ["student", "distill_history", "memory_sample", "held_out_sample", "distill_cost"]
+    outputs = ["student", "distill_history", "memory_sample", "probe_sample", "distill_cost"]
     return Pipeline([Node(distill_student, inputs, outputs, name="distill_student", tags="gpu")])

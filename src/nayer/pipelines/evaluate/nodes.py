@@ -7,29 +7,32 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from nayer import datasets
-from nayer.config import DataConfig, DistillConfig, EvaluateConfig, RuntimeConfig
-from nayer.errors import InputError
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
+from nayer.core.tensors import tensors_digest
+from nayer.datasets.config import DataConfig
+from nayer.distillation.config import DistillConfig
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.device import resolve_device
+from nayer.engine.progress import Reporter
 from nayer.evaluation import baselines, cost, figures, metrics, report
-from nayer.files import tensors_digest
-from nayer.images import ImageSpec
+from nayer.evaluation.config import EvaluateConfig
 from nayer.lte.embeddings import LabelEmbeddings
-from nayer.mlops.tracking import flatten
 from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
-from nayer.synthesis.memory import SyntheticSample
-from nayer.training.device import resolve_device
-from nayer.training.reporting import Reporter
+from nayer.synthesis.registry import method_of
+from nayer.synthesis.sample import SyntheticSample
 
 
 def compare_models(
     teacher: Classifier,
     student: Classifier,
-    held_out: SyntheticSample,
+    probes: SyntheticSample,
     evaluate: EvaluateConfig,
     data: DataConfig,
     runtime: RuntimeConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Compare student and teacher on the real test data, read once; without any, on held-out synthetic images."""
+    """Compare student and teacher on the real test data, read once; without any, on synthetic probes."""
     device, names = resolve_device(runtime), teacher.class_names
 
     def logits(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,8 +40,8 @@ def compare_models(
         return taught, learnt
 
     for model in (teacher, student):
-        check_images(held_out.images, model.images, "held_out", "run distill again for this teacher and this student")
-    synthetic = metrics.compare_unlabelled(*logits(held_out.images), held_out.labels, names)
+        check_images(probes.images, model.images, "probe_sample", "run distill again for this teacher and this student")
+    synthetic = metrics.compare_unlabelled(*logits(probes.images), probes.labels, names)
     if data.dataset == datasets.NONE:
         result, test_data = synthetic, {}
     else:
@@ -46,7 +49,7 @@ def compare_models(
         check_images(test.images, teacher.images)
         result = metrics.compare(*logits(test.images), test.labels, names, evaluate.calibration_bins)
         # The one figure to choose a recipe by: it needs no data, so the test data choose nothing.
-        result.metrics["held_out_agreement"] = synthetic.metrics["agreement"]
+        result.metrics["probe_agreement"] = synthetic.metrics["agreement"]
         test_data = {"test_data": test.digest()}
     # What was compared, so that nobody takes these figures for those of another student.
     digests = {
@@ -102,7 +105,6 @@ def measure_cost(
 
 
 def report_results(
-    scenario: str,
     metrics: dict[str, Any],
     cost: dict[str, Any],
     per_class: pd.DataFrame,
@@ -113,15 +115,18 @@ def report_results(
     sample: SyntheticSample,
     embeddings: LabelEmbeddings,
     student: Classifier,
+    distill: DistillConfig,
     parameters: dict[str, Any],
 ) -> tuple[Figure, Figure, Figure, Figure, str]:
     """The four figures, and everything on one page."""
-    names = embeddings.class_names
+    names, method = embeddings.class_names, method_of(distill.synthesis)
     drawn = {
-        "training_curves": figures.training_curves(teacher_history, distill_history),
+        "training_curves": figures.training_curves(teacher_history, distill_history, method.loss_names),
         "synthetic_images": figures.synthetic_images(sample.images, sample.labels, names),
         "embedding_similarity": figures.embedding_similarity(embeddings.table, names),
-        "confusion_matrix": figures.confusion(confusion, "true class" if "student" in metrics else "teacher's answer"),
+        "confusion_matrix": figures.confusion(
+            confusion, "true class" if "student" in metrics else "teacher's prediction"
+        ),
     }
     provenance = {
         "class names": ", ".join(names),
@@ -129,6 +134,6 @@ def report_results(
         "prompt": embeddings.prompt,
         **student.provenance,
     }
-    page = report.render(scenario, metrics, cost, per_class, baselines, drawn, flatten(parameters), provenance)
+    page = report.render(method, metrics, cost, per_class, baselines, drawn, parameters, provenance)
     curves, images, similarity, confusion_matrix = drawn.values()
     return curves, images, similarity, confusion_matrix, page

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.compare_models,
-                ["teacher", "student", "held_out_sample", "params:evaluate", "params:data", "params:runtime"],
+                ["teacher", "student", "probe_sample", "params:evaluate", "params:data", "params:runtime"],
                 ["metrics", "per_class", "confusion"],
                 name="compare_models",
             ),
@@ -39,7 +39,6 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.report_results,
                 [
-                    "params:scenario",
                     "metrics",
                     "cost",
                     "per_class",
@@ -50,6 +49,7 @@ def create_pipeline() -> Pipeline:
                     "memory_sample",
                     "label_embeddings",
                     "student",
+                    "params:distill",
                     "parameters",
                 ],
                 ["training_curves", "synthetic_images", "embedding_similarity", "confusion_matrix", "report"],

@@ -1,7 +1,8 @@
 """Adapters of `nayer.lte`."""
 
 from nayer import datasets
-from nayer.config import DataConfig, LteConfig
+from nayer.datasets.config import DataConfig
+from nayer.lte.config import LteConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
 

@@ -1,13 +1,14 @@
-"""Adapter of `nayer.mlops.promotion`."""
+"""Adapter of `nayer.mlops.registry.promotion`."""
 
 from pathlib import Path
 from typing import Any
 
 from nayer import datasets
-from nayer.config import DataConfig, PromoteConfig
+from nayer.datasets.config import DataConfig
 from nayer.lte.embeddings import LabelEmbeddings
-from nayer.mlops import tracking
-from nayer.mlops.promotion import Candidate, promote
+from nayer.mlops.registry.config import PromoteConfig
+from nayer.mlops.registry.promotion import Candidate, promote
+from nayer.mlops.tracking import run
 from nayer.models.classifier import Classifier
 
 
@@ -24,6 +25,6 @@ def promote_student(
 ) -> dict[str, Any]:
     """Register the student as challenger; the gate decides whether it becomes champion."""
     candidate = Candidate(student, teacher, embeddings, metrics, cost, digests)
-    tags = {"scenario": scenario, **tracking.source_tags(Path.cwd(), scenario)}
-    with tracking.answering():
+    tags = {"scenario": scenario, **run.source_tags(Path.cwd(), scenario)}
+    with run.answering():
         return promote(candidate, config, tags, lambda: datasets.load(data).test)

@@ -1,4 +1,4 @@
-"""Adapters of `nayer.training.supervised` and `nayer.training.existing`."""
+"""Adapters of `nayer.teachers`."""
 
 from typing import Any
 
@@ -6,14 +6,18 @@ import pandas as pd
 import torch
 
 from nayer import datasets
-from nayer.config import DataConfig, RuntimeConfig, TeacherConfig, TrainingConfig
-from nayer.mlops.teachers import registered_weights
+from nayer.datasets.config import DataConfig
+from nayer.engine import fingerprint
+from nayer.engine.allocator import keep_freed_memory
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.progress import Reporter
+from nayer.engine.resume import ResumePoint
+from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import code_digest
 from nayer.models.classifier import Classifier
-from nayer.training.existing import existing_teacher
-from nayer.training.reporting import Reporter
-from nayer.training.resume import ResumePoint
-from nayer.training.supervised import COLUMNS, train
+from nayer.teachers.config import TRAIN, TeacherConfig, TrainingConfig
+from nayer.teachers.pretrained import load_pretrained
+from nayer.teachers.train import COLUMNS, train
 
 Made = tuple[Classifier, pd.DataFrame, dict[str, Any]]
 
@@ -22,9 +26,9 @@ def make_teacher(
     config: TeacherConfig, data: DataConfig, runtime: RuntimeConfig, seed: int, reporter: Reporter
 ) -> Made:
     """Train the teacher, or take the one that exists."""
-    if config.source != "train" or config.training is None:
+    if config.source != TRAIN or config.training is None:
         return (
-            existing_teacher(config, data, registered_weights),
+            load_pretrained(config, data, SOURCES),
             pd.DataFrame(columns=COLUMNS),
             {"seconds": 0.0, "images_seen": 0},
         )
@@ -40,17 +44,19 @@ def train_teacher(
     reporter: Reporter,
 ) -> Made:
     """Train the teacher on the training split; the validation split is only looked at."""
+    keep_freed_memory()
     real = datasets.load(data)
     torch.manual_seed(seed)
     teacher = Classifier.build(config.architecture, real.class_names, real.spec, key="teacher.architecture")
     teacher.provenance = {"stage": "teacher", "dataset": data.dataset, "seed": seed}
-    fingerprint = {
+    identity = {
         "teacher": config.model_dump(),
         "data": data.model_dump(),
         "seed": seed,
         "own_network": code_digest(config.architecture),
+        "code": fingerprint.code_digest(train.__module__),
     }
-    resume = ResumePoint(runtime, "teacher", fingerprint, reporter)
+    resume = ResumePoint(runtime, "teacher", identity, reporter)
     history, seconds = train(teacher, real.train, real.validation, recipe, runtime, resume, reporter)
     cost = {
         "seconds": seconds,

@@ -1,0 +1,1 @@
+"""Errors, files, the base of parameters, images: what everything else stands on."""

@@ -1,0 +1,70 @@
+"""The base of all typed parameters: frozen, strict, unknown keys refused. Each group stands beside what it sets.
+
+Every value of a scenario stands in `conf/`; defaults here are a method's published values only (docs/decisions/010).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+from pydantic_core import PydanticCustomError
+
+from nayer.core.errors import CREDENTIALS
+
+# Larger than any recipe needs; its square still fits into fp32.
+MAX_VALUE = 1e6
+MAX_TEXT_LENGTH = 4096
+MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1024, 255
+
+
+def refuse_password(text: str) -> str:
+    """Parameters are recorded in MLflow, in the report and in the files made."""
+    if CREDENTIALS.search(text):
+        raise PydanticCustomError(
+            "password", "An address with a user or password in it would be recorded; leave them to the environment"
+        )
+    return text
+
+
+def check_path(text: str) -> str:
+    """What no file system takes is refused here, once."""
+    if len(text.encode()) > MAX_PATH_LENGTH or any(len(part.encode()) > MAX_NAME_LENGTH for part in text.split("/")):
+        raise PydanticCustomError("path", "It is too long for the name of a file")
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        raise PydanticCustomError("path", "There is no such home folder") from error
+    return text
+
+
+MAX_COUNT = 2**31 - 1
+Finite = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+# At 1 nothing is ever forgotten, and Adam divides by zero.
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[NonNegativeFloat, Field(le=MAX_VALUE)]
+Rate = Annotated[PositiveFloat, Field(le=MAX_VALUE)]
+Count = Annotated[PositiveInt, Field(le=MAX_COUNT)]
+NonNegativeCount = Annotated[NonNegativeInt, Field(le=MAX_COUNT)]
+BatchSize = Annotated[int, Field(ge=2, le=MAX_COUNT)]
+Text = Annotated[
+    str, Field(max_length=MAX_TEXT_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$"), AfterValidator(refuse_password)
+]
+Place = Annotated[Text, AfterValidator(check_path)]
+
+
+class Config(BaseModel):
+    """What all groups of parameters share. Strict, as YAML's `no` is no number, and a number in quotes is a slip."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )

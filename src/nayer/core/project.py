@@ -1,0 +1,16 @@
+"""Where things of a project lie: its scenarios and their DVC pipeline files."""
+
+from pathlib import Path
+
+DEFAULT = "digits"
+NOT_SCENARIOS = {"base", "local"}
+
+
+def scenarios(project: Path) -> list[str]:
+    """The environments of `conf/` that can be run."""
+    return sorted(p.name for p in (project / "conf").iterdir() if p.is_dir() and p.name not in NOT_SCENARIOS)
+
+
+def pipeline_file(project: Path, scenario: str) -> Path:
+    """Where the DVC pipeline file of a scenario lies, its dvc.lock beside it: the root's is that of the digits."""
+    return project / "dvc.yaml" if scenario == DEFAULT else project / "conf" / scenario / "dvc.yaml"

@@ -1,0 +1,42 @@
+"""No real data at all: enough for all but training a teacher; the evaluation then has synthetic images only."""
+
+from pathlib import Path
+from typing import NoReturn
+
+from nayer.core.errors import InputError
+from nayer.datasets.base import RealData
+from nayer.datasets.config import DataConfig
+
+NONE = "none"
+
+
+class NoData:
+    """`data.dataset: none`."""
+
+    def count(self, config: DataConfig) -> None:
+        """The class names alone tell."""
+
+    def channels(self, config: DataConfig) -> None:
+        """There are no images."""
+
+    def files(self, config: DataConfig) -> Path | None:
+        """There are none."""
+        return None
+
+    def class_names(self, config: DataConfig) -> NoReturn:
+        """Raise InputError: there is nothing to take names from."""
+        raise InputError(
+            "data.class_names: null, and data.dataset is 'none'; list the names in the order of the teacher's classes, "
+            "or give a text file with one name a line."
+        )
+
+    def check(self, config: DataConfig) -> NoReturn:
+        """Raise InputError: this was asked because images are needed."""
+        raise InputError(
+            "data.dataset: 'none', but a teacher is to be trained, which needs real images; name a data set, for "
+            "instance image_folder with data.folder, or set teacher.source: file."
+        )
+
+    def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
+        """Raise InputError."""
+        self.check(config)

@@ -1,0 +1,1 @@
+"""One distillation, top to bottom: plan, build, loop, and the processes that run it."""

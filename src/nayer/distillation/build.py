@@ -1,0 +1,48 @@
+"""From a plan to the first state of the loop: every network on its device, seeded."""
+
+import copy
+from typing import Any
+
+import torch
+
+from nayer.distillation.plan import Plan
+from nayer.distillation.state import LoopState
+from nayer.engine.compilation import compile_network
+from nayer.engine.device import autocast
+from nayer.engine.distributed import broadcast_module, seed_each_process
+from nayer.models.classifier import Classifier, freeze
+from nayer.student.targets import build_targets
+from nayer.student.trainer import StudentTrainer
+from nayer.synthesis.memory import MemoryBank
+from nayer.synthesis.method import Context, Method
+
+
+def build(plan: Plan) -> LoopState:
+    """Everything on its device, seeded."""
+    torch.manual_seed(plan.seed)
+    config, images = plan.config, plan.teacher.images
+    precision = autocast(plan.device, plan.precision)
+    # A copy: the caller's is neither moved, nor frozen, nor compiled.
+    teacher = freeze(copy.deepcopy(plan.teacher)).to(plan.device).to(memory_format=torch.channels_last)
+    student = Classifier.build(config.student.architecture, teacher.class_names, images)
+    student.to(plan.device).to(memory_format=torch.channels_last)
+    broadcast_module(student)
+    if plan.compile:
+        compile_network(teacher.network)
+        compile_network(student.network)
+    method = build_method(plan, teacher)
+    shape = (images.channels, images.size, images.size)
+    memory = MemoryBank(plan.capacity, shape, plan.device, plan.spill)
+    targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
+    trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
+    seed_each_process()
+    return LoopState(method, targets, trainer)
+
+
+def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:
+    """The plan's method on a teacher that is on its device, with its own number of steps per batch or another."""
+    table = plan.embeddings.table.to(plan.device) if plan.embeddings else None
+    augment, precision = plan.config.augmentation.build(), autocast(plan.device, plan.precision)
+    context = Context(teacher, table, plan.schedule, augment, precision, plan.compile)
+    config = plan.config.synthesis
+    return plan.method(context, config.model_copy(update={"steps": steps}) if steps else config)

@@ -1,0 +1,31 @@
+"""Parameters of the distillation."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nayer.core.config import Config, Count, NonNegativeCount
+from nayer.core.images import AugmentationConfig
+from nayer.student.config import StudentConfig
+from nayer.synthesis.registry import AnySynthesisConfig
+
+
+class DistillConfig(Config):
+    """Data-free distillation."""
+
+    warmup_epochs: NonNegativeCount
+    """Epochs that only make images, before the student learns; methods leave out their adversarial term."""
+    epochs: Count
+    """Epochs of distillation after the warm-up."""
+    memory: Count | None
+    """Images kept; null keeps all that the schedule makes."""
+    memory_sample: Annotated[int, Field(ge=1, le=5000)]
+    """Images of the memory handed on for a look, balanced by class."""
+    probe_images: Annotated[int, Field(ge=1, le=5000)]
+    """Images made after the last epoch, which the student never learns from: to compare it with its teacher on."""
+    augmentation: AugmentationConfig
+    """Of synthetic images, in synthesis and distillation."""
+    synthesis: AnySynthesisConfig
+    """The method that makes the images, chosen by `method`, and its own parameters."""
+    student: StudentConfig
+    """The student and how it learns."""

@@ -1,0 +1,93 @@
+"""What goes wrong in a distillation without an error: noticed within an epoch, told, and answered by a stated rule.
+
+A synthetic batch that is no use is not kept, and a fresh generator takes over; so it does after an epoch whose images
+the teacher takes for one class. A student whose loss is no number, or runs away, goes back to where its epoch began, at
+half the rate. What has been answered MAX_FAILURES times in a row and comes again stops the run; the last good state
+stays.
+"""
+
+import copy
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from nayer.core.errors import Diverged
+from nayer.core.images import to_float
+from nayer.engine import distributed
+from nayer.engine.divergence import has_diverged
+from nayer.student.trainer import StudentTrainer
+from nayer.synthesis.method import TOTAL, SyntheticBatch
+
+MAX_FAILURES = 3
+# Mean over the pixels of their deviation within a batch, on the [0, 1] scale; generators that learn have 0.05 to 0.4.
+MIN_SPREAD = 0.01
+ONE_CLASS = 0.99
+# Of an epoch, to say anything about classes.
+MIN_IMAGES = 20
+ELSEWHERE = "another process's"
+GENERATOR_KEYS = "distill.synthesis.learning_rate or its weights"
+STUDENT_KEYS = "distill.student.learning_rate"
+
+
+@dataclass
+class Health:
+    """What is remembered from batch to batch and from epoch to epoch."""
+
+    first_loss: float | None = None
+    first_kd_loss: float | None = None
+    failures: dict[str, int] = field(default_factory=dict)
+    """By what failed: how often in a row."""
+    good: dict[str, Any] = field(default_factory=dict)
+    """The student's trainer at the start of the epoch."""
+
+    def remember(self, trainer: StudentTrainer) -> None:
+        """An epoch begins: where the student can go back to."""
+        self.good = copy.deepcopy(trainer.state_dict())
+
+    def check_batch(self, made: SyntheticBatch) -> str | None:
+        """What is wrong with a synthetic batch, in any process; all of them hear the same."""
+        spread = to_float(made.images).std(0).mean()
+        loss, spread = torch.stack([made.losses[TOTAL].float(), spread]).tolist()
+        if self.first_loss is None and math.isfinite(loss):
+            self.first_loss = loss
+        wrong = has_diverged(loss, self.first_loss) and f"the generator's loss is {loss:.3g}"
+        if not wrong and spread < MIN_SPREAD:
+            wrong = "the generator's images are all alike"
+        (anywhere,) = distributed.any_process(bool(wrong))
+        return self._count("generator", wrong or f"{ELSEWHERE} generator failed", GENERATOR_KEYS, anywhere)
+
+    def check_predictions(self, counts: list[float]) -> str | None:
+        """What is wrong if the teacher takes an epoch's images for one class; `counts` is how many for which."""
+        if sum(counts) < MIN_IMAGES:
+            return None
+        share = max(counts) / sum(counts)
+        told = f"the teacher takes {share:.0%} of the new images for one class"
+        return self._count("predictions", told, GENERATOR_KEYS, share > ONE_CLASS)
+
+    def check_student(self, kd_loss: float, trainer: StudentTrainer) -> str | None:
+        """What is wrong with the student's mean loss of an epoch; if so, it is put back, at half the rate."""
+        if self.first_kd_loss is None and math.isfinite(kd_loss):
+            self.first_kd_loss = kd_loss
+        wrong = has_diverged(kd_loss, self.first_kd_loss) and f"the student's loss is {kd_loss:.3g}"
+        if not wrong and not all(value.isfinite().all() for value in trainer.student.state_dict().values()):
+            wrong = "the student's weights are no numbers"
+        (anywhere,) = distributed.any_process(bool(wrong))  # each process has BatchNorm statistics of its own
+        told = self._count("student", wrong or f"{ELSEWHERE} student failed", STUDENT_KEYS, anywhere)
+        if told:
+            trainer.load_state_dict(copy.deepcopy(self.good))
+            trainer.scale_rate(0.5)
+            self.remember(trainer)
+        return told
+
+    def _count(self, what: str, told: str, keys: str, failed: bool) -> str | None:
+        """Count failures in a row; `told` comes back if there is one.
+
+        Raises:
+            Diverged: one too many.
+        """
+        self.failures[what] = self.failures.get(what, 0) + 1 if failed else 0
+        if self.failures[what] > MAX_FAILURES:
+            raise Diverged(f"{told}, for the {MAX_FAILURES + 1}th time in a row; lower {keys}, or look at the teacher")
+        return told if failed else None

@@ -1,0 +1,216 @@
+"""All that a distillation needs to know before it starts, resolved and checked once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nayer.core.errors import InputError
+from nayer.core.tensors import tensors_digest
+from nayer.distillation.config import DistillConfig
+from nayer.engine import distributed
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.device import Precision, resolve_compile, resolve_device, resolve_precision
+from nayer.engine.fingerprint import code_digest
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models import architectures
+from nayer.models.classifier import Classifier
+from nayer.synthesis import registry
+from nayer.synthesis.method import Method, Schedule
+
+# BatchNorm has no statistics of a single image.
+MIN_SHARE = 2
+STUDENT_KEY = "distill.student.architecture"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One distillation by this process, alone or as one of several: build, estimate and loop read this alone."""
+
+    teacher: Classifier
+    """The caller's; it is not changed."""
+    embeddings: LabelEmbeddings | None
+    """None if the method needs none."""
+    config: DistillConfig
+    """With this process's share of every batch and of the memory."""
+    seed: int
+    method: type[Method[Any]]
+    schedule: Schedule
+    device: torch.device
+    precision: Precision
+    compile: bool
+    compile_or_fail: bool
+    """Whether compiling is asked for, so that a machine that cannot is refused."""
+    capacity: int
+    """Images that the memory holds."""
+    image_gib: float
+    """What their pixels take."""
+    target_gib: float
+    """What their cached targets take."""
+    spill: Path | None
+    """Where the images lie if they are too large for memory."""
+    resume_folder: Path
+    warnings: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    """What the student's file says about where it came from."""
+    fingerprint: Mapping[str, Any]
+    """What a kept state must agree with to go on."""
+
+
+def plan(
+    teacher: Classifier,
+    embeddings: LabelEmbeddings | None,
+    config: DistillConfig,
+    runtime: RuntimeConfig,
+    seed: int,
+) -> Plan:
+    """Check the inputs against each other and resolve what `auto`, null and the number of processes mean.
+
+    Raises:
+        InputError: table, teacher, student, method and machine do not go together.
+    """
+    method = registry.method_of(config.synthesis)
+    shard = shard_config(config, distributed.size())
+    schedule = schedule_of(shard)
+    embeddings = embeddings if method.needs_embeddings else None
+    warnings = [*check_embeddings(method, embeddings, teacher), *method.check(config.synthesis, teacher)]
+    architectures.check_image_size(config.student.architecture, teacher.images.size, STUDENT_KEY)
+    Classifier.build(config.student.architecture, teacher.class_names, teacher.images, key=STUDENT_KEY)
+    device = resolve_device(runtime)
+    precision = resolve_precision(runtime, device)
+    pixels = schedule.images * schedule.steps * teacher.images.size**2
+    compiled = resolve_compile(runtime, device, pixels)
+    capacity = memory_capacity(shard, schedule)
+    image_gib, target_gib = memory_gib(teacher, shard, capacity)
+    inputs = {"teacher": tensors_digest(teacher.network.state_dict())}
+    if embeddings:
+        inputs["label_embeddings"] = tensors_digest({"table": embeddings.table})
+    return Plan(
+        teacher=teacher,
+        embeddings=embeddings,
+        config=shard,
+        seed=seed,
+        method=method,
+        schedule=schedule,
+        device=device,
+        precision=precision,
+        compile=compiled,
+        compile_or_fail=runtime.compile is True,
+        capacity=capacity,
+        image_gib=image_gib,
+        target_gib=target_gib,
+        spill=spill_folder(image_gib + target_gib, runtime),
+        resume_folder=Path(runtime.resume_folder),
+        warnings=tuple(warnings),
+        provenance={"stage": "distill", "method": method.title, "seed": seed, **inputs},
+        fingerprint={
+            "distill": config.model_dump(),
+            "seed": seed,
+            "precision": precision,
+            "compile": compiled,
+            "processes": distributed.size(),
+            **inputs,
+            "own_networks": [
+                architectures.code_digest(each) for each in (teacher.architecture, config.student.architecture)
+            ],
+            "code": code_digest("nayer.distillation.loop", method.__module__, without=registry.__name__),
+        },
+    )
+
+
+def schedule_of(config: DistillConfig) -> Schedule:
+    """When images are made and when the student learns.
+
+    Raises:
+        InputError: the method alternates, and the student's steps cannot be divided among the batches.
+    """
+    synthesis, steps = config.synthesis, config.student.steps
+    alternates = registry.method_of(synthesis).alternates
+    if alternates and steps % synthesis.batches:
+        raise InputError(
+            f"distill.student.steps: {steps} cannot be divided among the {synthesis.batches} batches of an epoch "
+            f"(distill.synthesis.batches), after each of which the student learns; take a multiple."
+        )
+    return Schedule(
+        warmup_epochs=config.warmup_epochs,
+        epochs=config.epochs,
+        warmup_batches=synthesis.warmup_batches,
+        batches=synthesis.batches,
+        batch_size=synthesis.batch_size,
+        steps=synthesis.steps,
+        student_steps=steps,
+        alternates=alternates,
+    )
+
+
+def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
+    """What one of so many processes does: its part of every batch and of the memory.
+
+    Raises:
+        InputError: a batch or the memory cannot be divided among them.
+    """
+    divided = {
+        "distill.synthesis.batch_size": config.synthesis.batch_size,
+        "distill.student.batch_size": config.student.batch_size,
+        **({"distill.memory": config.memory} if config.memory else {}),
+    }
+    for key, value in divided.items():
+        if value % processes or value // processes < MIN_SHARE:
+            raise InputError(
+                f"{key}: {value} images cannot be divided among {processes} processes, at least {MIN_SHARE} each; "
+                "take a multiple, or change runtime.processes."
+            )
+    synthesis = config.synthesis.model_copy(update={"batch_size": config.synthesis.batch_size // processes})
+    student = config.student.model_copy(update={"batch_size": config.student.batch_size // processes})
+    memory = config.memory and config.memory // processes
+    return config.model_copy(update={"synthesis": synthesis, "student": student, "memory": memory})
+
+
+def check_embeddings(method: type[Method[Any]], embeddings: LabelEmbeddings | None, teacher: Classifier) -> list[str]:
+    """Refuse a table that is missing or of another number of classes; returns warnings."""
+    if not method.needs_embeddings:
+        return []
+    if embeddings is None:
+        raise InputError(f"label embeddings: {method.title} needs a table of them; run the lte pipeline first.")
+    rows, classes = len(embeddings.class_names), len(teacher.class_names)
+    if rows != classes:
+        raise InputError(
+            f"label embeddings: the table has {rows} classes, the teacher {classes}; "
+            "run the lte pipeline with the teacher's class names."
+        )
+    if tuple(embeddings.class_names) != tuple(teacher.class_names):
+        return ["class names of table and teacher differ; row i is taken for the teacher's class i"]
+    return []
+
+
+def memory_capacity(config: DistillConfig, schedule: Schedule) -> int:
+    """Images that the memory holds: no more than are made, and of a method that keeps none, those of one batch."""
+    if registry.method_of(config.synthesis).keeps_memory:
+        return min(config.memory or schedule.images, schedule.images)
+    return schedule.batch_size
+
+
+def memory_gib(teacher: Classifier, config: DistillConfig, capacity: int) -> tuple[float, float]:
+    """GiB that the pixels of a memory take, and its cached targets."""
+    images = capacity / 2**30
+    views = min(config.student.cached_targets or 0, config.augmentation.build().crop_count)
+    pixels = teacher.images.channels * teacher.images.size**2
+    return images * pixels, images * views * (3 + 2 * len(teacher.class_names))
+
+
+def spill_folder(gib: float, runtime: RuntimeConfig) -> Path | None:
+    """Where the images of a memory too large for this machine's lie; None for one that fits.
+
+    Raises:
+        InputError: several processes, whose states are gathered in the memory of the first.
+    """
+    if gib <= runtime.memory_gib:
+        return None
+    if distributed.size() > 1:
+        raise InputError(
+            f"runtime.memory_gib: {runtime.memory_gib:g}, but the images of each of the {distributed.size()} processes "
+            f"take {gib:.1f} GiB, and only one process alone keeps them on disk; raise it, or lower distill.memory."
+        )
+    return Path(runtime.resume_folder)

@@ -1,0 +1,121 @@
+"""Everything that changes during the loop, so that a resumed run equals an uninterrupted one."""
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nayer.distillation.health import Health
+from nayer.engine.state_file import random_state, set_random_state
+from nayer.student.config import StudentConfig
+from nayer.student.losses import distillation_loss
+from nayer.student.targets import Targets
+from nayer.student.trainer import StudentTrainer
+from nayer.synthesis.method import TOTAL, Method, SyntheticBatch
+
+Row = dict[str, Any]
+STUDENT_FIGURES = ("kd_loss", "agreement")
+
+
+@dataclass(eq=False)
+class LoopState:
+    """Method, memory with targets, student, and where the loop is."""
+
+    method: Method[Any]
+    targets: Targets
+    trainer: StudentTrainer
+    epoch: int = 0
+    turn: int = 0
+    """Turns of this epoch that are over, each some synthetic batches and then some student steps."""
+    batch: int = 0
+    """Synthetic batches made in this turn."""
+    step: int = 0
+    """Student steps done in this turn."""
+    begun: bool = False
+    """Whether this epoch has; its first batch may have failed."""
+
+    def __post_init__(self) -> None:
+        self.memory = self.targets.memory
+        self.loss_names = (*self.method.loss_names, TOTAL)
+        device = self.memory.labels.device
+        self.synthesis_sums = torch.zeros(len(self.loss_names), device=device)
+        self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)
+        self.prediction_counts = torch.zeros(len(self.trainer.student.class_names), device=device)
+        self.health = Health()
+        self.history: list[Row] = []
+        self.probes: list[tuple[Tensor, Tensor]] = []
+        self.seconds = {"synthesis": 0.0, "student": 0.0}
+
+    def begin_epoch(self) -> None:
+        """Put the sums of the epoch to zero, and remember the student as it is now, to go back to."""
+        self.begun = True
+        self.method.start_epoch(self.epoch)
+        for sums in (self.synthesis_sums, self.student_sums, self.prediction_counts):
+            sums.zero_()
+        self.health.remember(self.trainer)
+
+    def learn_again(self) -> None:
+        """Back to the epoch's first student step; of a method that alternates, to its first batch."""
+        self.student_sums.zero_()
+        self.turn = self.step = 0
+        if self.method.alternates:
+            self.batch = 0
+            self.synthesis_sums.zero_()
+            self.prediction_counts.zero_()
+        else:
+            self.batch = self.method.context.schedule.batches_in(self.epoch)
+
+    def end_epoch(self, row: Row) -> None:
+        """The epoch is over, and this is its row of the history."""
+        self.history.append(row)
+        self.epoch, self.turn, self.batch, self.step, self.begun = self.epoch + 1, 0, 0, 0, False
+
+    def add_batch(self, made: SyntheticBatch) -> None:
+        """A synthetic batch that is of use."""
+        self.targets.add(made.images, made.labels)
+        self.synthesis_sums += torch.stack([made.losses[name] for name in self.loss_names])
+        ones = torch.ones_like(made.predictions, dtype=self.prediction_counts.dtype)
+        self.prediction_counts.scatter_add_(0, made.predictions, ones)
+        self.batch += 1
+
+    def learn(self, config: StudentConfig) -> Tensor:
+        """One student step: its STUDENT_FIGURES, as a tensor on the device."""
+        views, teacher_logits = self.targets.draw(config.batch_size)
+        loss = self.method.student_loss or partial(distillation_loss, temperature=config.temperature)
+        value, logits = self.trainer.step(views, partial(loss, teacher_logits))
+        return torch.stack([value, (teacher_logits.argmax(1) == logits.argmax(1)).float().mean()])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain tensors, numbers and containers."""
+        return {
+            "method": self.method.state_dict(),
+            "memory": self.memory.state_dict(),
+            "targets": self.targets.state_dict(),
+            "trainer": self.trainer.state_dict(),
+            "counters": [self.epoch, self.turn, self.batch, self.step, self.begun],
+            "sums": [self.synthesis_sums, self.student_sums, self.prediction_counts],
+            "health": vars(self.health),
+            "history": self.history,
+            "probes": self.probes,
+            "seconds": self.seconds,
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.memory.load_state_dict(state["memory"])
+        self.targets.load_state_dict(state["targets"])
+        # Read from a mapped file, which would stay on disk for as long as anything here is a part of it.
+        state = copy.deepcopy({name: state[name] for name in state if name not in ("memory", "targets")})
+        self.method.load_state_dict(state["method"])
+        self.trainer.load_state_dict(state["trainer"])
+        self.epoch, self.turn, self.batch, self.step, self.begun = state["counters"]
+        device = self.memory.labels.device
+        self.synthesis_sums, self.student_sums, self.prediction_counts = (each.to(device) for each in state["sums"])
+        self.health = Health(**state["health"])
+        self.history, self.seconds = state["history"], state["seconds"]
+        self.probes = [(images.to(device), labels.to(device)) for images, labels in state["probes"]]
+        set_random_state(state["random"])

@@ -1,0 +1,184 @@
+"""Stop at any moment and go on: one state file per stage, tied to what made it by a fingerprint."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pickle import UnpicklingError
+from types import FrameType
+from typing import Any, Protocol
+
+from nayer.core.errors import Diverged, InputError, Interrupted, Stopped, first_line, printable, reason
+from nayer.core.files import check_folders, sweep, write_atomically
+from nayer.engine import distributed
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.fingerprint import differences
+from nayer.engine.progress import Reporter
+from nayer.engine.signals import handling
+from nayer.engine.state_file import read_state, save_state
+from nayer.engine.state_folder import resume_hint, state_file
+
+
+def check_resume(runtime: RuntimeConfig, stages: Iterable[str]) -> None:
+    """Refuse stages whose state cannot be kept, or is asked for and not there.
+
+    Raises:
+        InputError: names the key.
+    """
+    for stage in stages:
+        state = state_file(runtime.resume_folder, stage)
+        check_folders([state], "runtime.resume_folder: ")
+        if runtime.resume == "require" and not state.is_file():
+            raise InputError(
+                f"runtime.resume: 'require', but there is no state in '{state.parent}'; set auto to start, or name "
+                "only the pipelines that were interrupted."
+            )
+
+
+class Stateful(Protocol):
+    """What goes on from a state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what was kept of another."""
+
+
+class ResumePoint:
+    """The state file of one stage and the moments at which it is written.
+
+    Equal fingerprints: go on. Different: start afresh, keep the old state as `previous`, print the difference; or
+    refuse with `runtime.resume: require`. The last state stays until what came out is safe: then `discard` deletes
+    it, so that a second run trains again.
+
+    Of several processes the first one alone reads and writes the file, which holds the states of all, taken at the
+    same point of their common work.
+    """
+
+    def __init__(self, config: RuntimeConfig, stage: str, fingerprint: Mapping[str, Any], reporter: Reporter) -> None:
+        self.config, self.stage, self.reporter = config, stage, reporter
+        # Through JSON, so that tuples compare equal to the lists that come back.
+        self.fingerprint = json.loads(json.dumps(dict(fingerprint), sort_keys=True))
+        self.path = state_file(config.resume_folder, stage)
+        self._stop: signal.Signals | None = None
+        self._written = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from, or None for a fresh start.
+
+        Raises:
+            InputError: `runtime.resume: require` and no fitting state exists.
+        """
+        states: list[Any] | None = self._read() if distributed.rank() == 0 else None
+        state: dict[str, Any] | None = distributed.scatter(states or [None] * distributed.size())
+        return state
+
+    def resumed_in(self, epoch: int, epochs: int) -> str:
+        """How far the state is, for the user; `epoch` counts from 0."""
+        way = "finished before, not done again" if epoch == epochs else f"going on in epoch {epoch + 1} of {epochs}"
+        return f"{self.stage}: {way}"
+
+    def restore(self, into: Stateful) -> bool:
+        """Bring the kept state into `into`; False for a fresh start.
+
+        Raises:
+            InputError: as `load`, or the state fits by its fingerprint only.
+        """
+        if (kept := self.load()) is None:
+            return False
+        try:
+            into.load_state_dict(kept)
+        except Exception as error:  # a state that somebody changed may raise anything
+            raise InputError(
+                f"runtime.resume: the kept state of {self.stage} in '{self.path}' does not hold what it should "
+                f"({first_line(error)}); remove it, or set never."
+            ) from error
+        return True
+
+    def _read(self) -> list[dict[str, Any]] | None:
+        """The states of all processes, if the file is there and fits."""
+        sweep(self.path)
+        if self.config.resume == "never" or not self.path.is_file():
+            if self.config.resume == "require":
+                raise InputError(
+                    f"runtime.resume: 'require', but there is no state in '{self.path.parent}'; set auto to start."
+                )
+            return None
+        try:
+            run_id, states, fingerprint = read_state(self.path)
+            changed = differences(fingerprint, self.fingerprint)
+        except Exception as error:  # a damaged file may raise anything
+            why = "it holds more than a state" if isinstance(error, UnpicklingError) else first_line(error)
+            changed = [f"the state file cannot be read ({why})"]
+        if not changed:
+            self.reporter.resumed(run_id)
+            return states
+        listed = printable("; ".join(changed[:8]))
+        if self.config.resume == "require":
+            raise InputError(f"runtime.resume: 'require', but the kept state of {self.stage} does not fit: {listed}.")
+        previous = self.path.with_name("previous.pt")
+        self.path.replace(previous)
+        self.reporter.say(
+            f"{self.stage}: starting afresh, the kept state does not fit ({listed}); it stays as {previous}"
+        )
+        return None
+
+    def keep(self, state: Callable[[], dict[str, Any]], finished: bool = False) -> None:
+        """Between batches: write the state if it is time, if the stage is finished, or if the run was asked to stop.
+
+        Raises:
+            Interrupted: after a signal, when the state is safe.
+            Stopped: the state cannot be written; the one before stays.
+        """
+        due = finished or time.monotonic() - self._written >= self.config.checkpoint_seconds
+        due, stop = distributed.any_process(due, self._stop is not None)
+        if not due and not stop:
+            return
+        states = distributed.gather(state())
+        if distributed.rank() == 0:
+            self._write({"fingerprint": self.fingerprint, "run_id": self.reporter.run_id, "states": states})
+        self._written = time.monotonic()
+        if finished:  # a signal may have come while the last state was written
+            (stop,) = distributed.any_process(self._stop is not None)
+        if stop:
+            raise self._interrupted("stopped by")
+
+    def _interrupted(self, how: str) -> Interrupted:
+        number = self._stop or signal.SIGTERM
+        kept = resume_hint(self.config.resume_folder)
+        return Interrupted(f"{self.stage} {how} {number.name}. {kept}", number)
+
+    def _write(self, content: dict[str, Any]) -> None:
+        try:
+            write_atomically(self.path, lambda part: save_state(content, part))
+        except OSError as error:
+            raise Stopped(
+                f"the state could not be written to '{self.path.parent}' ({reason(error)}); make room, or the folder "
+                "writable"
+            ) from error
+
+    def discard(self) -> None:
+        """What came out is safe: the next run starts afresh."""
+        self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def stopping_safely(self) -> Iterator[None]:
+        """SIGINT and SIGTERM wait for `keep`; a second one stops at once. What stops by itself says how to go on."""
+        try:
+            with handling(self._on_signal):
+                yield
+                if self._stop is not None and distributed.size() == 1:
+                    raise self._interrupted("stopped by")
+        except Stopped as error:
+            ending = resume_hint(self.config.resume_folder, afresh=isinstance(error, Diverged))
+            raise Stopped(f"{self.stage}: {error}. {ending}") from error
+        finally:
+            self.reporter.end()
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        again, self._stop = self._stop is not None, signal.Signals(number)
+        if distributed.size() > 1:
+            # It comes from the terminal and from the launcher, and in the middle of a message to the launcher.
+            return
+        if again:
+            raise self._interrupted("stopped at once by a second signal,")
+        self.reporter.say(f"{self.stage}: {self._stop.name} received, keeping the state ...")

@@ -1,0 +1,1 @@
+"""Versions of a student in the MLflow model registry, and the gate before its champion."""

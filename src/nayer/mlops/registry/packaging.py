@@ -1,0 +1,73 @@
+"""A student as an MLflow model: raw pixels in, logits out; neither project code nor pickle is needed to load it."""
+
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import numpy as np
+import numpy.typing as npt
+import torch
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import Schema, TensorSpec
+from torch import Tensor, nn
+
+from nayer.models.classifier import Classifier
+
+REQUIREMENTS = ("mlflow", "numpy", "torch")
+WEIGHTS = "student.safetensors"
+
+
+class RawPixels(nn.Module):
+    """uint8 pixels (N, C, H, W) -> logits (N, classes); scaling and normalisation travel inside."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits in fp32."""
+        logits: Tensor = self.classifier(pixels.to(torch.float32) / 255)
+        return logits
+
+
+def signature(student: Classifier) -> ModelSignature:
+    """Pixels of any number of images, and their logits; without names, so that a plain array can be sent."""
+    images = student.images
+    pixels = TensorSpec(np.dtype(np.uint8), (-1, images.channels, images.size, images.size))
+    logits = TensorSpec(np.dtype(np.float32), (-1, len(student.class_names)))
+    return ModelSignature(Schema([pixels]), Schema([logits]))
+
+
+def log_student(student: Classifier) -> ModelInfo:
+    """Export the student with torch.export and log it to the open run."""
+    images = student.images
+    # Two images: the batch size stays free. One would be frozen into the graph.
+    example = np.zeros((2, images.channels, images.size, images.size), np.uint8)
+    with TemporaryDirectory() as folder:
+        # Beside torch's own format the classifier file, by which it becomes a teacher again (teachers.py).
+        file = Path(folder, WEIGHTS)
+        student.save(file)
+        return _log(student, example, file)
+
+
+def _log(student: Classifier, example: npt.NDArray[np.uint8], file: Path) -> ModelInfo:
+    images = student.images
+    info: ModelInfo = mlflow.pytorch.log_model(
+        RawPixels(student).eval(),
+        name="student",
+        serialization_format="pt2",
+        signature=signature(student),
+        input_example=example,
+        extra_files=[str(file)],
+        pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
+        # All that it takes to make it the teacher of the next student (mlops/teachers.py).
+        metadata={
+            "architecture": student.architecture,
+            "class_names": list(student.class_names),
+            "mean": list(images.mean),
+            "std": list(images.std),
+        },
+    )
+    return info

@@ -1,0 +1,209 @@
+"""From an evaluated student to a registered version, and through the gate to `champion`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mlflow
+import torch
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from nayer.core.errors import InputError, Refused, first_line
+from nayer.core.files import digest
+from nayer.core.tensors import tensors_digest
+from nayer.datasets import ImageSet
+from nayer.evaluation.metrics import share
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.mlops.registry.config import PromoteConfig
+from nayer.mlops.registry.gate import checks
+from nayer.mlops.registry.model_card import render_card
+from nayer.mlops.registry.onnx import export
+from nayer.mlops.registry.packaging import WEIGHTS, log_student
+from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, number
+from nayer.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A student with all that was found out about it."""
+
+    student: Classifier
+    teacher: Classifier
+    embeddings: LabelEmbeddings
+    metrics: Mapping[str, Any]
+    """The content of metrics.json."""
+    cost: Mapping[str, Any]
+    """The content of cost.json."""
+    digests: Mapping[str, str]
+    """sha256 of the files of student, teacher, label embeddings and metrics."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it was evaluated on real test data."""
+        return "student" in self.metrics
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What the gate looks at."""
+        of_student = self.cost["student"]
+        figures = {
+            "agreement": self.metrics["agreement"],
+            "file_mib": of_student["file_bytes"] / 2**20,
+            "latency_ms_batch_1": of_student["latency_ms_batch_1"],
+        }
+        return figures | ({"student.top1": self.metrics["student"]["top1"]} if self.labelled else {})
+
+
+def promote(
+    candidate: Candidate, config: PromoteConfig, tags: Mapping[str, str], test: Callable[[], ImageSet]
+) -> dict[str, Any]:
+    """Register the candidate as challenger, and make it champion if it passes the gate.
+
+    `test` reads the test data; it is called only if the champion was evaluated on other data.
+
+    Raises:
+        InputError: the figures are of another student, or none on real data, or the champion cannot be measured on
+            the candidate's test data; nothing was registered.
+        Refused: the gate stays closed; the candidate is registered as challenger.
+    """
+    check_evaluated(candidate, config)
+    registry = Registry(config.model_name)
+    champion = registry.at(CHAMPION)
+    to_beat = None
+    if candidate.labelled and champion and champion.tags.get("student") != candidate.digests["student"]:
+        to_beat = champion_top1(champion, candidate, test)
+    # Before anything is registered: an export that fails leaves the registry as it was.
+    deviation = export(candidate.student, Path(config.onnx)) if config.onnx else None
+    version = register(candidate, registry, tags)
+    registry.point(CHALLENGER, version)
+    result = {"model": config.model_name, "version": version, "champion": False, "gate": []}
+    if config.onnx:
+        log_onnx(candidate.student, config.onnx)
+        where = mlflow.get_artifact_uri(f"onnx/{Path(config.onnx).name}")
+        registry.tag(version, {"onnx": digest(Path(config.onnx)), "onnx_file": where})
+        result["onnx"] = {"file": config.onnx, "largest_deviation": deviation}
+    if not candidate.labelled:
+        return result
+    found = checks(config.gate, candidate.figures, to_beat)
+    missed = "; ".join(str(check) for check in found if not check.passed)
+    registry.tag(version, {"gate": f"refused: {missed}" if missed else "passed"})
+    if missed:
+        raise Refused(f"Version {version} of '{config.model_name}' {standing(version, champion)}: {missed}.")
+    if champion is None or number(champion) != version:
+        registry.promote(version)
+    return {**result, "champion": True, "gate": [str(check) for check in found]}
+
+
+def log_onnx(student: Classifier, file: str) -> None:
+    """The ONNX file as an artefact of the run, with the classifier file beside it."""
+    mlflow.log_artifact(file, "onnx")
+    with TemporaryDirectory() as folder:
+        weights = Path(folder, WEIGHTS)
+        student.save(weights)
+        mlflow.log_artifact(str(weights), "onnx")
+
+
+def standing(version: str, champion: ModelVersion | None) -> str:
+    """What a refusal leaves as it is."""
+    if champion is None:
+        return "stays challenger, there is no champion"
+    if number(champion) == version:
+        return "is champion and stays so, but would not pass today"
+    return f"stays challenger, version {champion.version} stays champion"
+
+
+def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
+    """Refuse figures that are not of this student, or not on real test data."""
+    student, metrics = candidate.student, candidate.metrics
+    measured = metrics.get("digests", {})
+    if measured.get("student") != tensors_digest(student.network.state_dict()):
+        raise InputError(
+            "metrics: they are of another student than the file; run kedro run --pipelines evaluate first."
+        )
+    if measured.get("teacher") != student.provenance.get("teacher"):
+        raise InputError(
+            "teacher: the student was distilled from another one than it was compared with; run kedro run --pipelines "
+            "distill,evaluate first."
+        )
+    learnt_from = {"teacher": tensors_digest(candidate.teacher.network.state_dict())}
+    if "label_embeddings" in student.provenance:  # some methods need none
+        learnt_from["label_embeddings"] = tensors_digest({"table": candidate.embeddings.table})
+    for name, found in learnt_from.items():
+        if student.provenance.get(name) != found:
+            raise InputError(
+                f"{name}: the file is another than the student learnt from; run kedro run --pipelines distill,evaluate "
+                "first, or bring the old file back (dvc checkout)."
+            )
+    if not candidate.labelled and not config.allow_unlabelled:
+        raise InputError(
+            "promote.allow_unlabelled: false, and the student was not evaluated on real test data; give some "
+            "(data.folder) and evaluate again, or set true for a challenger that cannot become champion."
+        )
+
+
+def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) -> str:
+    """The version that holds the candidate, made if there is none; its tags are brought up to date."""
+    measured = candidate.metrics["digests"]
+    origin = {
+        **tags,
+        **{name: digest for name, digest in candidate.digests.items() if name != "metrics"},
+        "test_data": measured.get("test_data", ""),
+    }
+    described = {**origin, **{name: repr(value) for name, value in candidate.figures.items()}}
+    description = render_card(
+        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin
+    )
+    held = registry.holding(candidate.digests["student"])
+    if held and registry.loadable(number(held)):
+        # The store keeps the logged model's id as the end of its address, models:/m-...
+        version, model_id = number(held), str(held.source).rpartition("/")[2]
+        registry.describe(version, description)
+        registry.tag(version, described)
+    else:
+        logged = log_student(candidate.student)
+        model_id = logged.model_id
+        version = registry.add(logged.model_uri, model_id, logged.run_id, description, described)
+    mlflow.log_metrics(candidate.figures, model_id=model_id)
+    runs = registry.mark_runs(version, candidate.digests)
+    registry.tag(version, {f"run.{output}": run_id for output, run_id in runs.items()})
+    return version
+
+
+def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[], ImageSet]) -> float:
+    """The champion's accuracy on the candidate's test data: as noted, or measured again from the registry.
+
+    Raises:
+        InputError: its files are gone, it knows other classes or takes other images, or the test data have changed.
+    """
+    test_data = candidate.metrics["digests"]["test_data"]
+    if champion.tags.get("test_data") == test_data:
+        return float(champion.tags["student.top1"])
+    try:
+        model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{champion.version}")
+    except (MlflowException, OSError) as error:
+        raise InputError(
+            f"promote: the champion, version {champion.version} of '{champion.name}', was evaluated on other test data "
+            f"and its files cannot be loaded ({first_line(error)}); restore them, roll back "
+            "(kedro run --pipelines rollback), or take its alias away on the MLflow page."
+        ) from error
+    names, shape = list(candidate.student.class_names), candidate.student.images
+    champions = list((model.metadata.metadata or {}).get("class_names", names))
+    expected = tuple(model.metadata.signature.inputs.inputs[0].shape[1:])
+    if sorted(champions) != sorted(names) or expected != (shape.channels, shape.size, shape.size):
+        raise InputError(
+            f"promote.model_name: version {champion.version} of '{champion.name}', the champion, knows other "
+            "classes or takes other images than this student: the two cannot be compared; give this one another name."
+        )
+    images = test()
+    if images.digest() != test_data:
+        raise InputError("data: the test data are others than those of metrics.json; evaluate again first.")
+    # The same classes may stand in another order.
+    order = torch.tensor([champions.index(name) for name in names])
+    hits = [
+        torch.from_numpy(model.predict(batch.numpy()))[:, order].argmax(1) == labels
+        for batch, labels in zip(images.images.split(500), images.labels.split(500), strict=True)
+    ]
+    return share(torch.cat(hits))

@@ -1,0 +1,157 @@
+"""The versions of one registered model: their tags say what they are, two aliases which of them counts.
+
+`challenger` is the newest candidate, `champion` the one in production. MLflow forgets who was champion before: the tag
+`supersedes` of a version says whom it replaced, and the model's own tags `champion <time>` are the whole history.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from nayer.core.errors import InputError
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+def now() -> str:
+    """The time in UTC, to the microsecond; sorts as text."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def number(version: ModelVersion) -> str:
+    """A version as tags and URIs write it: the SQLite store answers with an int, a server with a text."""
+    return str(version.version)
+
+
+class Registry:
+    """One registered model in the store that MLflow is set to."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.client = MlflowClient()
+
+    def at(self, alias: str) -> ModelVersion | None:
+        """The version that has the alias, with its tags; None if no version has it."""
+        try:
+            return self.client.get_model_version_by_alias(self.name, alias)
+        except MlflowException as error:
+            # Neither the model nor the alias exists yet; anything else is a fault of the store.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def holding(self, student: str) -> ModelVersion | None:
+        """The version whose student file has this sha256, if it was registered before."""
+        found = self.client.search_model_versions(f"name = '{self.name}' AND tags.student = '{student}'")
+        return found[0] if found else None
+
+    def add(self, model_uri: str, model_id: str, run_id: str, card: str, tags: Mapping[str, str]) -> str:
+        """Register a logged model as the next version, with its card as the description; returns its number."""
+        try:
+            self.client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = self.client.create_model_version(
+            self.name, model_uri, run_id=run_id, tags=dict(tags), description=card, model_id=model_id
+        )
+        return number(made)
+
+    def describe(self, version: str, card: str) -> None:
+        """Set the description of a version."""
+        self.client.update_model_version(self.name, version, card)
+
+    def tag(self, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for key, value in tags.items():
+            self.client.set_model_version_tag(self.name, version, key, value)
+
+    def point(self, alias: str, version: str) -> None:
+        """Give the alias to a version; whoever had it loses it."""
+        self.client.set_registered_model_alias(self.name, alias, version)
+
+    def promote(self, version: str) -> None:
+        """Make a version the champion and remember whom it supersedes."""
+        champion = self.at(CHAMPION)
+        self.tag(version, {"promoted_at": now(), "supersedes": number(champion) if champion else ""})
+        self._crown(version, "promoted")
+
+    def history(self) -> list[tuple[str, str]]:
+        """When and what, oldest first: ("2026-11-21T10:00:00.000000Z", "3 promoted")."""
+        tags = self.client.get_registered_model(self.name).tags
+        return sorted(
+            (key.removeprefix("champion "), what) for key, what in tags.items() if key.startswith("champion ")
+        )
+
+    def _crown(self, version: str, why: str) -> None:
+        self.point(CHAMPION, version)
+        self.client.set_registered_model_tag(self.name, f"champion {now()}", f"{version} {why}")
+
+    def reigns(self) -> list[str]:
+        """The champions whose time is not taken back, the present one last, as far as the history tells."""
+        reigns: list[str] = []
+        for _, what in self.history():
+            version, happened = what.split(maxsplit=1)
+            if happened == "promoted":
+                reigns.append(version)
+            else:
+                del reigns[-1:]
+        return reigns
+
+    def loadable(self, version: str) -> bool:
+        """Whether the files of a version are still there and whole."""
+        try:
+            mlflow.pyfunc.load_model(f"models:/{self.name}/{version}")
+        except (MlflowException, OSError):
+            return False
+        return True
+
+    def roll_back(self) -> tuple[str, str]:
+        """Give `champion` back to the version that the champion superseded; returns both, the new champion last.
+
+        Raises:
+            InputError: there is no champion, or it superseded nobody that is still there.
+        """
+        champion = self.at(CHAMPION)
+        if champion is None:
+            raise InputError(
+                f"promote.model_name: '{self.name}' has no champion to roll back; promote a student first."
+            )
+        reigns = self.reigns()
+        # An alias that somebody moved by hand is in no history.
+        known = reigns[-1:] == [number(champion)]
+        before = (reigns[-2] if len(reigns) > 1 else "") if known else champion.tags.get("supersedes")
+        if not before:
+            raise InputError(
+                f"promote.model_name: version {number(champion)} of '{self.name}' is its first champion; there is "
+                "nobody to go back to."
+            )
+        if not self.loadable(before):
+            raise InputError(
+                f"promote.model_name: version {before} of '{self.name}', which version {champion.version} superseded, "
+                "was deleted, or its files are gone; set the alias champion by hand on the MLflow page."
+            )
+        self._crown(before, f"restored in place of {number(champion)}")
+        return number(champion), before
+
+    def mark_runs(self, version: str, digests: Mapping[str, str]) -> dict[str, str]:
+        """Find the newest run that made each output and tag it `<model>/<version>`; returns run ids by output.
+
+        One query gives them all back: ``mlflow.search_runs(filter_string="tags.`nayer-digits/3` LIKE '%'")``. Runs of
+        another store, such as those of a GPU node without a common server, are not found.
+        """
+        found = {}
+        for output, digest in digests.items():
+            runs = mlflow.search_runs(
+                filter_string=f"tags.`output.{output}` = '{digest}'", max_results=1, output_format="list"
+            )
+            if runs:
+                found[output] = runs[0].info.run_id
+        for run_id in set(found.values()):
+            made = ",".join(output for output, maker in found.items() if maker == run_id)
+            self.client.set_tag(run_id, f"{self.name}/{version}", made)
+        return found

@@ -1,0 +1,1 @@
+"""What goes to MLflow while a run works."""

@@ -1,0 +1,95 @@
+"""The open MLflow run: its tags, parameters and figures."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import git
+import mlflow
+import requests
+from mlflow.exceptions import MlflowException
+
+from nayer.core.errors import InputError, first_line, without_password
+from nayer.core.files import digest
+from nayer.core.nested import flatten
+from nayer.core.project import pipeline_file
+from nayer.mlops.tracking.outbox import Outbox, send_kept
+from nayer.mlops.tracking.store import home
+
+MAX_VALUE_LENGTH = 6000
+OUTBOX = Path("data", ".outbox")
+# The open run last, as MLflow itself keeps them.
+_open: list[Outbox] = []
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """A store that refuses or falls silent in here is told in one sentence, and an open run is ended.
+
+    Raises:
+        InputError: with what the store said.
+    """
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        end("FAILED")
+        place = without_password(mlflow.get_tracking_uri())
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: MLflow at {place} failed ({first_line(error)}); see to it and to the rights of your "
+            "user there, or unset the variable for the local store."
+        ) from error
+
+
+def source_tags(project: Path, scenario: str) -> dict[str, str]:
+    """Commit, whether tracked files differ from it, and the digest of dvc.lock; what there is none of is left out."""
+    tags = {}
+    lock = pipeline_file(project, scenario).with_name("dvc.lock")
+    if lock.is_file():
+        tags["dvc_lock"] = digest(lock)
+    try:
+        repository = git.Repo(project, search_parent_directories=True)
+        tags |= {"git_commit": repository.head.commit.hexsha, "git_dirty": str(repository.is_dirty()).lower()}
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError, ValueError):
+        pass
+    return tags
+
+
+def catch_up(project: Path) -> list[str]:
+    """Send what earlier runs could not send; returns what to tell the user."""
+    return send_kept(home(project) / OUTBOX)
+
+
+def begin(project: Path, name: str, tags: Mapping[str, str]) -> Outbox:
+    """Open a run, and the outbox by which it is told everything."""
+    run = mlflow.start_run(run_name=name, tags=dict(tags))
+    _open.append(Outbox(run.info.run_id, home(project) / OUTBOX))
+    return _open[-1]
+
+
+def current() -> Outbox | None:
+    """The outbox of the open run, if there is one."""
+    return _open[-1] if _open else None
+
+
+def end(status: str) -> str | None:
+    """Send what is under way and end the run; returns what to tell the user if MLflow missed something."""
+    if not _open:
+        return None
+    told = _open.pop().close(status)
+    # The outbox has ended the run, or cannot; here MLflow only forgets that it was open.
+    with suppress(MlflowException):
+        mlflow.end_run(status)
+    return told
+
+
+def log_parameters(values: Mapping[str, Any]) -> None:
+    """Each hyper-parameter as its own MLflow parameter."""
+    mlflow.log_params({key: str(value)[:MAX_VALUE_LENGTH] for key, value in flatten(values).items()})
+
+
+def send_figures(outbox: Outbox, values: Mapping[str, Any], prefix: str = "") -> None:
+    """Each number of a nested mapping as its own metric, each text, such as a digest or a version, as its own tag."""
+    flat = flatten(values, prefix)
+    outbox.metrics({key: value for key, value in flat.items() if isinstance(value, int | float)})
+    outbox.tags({key: value for key, value in flat.items() if isinstance(value, str)})

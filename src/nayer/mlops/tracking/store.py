@@ -1,0 +1,76 @@
+"""The store that runs are recorded in: a local file or a server, its credentials, and whether it answers."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import mlflow
+import requests
+
+from nayer.core.errors import InputError, without_password
+
+SERVER_SECONDS = 10
+
+
+def home(project: Path) -> Path:
+    """Where records are kept: DVC runs experiments in temporary copies of the project, and says where it really is."""
+    return Path(os.environ.get("DVC_ROOT") or project)
+
+
+def point_to_store(project: Path, tracking_uri: str) -> None:
+    """Point MLflow at the store; an unset `MLFLOW_TRACKING_URI` means `tracking_uri` under the project's root.
+
+    Nothing is written yet.
+
+    Raises:
+        InputError: a server is named and none answers in time, or only half of its credentials are given.
+    """
+    # A dead server is noticed here in seconds; unset, MLflow's own retries take minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SERVER_SECONDS))
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https"):
+        uri = without_credentials(uri)
+        check_server(uri)
+    elif parts.scheme == "sqlite" and not parts.path.startswith("//"):
+        uri = f"sqlite:///{home(project) / parts.path.lstrip('/')}"
+    mlflow.set_tracking_uri(uri)
+
+
+def open_experiment(project: Path, experiment: str) -> None:
+    """Make the experiment if there is none, and take it for what follows."""
+    if mlflow.get_experiment_by_name(experiment) is None:
+        served = urlsplit(mlflow.get_tracking_uri()).scheme in ("http", "https")
+        local = None if served else (home(project) / "mlruns").as_uri()
+        mlflow.create_experiment(experiment, artifact_location=local)
+    mlflow.set_experiment(experiment)
+
+
+def without_credentials(uri: str) -> str:
+    """The address alone; MLflow prints it, and finds user and password where it looks for them, too."""
+    user, given, address = urlsplit(uri).netloc.rpartition("@")
+    if not given:
+        return uri
+    name, _, password = user.partition(":")
+    if not (name and password):
+        raise InputError(
+            "MLFLOW_TRACKING_URI: it has a user or a password, but not both; give both, or set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+        )
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(name), unquote(password)
+    os.environ["MLFLOW_TRACKING_URI"] = plain = urlsplit(uri)._replace(netloc=address).geturl()
+    return plain
+
+
+def check_server(uri: str) -> None:
+    """Ask a tracking server for its health."""
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+    known = (user, password) if user and password else None
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", auth=known, timeout=SERVER_SECONDS).raise_for_status()
+    except requests.RequestException as error:
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: no MLflow server answers at {without_password(uri)} ({type(error).__name__}); start "
+            "it, correct the address, or unset the variable for the local store."
+        ) from error

@@ -1,0 +1,139 @@
+"""The DVC pipeline file of a scenario: one stage per pipeline, its files and parameters as Kedro knows them.
+
+Which code decides what a stage computes is told by the import graph of its nodes, with the chosen method alone: a new
+method, or another wording of the gate, makes no student stale.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from nayer import datasets
+from nayer.core.project import pipeline_file
+from nayer.engine.fingerprint import code_behind
+from nayer.models.architectures import own_code
+from nayer.pipelines import CHAIN
+from nayer.synthesis import registry
+from nayer.synthesis.method import SynthesisConfig
+from nayer.teachers.config import TRAIN
+from nayer.workflow.catalog import files_of
+from nayer.workflow.parameters import Parameters
+
+# Of the machine's settings the precision changes what is learnt, and more of them in `distill`. The report
+# repeats all parameters and the scenario's name; it is made again when one of its figures is.
+TRACKED: dict[str, tuple[str, ...]] = {"runtime": ("runtime.precision",), "scenario": ()}
+OF_DISTILL = ("runtime.compile", "runtime.processes", "runtime.machines")
+METRICS = {"metrics"}
+PLOTS = {
+    "teacher_history": {"loss": ["loss"], "accuracy": ["train_accuracy", "validation_accuracy"]},
+    "distill_history": {"student": ["kd_loss"], "agreement": ["agreement"]},
+}
+HEADER = "# Made by `make scenario NAME={scenario}` from the Kedro pipelines; do not edit.\n"
+
+
+def render(project: Path, scenario: str) -> str:
+    """The content of the pipeline file; the project must be bootstrapped."""
+    session = KedroSession.create(project_path=project, env=scenario)
+    with session:
+        context = session.load_context()
+        catalog, parameters = cast(DataCatalog, context.catalog), Parameters.model_validate(context.params)
+    root = Path(os.path.relpath(project, pipeline_file(project, scenario).parent))
+    stages = {name: stage(project, scenario, name, catalog, parameters, root) for name in CHAIN}
+    content = {"stages": stages, "plots": plots(catalog, project, root, parameters.distill.synthesis)}
+    return HEADER.format(scenario=scenario) + yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def stage(
+    project: Path, scenario: str, name: str, catalog: DataCatalog, parameters: Parameters, root: Path
+) -> dict[str, Any]:
+    """One stage; the bytes of all outputs are DVC's."""
+    pipeline: Pipeline = pipelines[name]
+    inputs, outputs = pipeline.inputs(), pipeline.all_outputs()
+    read = [*code_of(name, inputs, parameters.distill.synthesis), *raw_inputs(name, parameters)]
+    deps = {*(relative(path, project) for path in read), "requirements.lock", *files(inputs, catalog, project)}
+    described = {
+        "cmd": f"kedro run --env {scenario} --pipelines {name}",
+        "wdir": str(root),
+        "deps": sorted(deps),
+        "params": tracked_parameters(project, scenario, name, inputs),
+        "outs": files(outputs - METRICS, catalog, project),
+    }
+    if measured := files(outputs & METRICS, catalog, project):
+        described["metrics"] = measured
+    return described if root != Path() else {key: value for key, value in described.items() if key != "wdir"}
+
+
+def code_of(name: str, inputs: Iterable[str], synthesis: SynthesisConfig) -> list[Path]:
+    """The source files behind the nodes of a stage; of the methods, the chosen one's where a stage knows it."""
+    chosen = [registry.method_of(synthesis).__module__] if "params:distill" in inputs else []
+    wiring = [f"nayer.pipelines.{name}.{part}" for part in ("nodes", "pipeline")]
+    return code_behind(*wiring, *chosen, without=registry.__name__)
+
+
+def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
+    """What a stage reads that no stage makes: data, class names, weights, a table, and networks of the user's own."""
+    data, teacher, student = parameters.data, parameters.teacher, parameters.distill.student
+    found: list[Path | None] = []
+    if name != "distill" and isinstance(data.class_names, str):
+        found.append(Path(data.class_names))
+    if name == "lte" and (encoder := Path(parameters.lte.encoder)).exists():
+        found.append(encoder)
+    if name == "teacher" and teacher.source == "file" and teacher.weights:
+        found.append(Path(teacher.weights))
+    if name != "lte":
+        found.append(own_code(teacher.architecture))
+    if name in ("distill", "evaluate"):
+        found.append(own_code(student.architecture))
+    reads_names = name == "lte" and datasets.names_lie_in_files(data)
+    if reads_names or name == "evaluate" or (name == "teacher" and teacher.source == TRAIN):
+        found.append(datasets.files(data))
+    return [path for path in found if path]
+
+
+def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:
+    """The files behind datasets, relative to the project."""
+    return sorted(relative(path, project) for path in files_of(catalog, names).values())
+
+
+def relative(path: Path, project: Path) -> str:
+    """A path as a pipeline file says it; what lies outside of the project stays absolute."""
+    return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+
+
+def tracked_parameters(project: Path, scenario: str, stage: str, inputs: Iterable[str]) -> list[dict[str, list[str]]]:
+    """For every parameter file of base and scenario that has them, the parameters that the stage reads."""
+    groups = sorted(name.removeprefix("params:").split(".")[0] for name in inputs if name.startswith("params:"))
+    wanted = [key for name in groups for key in TRACKED.get(name, (name,))] + list(
+        OF_DISTILL if stage == "distill" else ()
+    )
+    found = []
+    for folder in ("base", scenario):
+        for file in sorted((project / "conf" / folder).glob("parameters*.yml")):
+            present = yaml.safe_load(file.read_text()) or {}
+            if keys := [key for key in wanted if has(present, key)]:
+                found.append({relative(file, project): keys})
+    return found
+
+
+def has(values: Any, key: str) -> bool:
+    """Whether nested mappings hold a dotted key."""
+    first, _, rest = key.partition(".")
+    return isinstance(values, Mapping) and first in values and (not rest or has(values[first], rest))
+
+
+def plots(catalog: DataCatalog, project: Path, root: Path, synthesis: SynthesisConfig) -> list[dict[str, Any]]:
+    """Curves by epoch for `dvc plots show`."""
+    terms = {"distill_history": {"synthesis": list(registry.method_of(synthesis).loss_names)}}
+    return [
+        {f"{history} {title}": {"x": "epoch", "y": {str(root / file): columns}}}
+        for history, curves in PLOTS.items()
+        for file in files([history], catalog, project)
+        for title, columns in (terms.get(history, {}) | curves).items()
+    ]

@@ -1,0 +1,73 @@
+"""What the owner of a teacher says about it, and what can be known to be wrong with that without loading torch."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nayer.core.errors import InputError
+from nayer.core.project import NOT_SCENARIOS, scenarios
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """What the owner of a teacher says about it."""
+
+    teacher: str
+    """A file of weights, an MLflow URI, torchvision:NAME or timm:NAME."""
+    architecture: str | None = None
+    class_names: str | None = None
+    """Text file, one name a line, in the order of the teacher's classes."""
+    image_size: int | None = None
+    normalisation: str | None = None
+    """Name of a preset, or `mean/std` with commas between the channels: 0.286/0.353."""
+    test_data: str = "none"
+    """A data set by name, a folder with one sub-folder of pictures per class, or none."""
+    student: str | None = None
+    like: str = "fashion_mnist"
+    """The scenario from which the distillation is taken over."""
+
+
+def check_options(project: Path, name: str, options: TeacherOptions) -> None:
+    """Refuse a name that is taken or none, and files that are missing.
+
+    Raises:
+        InputError: the first thing found; nothing is written.
+    """
+    if not NAME.fullmatch(name) or name in NOT_SCENARIOS:
+        raise InputError(f"NAME: '{name}' is no name for a scenario; take small letters, digits and underscores.")
+    if (project / "conf" / name).exists():
+        raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
+    if (
+        options.like not in scenarios(project)
+        or not (project / "conf" / options.like / "parameters_distill.yml").is_file()
+    ):
+        raise InputError(f"LIKE: there is no scenario '{options.like}' with a distillation to take over.")
+    if ":" not in options.teacher and not Path(options.teacher).is_file():
+        raise InputError(
+            f"TEACHER: '{options.teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME or "
+            "timm:NAME."
+        )
+    if options.class_names and not Path(options.class_names).exists():
+        raise InputError(f"CLASS_NAMES: '{options.class_names}' does not exist; give a text file with one name a line.")
+    if "/" in options.test_data and not Path(options.test_data).is_dir():
+        raise InputError(
+            f"TEST_DATA: '{options.test_data}' is no folder; give a data set, or a folder of pictures by class."
+        )
+    if options.normalisation:
+        preset_or_values(options.normalisation)
+
+
+def preset_or_values(text: str) -> str | dict[str, list[float]]:
+    """`cifar10` as it is, `0.5,0.5/0.2,0.2` as mean and std."""
+    if "/" not in text:
+        return text
+    try:
+        mean, std = ([float(value) for value in part.split(",")] for part in text.split("/"))
+    except ValueError as error:
+        raise InputError(
+            f"NORMALISATION: '{text}' is neither a preset nor mean/std; write for instance cifar10, or 0.286/0.353, or "
+            "0.5,0.5,0.5/0.2,0.2,0.2."
+        ) from error
+    return {"mean": mean, "std": std}

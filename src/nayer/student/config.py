@@ -1,0 +1,32 @@
+"""Parameters of the student."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nayer.core.config import MAX_VALUE, BatchSize, Config, Count, Fraction, Momentum, Place, Rate, Weight
+
+
+class StudentConfig(Config):
+    """The student and how it learns from synthetic images."""
+
+    architecture: Place
+    """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or your own."""
+    batch_size: BatchSize
+    """Images of a step."""
+    steps: Count
+    """SGD steps per epoch."""
+    cached_targets: Count | None
+    """Views kept of each image with the teacher's logits on them; null draws a new one and asks each time."""
+    refreshed_targets: Fraction
+    """Share of a batch whose cached views are drawn anew, with new logits; none if all views there are are cached."""
+    learning_rate: Rate
+    """Start of the cosine."""
+    final_learning_rate: Weight
+    """End of the cosine over the epochs after the warm-up."""
+    momentum: Momentum
+    """Of SGD."""
+    weight_decay: Weight
+    """Of SGD."""
+    temperature: Annotated[float, Field(ge=1e-3, le=MAX_VALUE)]
+    """Of the softened outputs that student and teacher are compared by."""

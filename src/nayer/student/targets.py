@@ -1,0 +1,139 @@
+"""What the student learns from: views of the images in the memory, with the teacher's logits on them."""
+
+from math import ceil
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nayer.core.images import Augmentation, to_float
+from nayer.engine.device import Autocast
+from nayer.models.classifier import Classifier
+from nayer.student.config import StudentConfig
+from nayer.synthesis.memory import MemoryBank
+
+
+class Targets(Protocol):
+    """Fills a memory and deals out batches from it."""
+
+    memory: MemoryBank
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """New images, uint8 (N, C, H, W), with labels (N,)."""
+        ...
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """Views (count, C, H, W) in [0, 1] and the teacher's logits (count, classes) on these very views."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs beside the memory."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        ...
+
+
+class OnlineTargets:
+    """A new view at every draw; the teacher is asked each time (arXiv 2310.00258)."""
+
+    def __init__(self, teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast) -> None:
+        self.teacher, self.memory, self.augment, self.autocast = teacher, memory, augment, autocast
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """Into the memory."""
+        self.memory.add(images, labels)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """A forward pass of the teacher each."""
+        views = self.augment(to_float(self.memory.take(self.memory.draw(count))))
+        return views, self.teacher_logits(views)
+
+    @torch.no_grad()
+    def teacher_logits(self, views: Tensor) -> Tensor:
+        """Of views (N, C, H, W) in [0, 1]."""
+        with self.autocast():
+            logits: Tensor = self.teacher(views)
+        return logits
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+class CachedTargets(OnlineTargets):
+    """As many views of each image as `count`, drawn when it comes in; the teacher is asked once for each.
+
+    A student sees an image far more often than that, so that its steps hardly cost a forward pass of the teacher: a
+    share `refreshed` of each batch alone is drawn anew, and kept in place of the old view. Where there are no more than
+    `count` different views, all are kept and none refreshed: the student is shown what `OnlineTargets` would show it.
+    Costs 3 + 2 * classes bytes a view beside the image.
+    """
+
+    def __init__(
+        self,
+        teacher: Classifier,
+        memory: MemoryBank,
+        augment: Augmentation,
+        autocast: Autocast,
+        count: int,
+        refreshed: float,
+    ) -> None:
+        super().__init__(teacher, memory, augment, autocast)
+        device, classes = memory.labels.device, len(teacher.class_names)
+        self.every = augment.every(device) if count >= augment.crop_count else None
+        self.count = count if self.every is None else len(self.every)
+        self.refreshed = refreshed if self.every is None else 0.0
+        self.crops = torch.zeros((memory.capacity, self.count, 3), dtype=torch.uint8, device=device)
+        # fp16 holds what bf16 holds, apart from logits beyond 65,504.
+        self.logits = torch.zeros((memory.capacity, self.count, classes), dtype=torch.float16, device=device)
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """Into the memory, with the teacher's logits on all views of the images."""
+        slots = self.memory.add(images, labels)
+        newest = to_float(images[-len(slots) :])
+        for view in range(self.count):
+            if self.every is None:
+                crops = self.augment.draw(len(slots), slots.device)
+            else:
+                crops = self.every[view].expand(len(slots), -1)
+            self.crops[slots, view] = crops
+            self.logits[slots, view] = self.teacher_logits(self.augment.crop(newest, crops)).to(torch.float16)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """One of the views of each drawn image, with the logits cached for it, or with new ones."""
+        slots = self.memory.draw(count)
+        view = torch.randint(self.count, slots.shape, device=slots.device)
+        crops, logits = self.crops[slots, view], self.logits[slots, view]
+        # Up, so that a small share of a small batch is not none.
+        fresh = ceil(self.refreshed * len(slots))
+        crops[:fresh] = self.augment.draw(fresh, slots.device)
+        views = self.augment.crop(to_float(self.memory.take(slots)), crops)
+        if fresh:
+            logits[:fresh] = self.teacher_logits(views[:fresh]).to(torch.float16)
+            place = slots[:fresh], view[:fresh]
+            self.crops[place], self.logits[place] = crops[:fresh], logits[:fresh]
+        return views, logits
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of the filled part of the memory; not a copy."""
+        filled = len(self.memory)
+        return {"crops": self.crops[:filled], "logits": self.logits[:filled]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        filled = len(state["crops"])
+        self.crops[:filled], self.logits[:filled] = state["crops"], state["logits"]
+
+
+def build_targets(
+    teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast, config: StudentConfig
+) -> Targets:
+    """Cached where the student's parameters say so, else online."""
+    if config.cached_targets is None:
+        return OnlineTargets(teacher, memory, augment, autocast)
+    return CachedTargets(teacher, memory, augment, autocast, config.cached_targets, config.refreshed_targets)

@@ -1,0 +1,73 @@
+"""How a student learns from views of images, wherever they come from."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nayer.engine.device import Autocast
+from nayer.engine.distributed import average_gradients
+from nayer.models.classifier import Classifier
+from nayer.student.config import StudentConfig
+
+Loss = Callable[[Tensor], Tensor]
+"""Student logits (N, classes) -> scalar."""
+
+
+class StudentTrainer:
+    """SGD with a cosine over `total_steps` (arXiv 2310.00258, section 4.1); one `step` is one batch."""
+
+    def __init__(
+        self,
+        student: Classifier,
+        config: StudentConfig,
+        total_steps: int,
+        autocast: Autocast,
+    ) -> None:
+        self.student = student
+        self.autocast = autocast
+        self.optimiser = torch.optim.SGD(
+            student.network.parameters(),
+            config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimiser, total_steps, eta_min=config.final_learning_rate
+        )
+
+    def step(self, views: Tensor, loss_of: Loss) -> tuple[Tensor, Tensor]:
+        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's logits, both detached."""
+        self.student.train()
+        with self.autocast():
+            logits = self.student(views)
+        loss = loss_of(logits)
+        self.optimiser.zero_grad()
+        loss.backward()
+        average_gradients(self.student.parameters())
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.detach(), logits.detach()
+
+    def scale_rate(self, factor: float) -> None:
+        """From here on the learning rate is `factor` times what it would be, but for its end."""
+        for group in self.optimiser.param_groups:
+            group["lr"] *= factor
+            group["initial_lr"] *= factor
+        self.schedule.base_lrs = [rate * factor for rate in self.schedule.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Student, optimiser and schedule."""
+        return {
+            "student": self.student.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.student.network.load_state_dict(state["student"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])

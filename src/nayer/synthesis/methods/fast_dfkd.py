@@ -1,0 +1,114 @@
+"""FastDFKD: a meta-learned generator that needs few steps per batch (Fang et al., AAAI 2022, arXiv 2112.15278)."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from nayer.core.config import Count, Rate, Weight
+from nayer.engine.distributed import broadcast_module
+from nayer.models.classifier import Classifier
+from nayer.synthesis.method import Context, Method, SyntheticBatch
+from nayer.synthesis.parts.batchnorm import check_batchnorm
+from nayer.synthesis.parts.generator import build_generator, upsamplings
+from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionLoss, invert
+from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
+
+
+class FastDfkdConfig(GeneratorConfig, InversionConfig):
+    """FastDFKD's synthesis; the defaults are the published ones of FastDFKD-10 with wide residual networks."""
+
+    method: Literal["fast_dfkd"]
+    latent: Count = 256
+    generator_width: Count = 64
+    learning_rate: Rate = 2e-3
+    """Of the steps on one batch; the meta-learner's is `steps` times as large."""
+    latent_rate: Rate = 0.01
+    """Learning rate of the latent vectors of one batch."""
+    betas: Betas = (0.5, 0.999)
+    ce_weight: Weight = 0.4
+    bn_weight: Weight = 10.0
+    adversarial_weight: Weight = 1.1
+    bn_momentum: Share = 0.1
+
+
+class FastDfkd(Method[FastDfkdConfig]):
+    """Every batch starts from one common generator; the gradients seen on the way move that by first-order MAML."""
+
+    title = "FastDFKD"
+    reference = "arXiv 2112.15278"
+    Config = FastDfkdConfig
+    loss_names = LOSS_NAMES
+    needs_embeddings = False
+
+    def __init__(self, context: Context, config: FastDfkdConfig) -> None:
+        super().__init__(context, config)
+        self.loss = InversionLoss(context, config)
+        self.renew()
+
+    @classmethod
+    def check(cls, config: FastDfkdConfig, teacher: Classifier) -> list[str]:
+        """The generator has sizes that it can make, and the BatchNorm term needs a teacher with BatchNorm."""
+        upsamplings(teacher.images.size)
+        return check_batchnorm(teacher, config.bn_weight)
+
+    def renew(self) -> None:
+        """A fresh common generator with its optimiser, and the one in which a batch is learnt."""
+        self.generator = build_generator(self.context, self.config, compiled=False)
+        broadcast_module(self.generator)
+        self.fast = build_generator(self.context, self.config)
+        rate = self.config.learning_rate * self.config.steps
+        self.meta = torch.optim.Adam(self.generator.parameters(), rate, self.config.betas, fused=True)
+
+    def recover(self) -> None:
+        """A fresh generator, and statistics that no failed one is part of."""
+        self.loss.statistics.running = []
+        self.renew()
+
+    def start_epoch(self, epoch: int) -> None:
+        """The adversarial term sets in after the warm-up."""
+        self.loss.adversarial = not self.context.schedule.warms_up(epoch)
+
+    def step(self, student: Classifier) -> SyntheticBatch:
+        """Learn a batch from the common generator and fresh latent vectors, then move the common generator."""
+        config, device = self.config, self.context.teacher.mean.device
+        labels = torch.randint(self.context.classes, (config.batch_size,), device=device)
+        latent = torch.randn(config.batch_size, config.latent, device=device, requires_grad=True)
+        self.fast.load_state_dict(self.generator.state_dict())
+        shared = list(self.fast.parameters())
+        groups: list[dict[str, Any]] = [{"params": shared}, {"params": [latent], "lr": config.latent_rate}]
+        optimiser = torch.optim.Adam(groups, config.learning_rate, config.betas, fused=True)
+        self.meta.zero_grad()
+
+        def make_images() -> Tensor:
+            with self.context.autocast():
+                images: Tensor = self.fast(latent)
+            return images
+
+        def losses_of(images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+            return self.loss(images, labels, student)
+
+        with self.loss.for_one_batch(student):
+            batch = invert(make_images, losses_of, labels, optimiser, shared, config.steps, self.add_gradients)
+        self.meta.step()
+        return batch
+
+    def add_gradients(self) -> None:
+        """First-order MAML: the common generator's gradient is the sum of those along the way of the batch."""
+        for common, fast in zip(self.generator.parameters(), self.fast.parameters(), strict=True):
+            if fast.grad is not None:
+                common.grad = fast.grad.clone() if common.grad is None else common.grad + fast.grad
+
+    def state_dict(self) -> dict[str, Any]:
+        """The common generator, its optimiser, running statistics, and the phase."""
+        return {
+            "generator": self.generator.state_dict(),
+            "meta": self.meta.state_dict(),
+            "loss": self.loss.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.generator.load_state_dict(state["generator"])
+        self.meta.load_state_dict(state["meta"])
+        self.loss.load_state_dict(state["loss"])

@@ -1,0 +1,112 @@
+"""NAYER: noisy layer data generation (arXiv 2310.00258, algorithm 1)."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from nayer.core.config import Count, Rate, Weight
+from nayer.engine.distributed import broadcast_module
+from nayer.models.classifier import Classifier
+from nayer.synthesis.method import Context, Method, SyntheticBatch
+from nayer.synthesis.parts.batchnorm import check_batchnorm
+from nayer.synthesis.parts.generator import build_generator, upsamplings
+from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionLoss, invert
+from nayer.synthesis.parts.noisy_layer import NoisyLayer
+from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
+
+
+class NayerConfig(GeneratorConfig, InversionConfig):
+    """NAYER's synthesis (arXiv 2310.00258, section 3). A batch is best a multiple of the classes."""
+
+    method: Literal["nayer"]
+    generator_life: Count = 10
+    """Epochs after which a fresh generator takes over (g_life)."""
+    latent: Count = 1000
+    """Outputs of the noisy layer."""
+    generator_width: Count = 64
+    learning_rate: Rate = 4e-3
+    betas: Betas = (0.5, 0.999)
+    ce_weight: Weight = 0.5
+    bn_weight: Weight = 10.0
+    adversarial_weight: Weight = 1.33
+    bn_momentum: Share = 0.1
+
+
+class Nayer(Method[NayerConfig]):
+    """Generator and noisy layer trained against a frozen teacher, one synthetic batch at a time."""
+
+    title = "NAYER"
+    reference = "arXiv 2310.00258"
+    Config = NayerConfig
+    loss_names = LOSS_NAMES
+
+    def __init__(self, context: Context, config: NayerConfig) -> None:
+        super().__init__(context, config)
+        if context.embeddings is None:
+            raise ValueError("NAYER needs label embeddings")
+        self.embeddings = context.embeddings
+        self.loss = InversionLoss(context, config)
+        self.renew()
+
+    @classmethod
+    def check(cls, config: NayerConfig, teacher: Classifier) -> list[str]:
+        """The generator has sizes that it can make, and the BatchNorm term needs a teacher with BatchNorm."""
+        upsamplings(teacher.images.size)
+        return check_batchnorm(teacher, config.bn_weight)
+
+    def renew(self) -> None:
+        """A fresh generator and noisy layer; the running statistics of the BatchNorm term live on."""
+        self.noise = NoisyLayer(self.embeddings, self.config.latent).to(self.embeddings.device)
+        self.generator = build_generator(self.context, self.config)
+        for module in (self.noise.norm, self.generator):
+            broadcast_module(module)
+
+    def recover(self) -> None:
+        """A fresh generator, and statistics that no failed one is part of."""
+        self.loss.statistics.running = []
+        self.renew()
+
+    def start_epoch(self, epoch: int) -> None:
+        """Renew the generator at the end of its life and when the adversarial term sets in."""
+        warmup = self.context.schedule.warmup_epochs
+        if epoch > 0 and (epoch % self.config.generator_life == 0 or epoch == warmup):
+            self.renew()
+        self.loss.adversarial = epoch >= warmup
+
+    def step(self, student: Classifier) -> SyntheticBatch:
+        """Draw the noisy layer, train it with the generator for some steps, hand out this batch's best images."""
+        labels = self.noise.redraw(self.config.batch_size)
+        shared = [*self.noise.norm.parameters(), *self.generator.parameters()]
+        weights = [self.noise.weight, self.noise.bias, *shared]
+        optimiser = torch.optim.Adam(weights, self.config.learning_rate, self.config.betas, fused=True)
+
+        def losses_of(images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+            return self.loss(images, labels, student)
+
+        with self.loss.for_one_batch(student):
+            return invert(self.make_images, losses_of, labels, optimiser, shared, self.config.steps)
+
+    def make_images(self) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] of the noisy layer drawn last."""
+        # In fp32 even where bf16 is faster: to convert its large weights takes longer than to use them.
+        latent = self.noise()
+        with self.context.autocast():
+            images: Tensor = self.generator(latent)
+        return images
+
+    def state_dict(self) -> dict[str, Any]:
+        """Generator, noisy layer, the classes still to come, running statistics, and the phase."""
+        return {
+            "generator": self.generator.state_dict(),
+            "norm": self.noise.norm.state_dict(),
+            "order": self.noise.order,
+            "loss": self.loss.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.generator.load_state_dict(state["generator"])
+        self.noise.norm.load_state_dict(state["norm"])
+        self.noise.order = state["order"].to(self.embeddings.device)
+        self.loss.load_state_dict(state["loss"])

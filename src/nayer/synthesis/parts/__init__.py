@@ -1,0 +1,1 @@
+"""What several methods share: losses, generator, noisy layer, statistics."""

@@ -1,0 +1,80 @@
+"""The image generator: one linear layer, then upsampling and 3x3 convolutions up to the image."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nayer.core.errors import InputError
+from nayer.engine.compilation import compile_network
+from nayer.synthesis.method import Context
+from nayer.synthesis.parts.settings import GeneratorConfig
+
+
+def upsamplings(image_size: int) -> int:
+    """How often the generator doubles: twice up to 64 px, four times above (start 14x14 for 224 px).
+
+    Raises:
+        InputError: the size is no multiple of what the doublings need, or too small.
+    """
+    doublings = 2 if image_size <= 64 else 4
+    if image_size < 8 or image_size % 2**doublings:
+        raise InputError(
+            f"data.image_size: {image_size}, but the generator makes square images of 8 to 64 pixels in steps of 4, "
+            f"and larger ones in steps of 16; give the teacher images of such a size."
+        )
+    return doublings
+
+
+class UpsampledConv2d(nn.Conv2d):
+    """Nearest upsampling by two, then a 3x3 convolution: (N, inputs, H, W) -> (N, outputs, 2 H, 2 W).
+
+    Computed as one transposed convolution of stride 2 whose 4x4 kernel sums the weights that meet the same pixel: four
+    products a value instead of nine, and no upsampled copy.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, 2 H, 2 W)."""
+        padded = F.pad(self.weight.transpose(0, 1).flip(2, 3), (1, 1, 1, 1))
+        rows = padded[:, :, 1:] + padded[:, :, :-1]
+        kernel = (rows[..., 1:] + rows[..., :-1]).contiguous(memory_format=torch.channels_last)
+        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+
+
+class Generator(nn.Module):
+    """(N, latent) vectors -> (N, channels, size, size) images in [0, 1]."""
+
+    def __init__(self, latent: int, width: int, image_size: int, channels: int) -> None:
+        super().__init__()
+        doublings = upsamplings(image_size)
+        start = image_size // 2**doublings
+        widths = [2 * width] * doublings + [width]
+        self.project = nn.Linear(latent, widths[0] * start * start)
+        self.start = (widths[0], start, start)
+        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0])]
+        for inputs, outputs in pairwise(widths):
+            layers += [
+                UpsampledConv2d(inputs, outputs),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], channels, 3, 1, 1), nn.Sigmoid())
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(N, latent) -> (N, channels, size, size) in [0, 1]."""
+        images: Tensor = self.layers(self.project(z).view(-1, *self.start))
+        return images
+
+
+def build_generator(context: Context, config: GeneratorConfig, compiled: bool = True) -> Generator:
+    """A generator for the teacher's images with fresh weights, on its device; compiled where the context says so."""
+    images = context.teacher.images
+    generator = Generator(config.latent, config.generator_width, images.size, images.channels)
+    generator.to(context.teacher.mean.device).to(memory_format=torch.channels_last)
+    if compiled and context.compiled:
+        compile_network(generator)
+    return generator

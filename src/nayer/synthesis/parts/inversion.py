@@ -1,0 +1,109 @@
+"""The inversion of a teacher: its loss, and the steps that look for the images of one batch.
+
+Shared by NAYER (arXiv 2310.00258, equation of L_G) and FastDFKD (AAAI 2022), which have the same three terms.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nayer.core.images import to_uint8
+from nayer.engine.distributed import average_gradients
+from nayer.models.classifier import Classifier
+from nayer.synthesis.method import TOTAL, Context, SyntheticBatch
+from nayer.synthesis.parts.batchnorm import BatchNormStatistics
+from nayer.synthesis.parts.losses import adversarial_loss, class_loss
+from nayer.synthesis.parts.settings import InversionConfig
+
+Losses = dict[str, Tensor]
+LOSS_NAMES = {"ce": "class (cross-entropy)", "bn": "BatchNorm statistics", "adversarial": "adversarial"}
+
+
+class InversionLoss:
+    """Class, BatchNorm and adversarial term, with the running statistics that live from batch to batch."""
+
+    def __init__(self, context: Context, config: InversionConfig) -> None:
+        self.context, self.config = context, config
+        self.statistics = BatchNormStatistics(context.teacher.network, config.bn_momentum)
+        self.adversarial = False
+
+    @contextmanager
+    def for_one_batch(self, student: Classifier) -> Iterator[None]:
+        """Statistics are recorded and the student is frozen inside; on leaving the running statistics advance."""
+        with self.statistics.recording(), frozen(student):
+            yield
+            self.statistics.advance()
+
+    def __call__(self, images: Tensor, labels: Tensor, student: Classifier) -> tuple[Losses, Tensor]:
+        """The terms for images (N, C, H, W) in [0, 1] with their weighted sum, and the teacher's logits."""
+        config = self.config
+        with self.context.autocast():
+            views = self.context.augment(images)
+            teacher_logits = self.context.teacher(views)
+            student_logits = student(views) if self.adversarial else None
+        ce = class_loss(teacher_logits, labels)
+        bn = self.statistics.loss() if config.bn_weight else torch.zeros_like(ce)
+        adversarial = (
+            torch.zeros_like(ce) if student_logits is None else adversarial_loss(teacher_logits, student_logits)
+        )
+        total = config.ce_weight * ce + config.bn_weight * bn + config.adversarial_weight * adversarial
+        return {"ce": ce, "bn": bn, "adversarial": adversarial, TOTAL: total}, teacher_logits
+
+    def state_dict(self) -> dict[str, Any]:
+        """The running statistics and the phase."""
+        return {"running": self.statistics.running, "adversarial": self.adversarial}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        device = self.context.teacher.mean.device
+        self.statistics.running = [statistic.to(device) for statistic in state["running"]]
+        self.adversarial = state["adversarial"]
+
+
+def invert(
+    make_images: Callable[[], Tensor],
+    losses_of: Callable[[Tensor], tuple[Losses, Tensor]],
+    labels: Tensor,
+    optimiser: torch.optim.Optimizer,
+    shared: Iterable[nn.Parameter],
+    steps: int,
+    after_backward: Callable[[], None] | None = None,
+) -> SyntheticBatch:
+    """So many steps of the optimiser; hands out the images of the step with the lowest total loss.
+
+    `shared` are the weights that all processes have alike; their gradients are averaged. `after_backward` sees the
+    gradients before the optimiser uses them.
+    """
+    shared = list(shared)
+    # Both stay on the device: the host never waits inside the loop.
+    best_loss = torch.full((), torch.inf, device=labels.device)
+    best_images = torch.empty(0)
+    for step in range(steps):
+        images = make_images()
+        losses, teacher_logits = losses_of(images)
+        total = losses[TOTAL]
+        pixels = images.detach()
+        best_images = pixels if step == 0 else torch.where(total < best_loss, pixels, best_images)
+        best_loss = torch.minimum(best_loss, total.detach())
+        optimiser.zero_grad()
+        total.backward()
+        average_gradients(shared)
+        if after_backward:
+            after_backward()
+        optimiser.step()
+    detached = {name: loss.detach() for name, loss in losses.items()}
+    return SyntheticBatch(to_uint8(best_images.float()), labels, detached, teacher_logits.detach().argmax(1))
+
+
+@contextmanager
+def frozen(student: Classifier) -> Iterator[None]:
+    """The student in evaluation mode and without weight gradients, as it was before on leaving."""
+    training = student.training
+    student.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        student.train(training).requires_grad_(True)

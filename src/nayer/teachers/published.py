@@ -1,0 +1,113 @@
+"""Weights that torchvision and timm publish, and what they say about themselves."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor, nn
+
+from nayer.core.errors import InputError, first_line, unknown
+from nayer.core.hub import snapshot
+from nayer.models.zoo import check_timm_name, import_timm, torchvision_names
+from nayer.teachers.checkpoint import read_weights
+from nayer.teachers.description import Description
+
+TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+IMAGENET_CLASSES = 1000
+
+
+def read_published(library: str, name: str, key: str) -> Mapping[str, Tensor]:
+    """The weights by their published name; fetched once, then taken from the library's own cache.
+
+    Raises:
+        InputError: the name is unknown, or the weights cannot be fetched.
+    """
+    try:
+        if library == "torchvision":
+            found: Mapping[str, Tensor] = _torchvision_weights(name, key).get_state_dict(
+                progress=True, check_hash=True, weights_only=True, map_location="cpu"
+            )
+            return found
+        return _timm_weights(name, key)
+    except InputError:
+        raise
+    # URLError, the hub's own errors, a half-downloaded file, a pickle that holds more than weights.
+    except Exception as error:
+        raise InputError(
+            f"{key}: '{name}' could not be fetched ({first_line(error)}); give this machine access to it once, or "
+            f"fetch the file elsewhere and give it as a file with the architecture {library}:NAME."
+        ) from error
+
+
+def describe_published(library: str, name: str, key: str) -> Description:
+    """What the library knows about weights, by their name or by that of a network, whose best ones are meant.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    return _torchvision_description(name, key) if library == "torchvision" else _timm_description(name, key)
+
+
+def _torchvision_weights(name: str, key: str) -> Any:
+    models = import_module("torchvision.models")
+    try:
+        return models.get_weight(name)
+    except (ValueError, KeyError, AttributeError) as error:
+        known = [str(each) for model in torchvision_names(models) for each in models.get_model_weights(model)]
+        raise unknown(key, name, known) from error
+
+
+def _torchvision_description(name: str, key: str) -> Description:
+    models = import_module("torchvision.models")
+    known = torchvision_names(models)
+    if name in known:
+        model: str | None = name
+        weights = models.get_model_weights(name).DEFAULT
+    else:
+        weights = _torchvision_weights(name, key)
+        model = next((each for each in known if weights in models.get_model_weights(each)), None)
+        if model is None:
+            raise InputError(f"{key}: '{name}' are not the weights of an image classifier that can be read here.")
+    preset = weights.transforms()
+    return Description(
+        f"torchvision:{model}",
+        str(weights),
+        tuple(weights.meta["categories"]),
+        preset.crop_size[0],
+        tuple(preset.mean),
+        tuple(preset.std),
+    )
+
+
+def _timm_weights(name: str, key: str) -> Mapping[str, Tensor]:
+    timm = import_timm(key)
+    check_timm_name(timm, name, key)
+    place = timm.get_pretrained_cfg(name).hf_hub_id
+    if not place:
+        raise InputError(f"{key}: '{name}' is not on the Hugging Face hub; take another that is.")
+    folder = snapshot(place, TIMM_FILES)
+    file = next(folder / each for each in TIMM_FILES if (folder / each).is_file())
+    # Read here, as every file of weights, and brought into today's form by timm.
+    read = {"state_dict": dict(read_weights(file, key))}
+    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=read)
+    return network.state_dict()
+
+
+def _timm_description(name: str, key: str) -> Description:
+    timm = import_timm(key)
+    check_timm_name(timm, name, key)
+    found = timm.get_pretrained_cfg(name)
+    if found is None or not found.has_weights:
+        raise InputError(f"{key}: timm publishes no weights for '{name}'; timm.list_pretrained() names those it has.")
+    names = found.label_names
+    if names is None and found.num_classes == IMAGENET_CLASSES:
+        # One and the same order of classes; timm itself only has WordNet's synonyms.
+        names = import_module("torchvision.models").ResNet18_Weights.DEFAULT.meta["categories"]
+    return Description(
+        f"timm:{found.architecture}",
+        name,
+        tuple(names) if names else None,
+        found.input_size[1],
+        tuple(found.mean),
+        tuple(found.std),
+    )

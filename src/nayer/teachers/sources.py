@@ -1,0 +1,87 @@
+"""Where a teacher that exists can come from: a new source is a file beside this one and a line in SOURCES.
+
+A teacher in an MLflow store is no matter of this plain PyTorch library: nayer.mlops.registry.teachers adds it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from nayer.core.errors import InputError
+from nayer.core.tensors import load_tensors
+from nayer.models.header import Header
+from nayer.teachers.checkpoint import read_weights
+from nayer.teachers.description import Description
+from nayer.teachers.published import describe_published, read_published
+
+WEIGHTS_KEY = "teacher.weights"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of them, for instance a library that publishes weights."""
+
+    describe: Callable[[str], Description]
+    """What a teacher says about itself, by the name under which the user gives it."""
+    read: Callable[[str], Mapping[str, Tensor]]
+    """Its weights by name of a tensor, by the name that its description gives them."""
+    prefixes: tuple[str, ...] = ()
+    """How the name of a teacher from here begins; none: the path of a file."""
+    keeps_prefix: bool = False
+    """Whether the prefix is part of the name, as of a URI."""
+
+
+def describe_file(name: str) -> Description:
+    """What a classifier file of this project says; a foreign file says nothing.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    file = Path(name)
+    if not file.is_file():
+        raise InputError(
+            f"TEACHER: '{name}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME or timm:NAME."
+        )
+    try:
+        _, said = load_tensors(file, "classifier")
+        found = Header.model_validate(said)
+        images, names = found.images, tuple(found.class_names)
+        return Description(found.architecture, str(file), names, images.size, tuple(images.mean), tuple(images.std))
+    except ValueError:  # InputError and pydantic's
+        return Description(None, str(file), None, None, None, None)
+
+
+def read_file(name: str) -> Mapping[str, Tensor]:
+    """The weights in a file."""
+    return read_weights(Path(name), WEIGHTS_KEY)
+
+
+def _published(library: str) -> Source:
+    return Source(
+        partial(describe_published, library, key="TEACHER"),
+        partial(read_published, library, key=WEIGHTS_KEY),
+        (f"{library}:",),
+    )
+
+
+SOURCES: dict[str, Source] = {
+    "file": Source(describe_file, read_file),
+    "torchvision": _published("torchvision"),
+    "timm": _published("timm"),
+}
+
+
+def describe(teacher: str, sources: Mapping[str, Source]) -> tuple[str, Description]:
+    """Which of the sources a teacher comes from, and what it says about itself.
+
+    Raises:
+        InputError: there is no such teacher.
+    """
+    for name, source in sources.items():
+        for prefix in source.prefixes:
+            if teacher.startswith(prefix):
+                return name, source.describe(teacher if source.keeps_prefix else teacher.removeprefix(prefix))
+    return "file", sources["file"].describe(teacher)

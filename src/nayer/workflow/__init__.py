@@ -1,0 +1,1 @@
+"""What surrounds a Kedro run: parameters, checks, files, hooks, the summary."""

@@ -1,0 +1,41 @@
+"""Checks before the first node: parameters, this machine, and where outputs go."""
+
+import os
+from pathlib import Path
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from nayer.core.files import check_folders
+from nayer.workflow.catalog import files_of
+from nayer.workflow.stages import stages_in
+
+
+class CheckHooks:
+    """Refuses what a user can mend before anything is written."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Relative paths in parameters mean the project's root, wherever the command was typed."""
+        from nayer.models.architectures import trust
+        from nayer.workflow.parameters import Parameters, check_mlflow, check_types
+
+        os.chdir(context.project_path)
+        check_types(context.config_loader["parameters"])
+        check_mlflow(context.config_loader["mlflow"])
+        self.parameters = Parameters.model_validate(context.params)
+        self.settings = context.config_loader["mlflow"]
+        # What stands in the parameters may be run where a file names it, and no other code.
+        trust(self.parameters.teacher.architecture, self.parameters.distill.student.architecture)
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Refuse bad input while nothing is written; a teacher in an MLflow store is looked at, too."""
+        from nayer.mlops.tracking.store import point_to_store
+        from nayer.workflow.preflight import check_parameters
+
+        point_to_store(Path.cwd(), self.settings["tracking_uri"])
+        check_parameters(self.parameters, stages_in(pipeline))
+        check_folders(files_of(catalog, pipeline.all_outputs()).values())

@@ -1,0 +1,70 @@
+"""Two runs never mix their files: who writes a file holds it alone, who reads it holds it with other readers.
+
+The system keeps these locks (flock) and drops them with the process, however it ends, so none is ever stale.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from nayer.core.errors import InputError, reason
+
+MAX_COMMAND = 80
+FOLDER = Path("data", ".locks")
+
+
+def hold(written: Iterable[Path], read: Iterable[Path]) -> ExitStack:
+    """Hold these files until the stack that comes back is closed, or the process ends.
+
+    Raises:
+        InputError: another run holds one of them; names it. Or the folder of the locks cannot hold any.
+    """
+    alone = {path.absolute() for path in written}
+    with ExitStack() as held:
+        for path in sorted(alone | {path.absolute() for path in read}):
+            lock = lock_of(path)
+            try:
+                handle = opened(lock)
+                held.callback(os.close, handle)
+                fcntl.flock(handle, (fcntl.LOCK_EX if path in alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"'{path}' is in use by {holder(lock)}; wait until that is done, stop it, or take another scenario."
+                ) from None
+            except OSError as error:
+                raise InputError(
+                    f"'{FOLDER}' cannot hold the locks that keep runs out of each other's files ({reason(error)}); "
+                    "make it writable, or a link to a folder on a disk that can lock."
+                ) from error
+        return held.pop_all()
+
+
+def lock_of(path: Path) -> Path:
+    """The lock of a file, whatever its path is like."""
+    return FOLDER / hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+
+
+def opened(lock: Path) -> int:
+    """A lock file, open for reading and writing, as NFS wants it; it belongs to all users."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    with suppress(PermissionError):
+        os.fchmod(handle, 0o666)
+    return handle
+
+
+def holder(lock: Path) -> str:
+    """The run that has a lock file open, as far as this user can see it."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and str(lock.absolute()) in {file.path for file in process.open_files()}:
+                since = datetime.fromtimestamp(process.create_time()).astimezone()
+                command = " ".join(" ".join(process.cmdline()).split())[-MAX_COMMAND:]
+                return f"process {process.pid} ({command}), started {since:%H:%M:%S}"
+    return "another run, which only its user or machine can name"

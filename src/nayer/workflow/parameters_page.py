@@ -1,0 +1,107 @@
+"""docs/parameters.md from the docstrings of the parameters: python -m nayer.workflow.parameters_page."""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from nayer.core.config import MAX_VALUE, Config
+from nayer.synthesis.method import SynthesisConfig
+from nayer.synthesis.registry import METHODS
+from nayer.workflow.parameters import groups
+
+HEAD = """# Parameters
+
+Made by `make parameters` from the docstrings; do not edit. Every value of a scenario stands in `conf/base` and
+`conf/<scenario>`; what has a default here is a method's own, as published, until a scenario says otherwise. A wrong
+value is answered with one sentence before any work starts. Beside these groups stand `scenario`, which names the
+folder of outputs, and `seed`.
+"""
+# Limits that no recipe comes near say nothing to a reader.
+FAR = MAX_VALUE
+NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
+
+
+def render() -> str:
+    """The page as Markdown."""
+    parts = [HEAD]
+    for name, kind in groups().items():
+        parts += [f"## {name}\n\n{summary(kind)}\n", table(name, kind)]
+    for name, method in METHODS.items():
+        title = f"## distill.synthesis with `method: {name}`"
+        about = f"{method.title} ({method.reference}). {summary(method.Config)}"
+        parts += [f"{title}\n\n{about}\n", table("distill.synthesis", method.Config)]
+    return "\n".join(parts)
+
+
+def summary(kind: type[Config]) -> str:
+    """What a group is."""
+    return " ".join((kind.__doc__ or "").split())
+
+
+def table(prefix: str, kind: type[Config]) -> str:
+    """One row for each parameter of a group and of the groups in it; the methods come after."""
+    rows = ["| key | value | default | what it is |", "|---|---|---|---|"]
+    return "\n".join([*rows, *lines(prefix, kind), ""])
+
+
+def lines(prefix: str, kind: type[Config]) -> Iterator[str]:
+    """The rows of a group."""
+    for name, field in kind.model_fields.items():
+        key, inside = f"{prefix}.{name}", group_in(field.annotation)
+        if inside and issubclass(inside, SynthesisConfig):
+            yield f"| `{key}` | by method, see below | | {described(kind, name)} |"
+        elif inside and type_of(field.annotation) in ("group", "group or null"):
+            yield f"| `{key}` | {type_of(field.annotation)} | | {described(kind, name)} |"
+            yield from lines(key, inside)
+        else:
+            default = "" if field.is_required() else f"`{shown(field.default)}`"
+            yield f"| `{key}` | {type_of(field.annotation)}{limits(field)} | {default} | {described(kind, name)} |"
+
+
+def group_in(annotation: Any) -> type[Config] | None:
+    """The group of parameters that a field may hold."""
+    found = [
+        each for each in (annotation, *get_args(annotation)) if isinstance(each, type) and issubclass(each, Config)
+    ]
+    return found[0] if found else None
+
+
+def described(kind: type[Config], name: str) -> str:
+    """The docstring of a parameter, or that of the group it was taken over from."""
+    for each in kind.__mro__:
+        fields = getattr(each, "model_fields", {})
+        if name in fields and (text := fields[name].description):
+            return " ".join(text.split()).replace("|", "\\|")
+    return ""
+
+
+def type_of(annotation: Any) -> str:
+    """A type as a reader of YAML knows it."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{shown(each)}`" for each in inner)
+    if origin in (list, tuple, Annotated):
+        return f"{'' if origin is Annotated else 'list of '}{type_of(inner[0])}"
+    if inner:
+        return " or ".join(dict.fromkeys(type_of(each) for each in inner))
+    return NAMES.get(annotation, "group")
+
+
+def limits(field: FieldInfo) -> str:
+    """The range of a number."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [(words[name], getattr(each, name)) for each in field.metadata for name in words if hasattr(each, name)]
+    return "".join(f", {word} {value:g}" for word, value in found if abs(value) < FAR)
+
+
+def shown(value: Any) -> str:
+    """A value as YAML writes it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,97 @@
+"""What can be known to be wrong before any work starts."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from nayer import datasets
+from nayer.core.errors import InputError
+from nayer.core.files import check_folders
+from nayer.core.images import ImageSpec
+from nayer.datasets.config import DataConfig
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.launch import check_processes
+from nayer.distillation.plan import STUDENT_KEY, schedule_of, shard_config
+from nayer.engine.device import resolve_device
+from nayer.engine.resume import check_resume
+from nayer.evaluation.baselines import check_baselines
+from nayer.lte.embeddings import check_class_names
+from nayer.lte.encoders import check_encoder
+from nayer.mlops.registry.onnx import check_onnx
+from nayer.mlops.registry.teachers import SOURCES
+from nayer.models.architectures import build_network, check_image_size, check_logits
+from nayer.models.classifier import Classifier
+from nayer.synthesis.registry import method_of
+from nayer.teachers.config import TRAIN, TeacherConfig
+from nayer.teachers.pretrained import check_same_channels, check_source, load_pretrained
+from nayer.workflow.parameters import Parameters
+
+TEACHER_KEY = "teacher.architecture"
+# Of a student that is checked where nothing says what its images are.
+CHANNELS = 3
+
+
+def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
+    """Check the parameters of the pipelines that will run against each other and against this machine.
+
+    Their types and ranges were checked before, when Kedro read them.
+
+    Raises:
+        InputError: the first thing found, with the way out.
+    """
+    chosen = set(pipelines)
+    resolve_device(parameters.runtime)
+    check_data(parameters, chosen)
+    if "lte" in chosen:
+        check_encoder(parameters.lte)
+    channels = datasets.channels(parameters.data) or CHANNELS
+    if "teacher" in chosen:
+        teacher = check_teacher(parameters.teacher, parameters.data, channels)
+        channels = teacher.images.channels
+        if "distill" in chosen or parameters.teacher.source != TRAIN:
+            method_of(parameters.distill.synthesis).check(parameters.distill.synthesis, teacher)
+    if "distill" in chosen:
+        check_processes(parameters.runtime)
+        schedule_of(shard_config(parameters.distill, parameters.runtime.processes * parameters.runtime.machines))
+        build_network(parameters.distill.student.architecture, channels, 2, STUDENT_KEY)
+    loops = {"distill", "teacher"} if parameters.teacher.source == TRAIN else {"distill"}
+    check_resume(parameters.runtime, sorted(chosen & loops))
+    if "promote" in chosen and (onnx := parameters.promote.onnx):
+        check_onnx(onnx)
+        check_folders([Path(onnx)], "promote.onnx: ")
+    if chosen >= {"teacher", "distill"}:
+        check_student(parameters.distill, parameters.data, channels)
+
+
+def check_data(parameters: Parameters, chosen: set[str]) -> None:
+    """Class names, and the real data where they are read."""
+    data, teacher = parameters.data, parameters.teacher
+    if chosen & {"lte", "teacher"}:
+        check_class_names(datasets.class_names(data), "data.class_names")
+    if "evaluate" in chosen and data.dataset == "test_folder":
+        check_baselines(parameters.evaluate)
+    if ("evaluate" in chosen and data.dataset != datasets.NONE) or ("teacher" in chosen and teacher.source == TRAIN):
+        datasets.check(data)
+
+
+def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Classifier:
+    """A teacher that exists, or one that can be trained, with fresh weights and two classes."""
+    check_source(teacher, SOURCES)
+    check_image_size(teacher.architecture, data.image_size, TEACHER_KEY)
+    if teacher.source != TRAIN:
+        found = load_pretrained(teacher, data, SOURCES)
+        check_same_channels(found, data)
+        return found
+    if data.dataset == "test_folder" or teacher.training is None:
+        raise InputError(
+            "teacher.source: 'train' needs training images and teacher.training; give an image_folder and a "
+            "recipe, or set file and take a teacher that exists."
+        )
+    images = ImageSpec(data.image_size, channels, (0.0,) * channels, (1.0,) * channels)
+    return Classifier.build(teacher.architecture, ("one", "another"), images, TEACHER_KEY)
+
+
+def check_student(distill: DistillConfig, data: DataConfig, channels: int) -> None:
+    """A student that can take the teacher's images."""
+    check_image_size(distill.student.architecture, data.image_size, STUDENT_KEY)
+    student = build_network(distill.student.architecture, channels, 2, STUDENT_KEY)
+    check_logits(student, channels, data.image_size, 2, STUDENT_KEY)

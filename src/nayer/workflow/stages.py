@@ -1,0 +1,21 @@
+"""Which pipelines a run is made of."""
+
+from kedro.framework.project import pipelines as registered
+from kedro.pipeline import Pipeline
+
+from nayer.pipelines import CHAIN, REGISTRY
+
+LOOPS = {"teacher", "distill"}
+"""The stages that take long, and keep a state."""
+
+
+def stages_in(pipeline: Pipeline) -> list[str]:
+    """Names of the pipelines of which nodes will run, in the order of the chain."""
+    wanted = {node.name for node in pipeline.nodes}
+    known = [name for name in (*CHAIN, *REGISTRY) if name in registered]
+    return [name for name in known if wanted & {node.name for node in registered[name].nodes}]
+
+
+def is_complete(stage: str, pipeline: Pipeline) -> bool:
+    """Whether all nodes of a stage are in the pipeline."""
+    return {node.name for node in registered[stage].nodes} <= {node.name for node in pipeline.nodes}

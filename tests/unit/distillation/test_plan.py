@@ -1,0 +1,84 @@
+"""Everything is resolved and refused once, before anything is built."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+import torch
+
+from nayer.core.errors import InputError
+from nayer.distillation.plan import plan, shard_config
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier
+from nayer.synthesis.methods.nayer import Nayer
+
+
+def test_a_plan_is_resolved_and_frozen(make_plan):
+    made = make_plan()
+    assert (made.device, made.precision, made.compile) == (torch.device("cpu"), "fp32", False)
+    assert made.method is Nayer
+    assert made.capacity == made.schedule.images == 25 * (2 + 1 + 1)
+    with pytest.raises(FrozenInstanceError):
+        made.seed = 2
+
+
+def test_table_and_teacher_must_have_the_same_number_of_classes(teacher, distill_config, runtime):
+    table = LabelEmbeddings(torch.randn(2, 6), ("a", "b"), "random", "", "")
+    with pytest.raises(InputError, match="2 classes, the teacher 3"):
+        plan(teacher, table, distill_config(), runtime, 0)
+
+
+def test_a_method_that_needs_a_table_is_refused_without_one_and_another_is_not(teacher, distill_config, runtime):
+    with pytest.raises(InputError, match="NAYER needs a table"):
+        plan(teacher, None, distill_config(), runtime, 0)
+    assert plan(teacher, None, distill_config(synthesis__method="fast_dfkd"), runtime, 0).embeddings is None
+
+
+def test_a_table_that_the_method_does_not_read_changes_no_fingerprint(make_plan, teacher, distill_config, runtime):
+    without = plan(teacher, None, distill_config(synthesis__method="fast_dfkd"), runtime, 5)
+    assert make_plan(synthesis__method="fast_dfkd").fingerprint == without.fingerprint
+    assert "label_embeddings" in make_plan().fingerprint
+
+
+def test_class_names_in_another_order_are_warned_of(teacher, embeddings, distill_config, runtime):
+    other = replace(embeddings, class_names=embeddings.class_names[::-1])
+    assert any("class names" in warning for warning in plan(teacher, other, distill_config(), runtime, 0).warnings)
+
+
+@pytest.mark.parametrize("method", ["nayer", "fast_dfkd", "dafl"])
+def test_images_that_the_generator_cannot_make_are_refused(method, teacher, embeddings, distill_config, runtime):
+    odd = Classifier(teacher.network, "wrn-10-1", teacher.class_names, replace(teacher.images, size=9))
+    with pytest.raises(InputError, match="data.image_size: 9"):
+        plan(odd, embeddings, distill_config(synthesis__method=method, student__steps=4), runtime, 0)
+
+
+def test_student_steps_that_batches_do_not_divide_are_refused_where_both_alternate(make_plan):
+    changes = {"synthesis__batches": 2, "student__steps": 3}
+    assert make_plan(**changes)
+    with pytest.raises(InputError, match=r"distill\.student\.steps: 3 .* 2 batches"):
+        make_plan(synthesis__method="dafl", **changes)
+
+
+def test_a_method_without_a_memory_has_room_for_one_batch(make_plan):
+    assert make_plan(synthesis__method="dafl").capacity == 25
+
+
+def test_every_process_gets_its_share_and_a_rest_is_refused(distill_config):
+    config = distill_config(synthesis__batch_size=24, student__batch_size=16, memory=40)
+    shard = shard_config(config, 4)
+    assert (shard.synthesis.batch_size, shard.student.batch_size, shard.memory) == (6, 4, 10)
+    with pytest.raises(InputError, match=r"distill\.memory: 40 images cannot be divided among 16"):
+        shard_config(
+            config.model_copy(
+                update={
+                    "synthesis": config.synthesis.model_copy(update={"batch_size": 64}),
+                    "student": config.student.model_copy(update={"batch_size": 64}),
+                }
+            ),
+            16,
+        )
+
+
+def test_the_fingerprint_knows_what_changes_the_student(make_plan):
+    assert make_plan().fingerprint == make_plan().fingerprint
+    assert make_plan().fingerprint != make_plan(synthesis__ce_weight=0.25).fingerprint
+    assert make_plan().fingerprint != make_plan(seed=6).fingerprint

@@ -1,0 +1,38 @@
+"""Freed memory stays with the process that asked for it, and nothing happens where that cannot be asked."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from nayer.engine import allocator
+
+FAULTS = """
+import resource, sys
+import torch
+from nayer.engine.allocator import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for _ in range(2):  # the first time the heap grows
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.empty(2**24).fill_(1)  # 64 MiB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
+def test_what_was_freed_is_taken_again_without_asking_the_system():
+    def faults(mode: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, check=True, timeout=120
+        )
+        return int(done.stdout)
+
+    assert faults("keep") < faults("give back") / 5
+
+
+def test_elsewhere_nothing_is_asked(monkeypatch):
+    monkeypatch.setattr(allocator.sys, "platform", "darwin")
+    assert not allocator.keep_freed_memory()

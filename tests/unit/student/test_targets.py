@@ -1,0 +1,116 @@
+"""What the student is shown: its teacher's logits belong to the very views, online or cached."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from nayer.core.images import Augmentation, to_float
+from nayer.student.targets import CachedTargets, OnlineTargets
+from nayer.synthesis.memory import MemoryBank
+
+AUGMENT = Augmentation(padding=1, flip=True)
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.randint(256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+
+
+def bank(capacity: int = 20) -> MemoryBank:
+    return MemoryBank(capacity, (1, 8, 8), torch.device("cpu"))
+
+
+def cached(teacher, count: int, capacity: int = 20, refreshed: float = 0.0) -> CachedTargets:
+    return CachedTargets(teacher, bank(capacity), AUGMENT, nullcontext, count, refreshed)
+
+
+@pytest.mark.parametrize("kind", ["online", "cached", "refreshed"])
+def test_logits_are_the_teachers_on_the_very_views(kind, teacher):
+    online = OnlineTargets(teacher, bank(), AUGMENT, nullcontext)
+    targets = online if kind == "online" else cached(teacher, 3, refreshed=0.3 * (kind == "refreshed"))
+    targets.add(images(12), torch.zeros(12, dtype=torch.long))
+    shown, logits = targets.draw(10)
+    with torch.no_grad():
+        torch.testing.assert_close(logits.float(), teacher(shown), rtol=2e-3, atol=2e-3)
+
+
+def test_an_image_has_no_more_views_than_were_drawn_when_it_came_in(teacher):
+    targets = cached(teacher, 2)
+    targets.add(images(1), torch.zeros(1, dtype=torch.long))
+    seen = {targets.draw(1)[0].numpy().tobytes() for _ in range(60)}
+    assert len(seen) == 2
+
+
+def test_cached_targets_that_are_not_refreshed_never_ask_the_teacher(teacher):
+    targets = cached(teacher, 2)
+    targets.add(images(12), torch.zeros(12, dtype=torch.long))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("asked")
+
+    teacher.register_forward_pre_hook(refuse)
+    targets.draw(10)
+
+
+def test_a_share_of_each_batch_is_drawn_anew_and_cached(teacher):
+    targets = cached(teacher, 1, refreshed=0.25)
+    targets.add(images(12), torch.zeros(12, dtype=torch.long))
+    asked = []
+    teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
+    before = targets.logits.clone()
+    targets.draw(12)
+    assert asked == [3]
+    changed = (targets.logits != before).flatten(1).any(1)
+    assert 1 <= changed.sum() <= 3, "a new view may be the old one again"
+    for slot in range(12):
+        shown = AUGMENT.crop(to_float(targets.memory.images[slot : slot + 1]), targets.crops[slot])
+        with torch.no_grad():
+            torch.testing.assert_close(targets.logits[slot].float(), teacher(shown), rtol=2e-3, atol=2e-3)
+
+
+def test_a_small_batch_renews_a_view_all_the_same(teacher):
+    targets = cached(teacher, 2, refreshed=0.05)
+    targets.add(images(8), torch.zeros(8, dtype=torch.long))
+    asked = []
+    teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
+    targets.draw(8)
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("count", [AUGMENT.crop_count, 100])
+def test_where_all_views_there_are_can_be_kept_each_is_kept_once_and_none_refreshed(count, teacher):
+    targets = cached(teacher, count, refreshed=0.5)
+    targets.add(images(12), torch.zeros(12, dtype=torch.long))
+    every = {tuple(crop) for crop in AUGMENT.every(torch.device("cpu")).tolist()}
+    assert len(every) == AUGMENT.crop_count
+    before = targets.logits.clone()
+    targets.draw(10)
+    assert torch.equal(targets.logits, before)
+    for slot in range(12):
+        crops = [tuple(crop) for crop in targets.crops[slot].tolist()]
+        assert len(crops) == len(every)
+        assert set(crops) == every
+
+
+def test_an_image_that_makes_room_takes_its_views_along(teacher):
+    targets = cached(teacher, 2, capacity=4)
+    for part in images(10).split(3):
+        targets.add(part, torch.zeros(len(part), dtype=torch.long))
+    for slot in range(4):
+        for view in range(2):
+            shown = AUGMENT.crop(to_float(targets.memory.images[slot : slot + 1]), targets.crops[slot, view][None])
+            with torch.no_grad():
+                torch.testing.assert_close(targets.logits[slot, view].float(), teacher(shown)[0], rtol=2e-3, atol=2e-3)
+
+
+def test_state_round_trip_shows_the_same(teacher):
+    targets, copy = cached(teacher, 3), cached(teacher, 3)
+    targets.add(images(12), torch.zeros(12, dtype=torch.long))
+    copy.memory.load_state_dict(targets.memory.state_dict())
+    copy.load_state_dict(targets.state_dict())
+    drawn = []
+    for each in (targets, copy):
+        torch.manual_seed(0)
+        drawn.append(each.draw(6))
+    assert torch.equal(drawn[0][0], drawn[1][0])
+    assert torch.equal(drawn[0][1], drawn[1][1])

@@ -1,0 +1,63 @@
+"""The noisy layer: drawn anew, one Linear per set of classes, and trained with the generator."""
+
+import pytest
+import torch
+
+from nayer.synthesis.parts.noisy_layer import NoisyLayer
+
+CLASSES, WIDTH, LATENT = 4, 6, 5
+
+
+@pytest.fixture
+def layer() -> NoisyLayer:
+    torch.manual_seed(0)
+    return NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT)
+
+
+def test_each_draw_is_new_standard_normal_noise_with_zero_bias(layer):
+    layer.redraw(4000)
+    first = layer.weight.detach().clone()
+    layer.redraw(4000)
+    assert not torch.equal(first, layer.weight)
+    assert first.mean().item() == pytest.approx(0, abs=0.02)
+    assert first.std().item() == pytest.approx(1, abs=0.02)
+    assert not layer.bias.any()
+
+
+def test_output_does_not_change_without_a_redraw(layer):
+    layer.redraw(8)
+    assert torch.equal(layer(), layer())
+
+
+def test_one_linear_serves_one_row_of_each_class(layer):
+    labels = layer.redraw(3 * CLASSES)
+    assert layer.weight.shape == (3 * LATENT, WIDTH)
+    rows, linears = layer.norm(layer.embeddings), layer.weight.split(LATENT)
+    expected = torch.stack([linears[i // CLASSES] @ rows[label] for i, label in enumerate(labels)])
+    assert torch.allclose(layer(), expected, atol=1e-5)
+    assert labels.tolist() == [0, 1, 2, 3] * 3
+
+
+def test_rest_of_a_batch_is_a_shorter_set_of_distinct_random_classes(layer):
+    labels = layer.redraw(2 * CLASSES + 3)
+    assert layer.weight.shape == (3 * LATENT, WIDTH)
+    assert len(set(labels[-3:].tolist())) == 3
+    rows = layer.norm(layer.embeddings)
+    assert torch.allclose(layer()[-3:], rows[labels[-3:]] @ layer.weight[-LATENT:].T, atol=1e-5)
+    assert len(layer()) == 2 * CLASSES + 3
+
+
+def test_batches_smaller_than_the_classes_walk_through_a_permutation():
+    torch.manual_seed(0)
+    layer = NoisyLayer(torch.randn(6, WIDTH), LATENT)
+    drawn = [layer.redraw(2).tolist() for _ in range(3)]
+    assert sorted(label for pair in drawn for label in pair) == list(range(6))
+    assert layer().shape == (2, LATENT)
+
+
+def test_gradient_reaches_the_random_linear_and_the_norm(layer):
+    layer.redraw(9)
+    (layer() ** 2).sum().backward()
+    for parameter in (layer.weight, layer.bias, layer.norm.weight, layer.norm.bias):
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0

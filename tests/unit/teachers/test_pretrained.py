@@ -1,0 +1,121 @@
+"""A teacher that was trained elsewhere becomes a classifier; what is not said or does not fit is asked for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from nayer.core.errors import InputError
+from nayer.datasets.config import DataConfig
+from nayer.models.architectures import build_network, trust
+from nayer.models.classifier import Classifier
+from nayer.teachers.config import TeacherConfig
+from nayer.teachers.pretrained import load_pretrained
+
+DATA = DataConfig(dataset="none", folder="", image_size=8, channels=None, class_names=["ant", "bee", "cat"])
+FACTORY = """
+from torch import nn
+
+def plain(num_classes):
+    body = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    return nn.Sequential(*body, nn.Linear(4, num_classes))
+
+def broken():
+    raise RuntimeError("no weights for me")
+
+def number():
+    return 3
+"""
+
+
+@pytest.fixture
+def config(read_parameters, tmp_path):
+    """A teacher in a file; keyword arguments change what is said about it."""
+
+    def build(**said) -> TeacherConfig:
+        values = {"source": "file", "weights": str(tmp_path / "teacher.pth"), "architecture": "wrn-10-1"}
+        normalisation = {"mean": [0.3], "std": [0.4]}
+        base = read_parameters("digits", "teacher")
+        return TeacherConfig.model_validate({**base, **values, "normalisation": normalisation, **said})
+
+    return build
+
+
+@pytest.fixture
+def saved(tmp_path) -> torch.nn.Module:
+    torch.manual_seed(3)
+    network = build_network("wrn-10-1", 1, 3)
+    wrapped = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "teacher.pth", _use_new_zipfile_serialization=False)
+    return network.eval()
+
+
+def test_an_old_checkpoint_of_a_parallel_model_gives_the_same_logits(saved, config, tmp_path):
+    teacher = load_pretrained(config(), DATA)
+    images = torch.rand(4, 1, 8, 8)
+    assert torch.allclose(teacher(images), saved((images - 0.3) / 0.4))
+    assert not teacher.training
+    assert teacher.class_names == ("ant", "bee", "cat")
+    assert len(teacher.provenance["file_sha256"]) == 64
+    assert str(tmp_path) not in str(teacher.provenance), "where a file lay on one machine helps nobody else"
+
+
+def test_class_names_may_lie_in_a_text_file(saved, config, tmp_path):
+    (tmp_path / "names.txt").write_text("ant\nbee\ncat\n\n")
+    data = DATA.model_copy(update={"class_names": str(tmp_path / "names.txt")})
+    assert load_pretrained(config(), data).class_names == ("ant", "bee", "cat")
+    with pytest.raises(InputError, match="data.class_names: .*missing.txt"):
+        load_pretrained(config(), DATA.model_copy(update={"class_names": "missing.txt"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"weights": None}, "teacher.weights: null"),
+        ({"normalisation": None}, "teacher.normalisation: null"),
+        ({"normalisation": "cifar11"}, "teacher.normalisation: .*Did you mean 'cifar10'"),
+        ({"normalisation": {"mean": [0.1, 0.2], "std": [0.3]}}, "2 values of mean and 1 of std"),
+        ({"normalisation": "imagenet"}, "images of 1 channels"),
+        ({"architecture": "wrn-16-1"}, "misses"),
+    ],
+)
+def test_what_is_not_said_or_wrong_is_named(said, words, saved, config):
+    with pytest.raises(InputError, match=words):
+        load_pretrained(config(**said), DATA)
+
+
+def test_without_names_or_data_the_names_are_asked_for(saved, config):
+    with pytest.raises(InputError, match="data.class_names: null"):
+        load_pretrained(config(), DATA.model_copy(update={"class_names": None}))
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "my_networks.py").write_text(FACTORY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_network_of_ones_own_is_built_by_its_factory_and_travels_in_the_classifier_file(own_module, config):
+    network = build_network("my_networks:plain", 1, 3)
+    torch.save(network.state_dict(), own_module / "teacher.pth")
+    teacher = load_pretrained(config(architecture="my_networks:plain"), DATA)
+    teacher.save(own_module / "teacher.safetensors")
+    trust("my_networks:plain")
+    again = Classifier.load(own_module / "teacher.safetensors")
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(again(images), teacher(images))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words"),
+    [
+        ("my_networks:broken", "RuntimeError: no weights for me"),
+        ("my_networks:absent", "gave no network"),
+        ("no_such_module:plain", "gave no network"),
+        ("my_networks:number", "gave a int"),
+    ],
+)
+def test_a_factory_that_gives_no_network_is_named(architecture, words, own_module, saved, config):
+    with pytest.raises(InputError, match=f"teacher.architecture: '{architecture}' .*{words}"):
+        load_pretrained(config(architecture=architecture), DATA)

@@ -1,0 +1,50 @@
+"""A context as Kedro gives it to hooks, a catalog of one file a stage, and the registered pipelines."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
+from kedro_datasets.json import JSONDataset
+
+from nayer.workflow.configuration import CONFIG_LOADER_ARGS
+
+PROJECT = Path(__file__).parents[4]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def registered() -> None:
+    bootstrap_project(PROJECT)
+
+
+@pytest.fixture
+def parameters(tmp_path) -> dict:
+    found = OmegaConfigLoader(str(PROJECT / "conf"), env="test", **CONFIG_LOADER_ARGS)["parameters"]
+    found["runtime"]["resume_folder"] = str(tmp_path / "resume")
+    return found
+
+
+@pytest.fixture
+def context(parameters, tmp_path, monkeypatch) -> SimpleNamespace:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    settings = {"tracking_uri": "sqlite:///mlflow.db", "experiment": "nayer"}
+    loader = {"parameters": parameters, "mlflow": settings}
+    return SimpleNamespace(project_path=tmp_path, config_loader=loader, params=parameters)
+
+
+@pytest.fixture
+def catalog(tmp_path) -> DataCatalog:
+    """Outputs of distill and evaluate as files, each in a folder that is not there yet."""
+    names = ("teacher", "label_embeddings", "student", "metrics", "report")
+    return DataCatalog({name: JSONDataset(filepath=str(tmp_path / "out" / f"{name}.json")) for name in names})
+
+
+@pytest.fixture
+def pipeline():
+    """The nodes of some stages."""
+    return lambda *stages: sum((pipelines[name] for name in stages[1:]), pipelines[stages[0]])

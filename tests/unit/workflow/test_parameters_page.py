@@ -1,0 +1,19 @@
+"""docs/parameters.md says what the parameters say of themselves, and all of them say something."""
+
+from pathlib import Path
+
+from nayer.workflow.parameters_page import render
+
+PAGE = Path(__file__).parents[3] / "docs" / "parameters.md"
+
+
+def test_the_page_is_what_the_docstrings_give():
+    assert PAGE.read_text() == render(), "type: make parameters"
+
+
+def test_every_parameter_has_a_row_with_a_description_and_a_method_its_published_values():
+    rows = {cells[1].strip(" `"): cells for line in render().splitlines() if (cells := line.split("|"))[1:]}
+    assert not [key for key, cells in rows.items() if not cells[-2].strip()]
+    assert rows["runtime.checkpoint_seconds"][2].strip() == "number, above 0"
+    assert rows["distill.synthesis.balance_weight"][3].strip() == "`5.0`"
+    assert "teacher.training.augmentation.padding" in rows
