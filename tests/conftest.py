@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from nayer.core.images import ImageSpec
 from nayer.distillation.build import build_method
 from nayer.distillation.config import DistillConfig
+from nayer.distillation.launch import Job
 from nayer.distillation.plan import Plan, plan
 from nayer.engine.config import RuntimeConfig
 from nayer.lte.embeddings import LabelEmbeddings
@@ -119,5 +120,16 @@ def make_method(make_plan, teacher) -> Callable[..., Method[Any]]:
         made = make_plan(synthesis__method=name, **changes)
         torch.manual_seed(4)
         return build_method(made, freeze(teacher))
+
+    return build
+
+
+@pytest.fixture
+def job(teacher, embeddings, runtime) -> Callable[[DistillConfig, int], Job]:
+    """A distillation by so many processes."""
+
+    def build(config: DistillConfig, processes: int) -> Job:
+        several: RuntimeConfig = runtime.model_copy(update={"processes": processes})
+        return Job(teacher, embeddings, config, several, 7)
 
     return build

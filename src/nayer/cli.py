@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import yaml
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import configure_logging, pipelines
 from kedro.framework.startup import bootstrap_project
@@ -14,10 +15,10 @@ from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from nayer.core.errors import InputError, Interrupted, Refused, Stopped, unknown, within
+from nayer.core.errors import InputError, Interrupted, Refused, Stopped, first_line, unknown, within
 from nayer.core.project import scenarios
 from nayer.scenarios.command import scenario
-from nayer.workflow.configuration import CONFIG_LOADER_ARGS, check_files, place_in
+from nayer.workflow.configuration import place_in
 
 
 @click.group()
@@ -36,8 +37,10 @@ def check_names(project: Path, env: str | None, names: list[str]) -> None:
 
 def sentence(error: BaseException) -> str | None:
     """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
-    if found := within(error, InputError, Interrupted, Refused, Stopped, OmegaConfBaseException):
+    if found := within(error, InputError, Interrupted, Refused, Stopped):
         return str(found)
+    if isinstance(error, MissingConfigException):
+        return f"{first_line(error)}; correct --conf-source, --env or KEDRO_ENV."
     if isinstance(error, DatasetError) and (cause := within(error, OSError)):
         return f"A file could not be read or written: {cause}."
     return None
@@ -54,8 +57,6 @@ def run(**options: Any) -> None:
         single, several = options.get("pipeline"), options.get("pipelines")
         names = [single] if single else list(several or [])
         check_names(project, options.get("env"), names)
-        env = options.get("env") or os.environ.get("KEDRO_ENV") or CONFIG_LOADER_ARGS["default_run_env"]
-        check_files(Path(options.get("conf_source") or project / "conf"), env, options.get("params") or {})
         if kedro_run.callback:
             kedro_run.callback(**options)
     except KeyboardInterrupt:

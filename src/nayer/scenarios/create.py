@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kedro.config import OmegaConfigLoader
 from pydantic import ValidationError
 
 from nayer.core.errors import InputError
@@ -15,11 +14,11 @@ from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
-from nayer.scenarios.options import TeacherOptions, check_options, preset_or_values
+from nayer.scenarios.options import TeacherOptions, check_options, check_said, preset_or_values
 from nayer.teachers.config import TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import describe
-from nayer.workflow.configuration import CONFIG_LOADER_ARGS
+from nayer.workflow.configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from nayer.workflow.parameters import Parameters, check_types
 from nayer.workflow.preflight import check_parameters
 
@@ -64,7 +63,7 @@ def create(project: Path, name: str, options: TeacherOptions) -> Classifier:
 
 def check_as_run(project: Path, env: str, class_names: list[str]) -> None:
     """What a run of the scenario would refuse is refused before the name is taken."""
-    merged = OmegaConfigLoader(str(project / "conf"), env=env, **CONFIG_LOADER_ARGS)["parameters"]
+    merged = ConfigLoader(str(project / "conf"), env=env, **CONFIG_LOADER_ARGS)["parameters"]
     merged["data"]["class_names"] = class_names  # their file is not yet in its place
     check_types(merged)
     check_parameters(Parameters.model_validate(merged), CHAIN)
@@ -85,8 +84,7 @@ def parameters(project: Path, options: TeacherOptions) -> dict[str, dict[str, An
         "IMAGE_SIZE": options.image_size or about.image_size,
         "NORMALISATION": normalisation,
     }
-    if missing := [key for key, value in said.items() if not value]:
-        raise InputError(f"{missing[0]}: is missing, and '{options.teacher}' does not tell it.")
+    check_said(options.teacher, **said)
     data = {
         "dataset": options.test_data if known else "test_folder",
         "folder": "data/01_raw" if known else options.test_data,

@@ -55,8 +55,34 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
         raise InputError(
             f"TEST_DATA: '{options.test_data}' is no folder; give a data set, or a folder of pictures by class."
         )
+    if options.image_size is not None and options.image_size < 1:
+        raise InputError(f"IMAGE_SIZE: {options.image_size} is refused; give the side of its images in pixels.")
     if options.normalisation:
         preset_or_values(options.normalisation)
+    if ":" not in options.teacher and not may_describe_itself(Path(options.teacher)):
+        check_said(
+            options.teacher,
+            ARCHITECTURE=options.architecture,
+            CLASS_NAMES=options.class_names,
+            IMAGE_SIZE=options.image_size,
+            NORMALISATION=options.normalisation,
+        )
+
+
+def check_said(teacher: str, **said: object) -> None:
+    """Refuse to make a scenario while something about the teacher is known to nobody.
+
+    Raises:
+        InputError: names the first such thing.
+    """
+    if missing := [key for key, value in said.items() if not value]:
+        raise InputError(f"{missing[0]}: is missing, and '{teacher}' does not tell it; give it.")
+
+
+def may_describe_itself(file: Path) -> bool:
+    """Whether it begins as a safetensors file, of which ours say all that is asked; others say nothing."""
+    with file.open("rb") as opened:
+        return opened.read(9)[8:] == b"{"
 
 
 def preset_or_values(text: str) -> str | dict[str, list[float]]:

@@ -1,14 +1,18 @@
-"""How Kedro reads `conf/`, and what it cannot say about it in a sentence of ours."""
+"""How Kedro reads `conf/`, and what it cannot say about it in a sentence of ours.
+
+Kedro 1.7 names a file only where YAML has no end or a value is set twice, and no key where a list meets a group. Where
+one file sets a group and another a single value in its place, it says nothing, and chance decides which one counts.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from nayer.core.errors import InputError, first_line, shown
+from nayer.core.errors import InputError, first_line, reason, shown
 
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
@@ -17,33 +21,88 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "merge_strategy": {"parameters": "soft"},
     "config_patterns": {"mlflow": ["mlflow*"]},
 }
+SUFFIXES = (".yml", ".yaml", ".json")
+
+
+class ConfigLoader(OmegaConfigLoader):
+    """Kedro's own, with errors for people."""
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """The merged values of one kind of configuration.
+
+        Raises:
+            InputError: it cannot be read or merged; names the file or the key.
+        """
+        try:
+            return super().__getitem__(key)
+        except (InputError, MissingConfigException):
+            raise
+        except Exception as error:
+            check_files(Path(self.conf_source), self.env or self.default_run_env, self.runtime_params or {})
+            if isinstance(error, OmegaConfBaseException):
+                place = error.full_key or key
+                raise InputError(f"{place}: {first_line(error)}; correct it in conf/ or in --params.") from error
+            raise
+
+    def _check_duplicates(self, key: str, config_per_file: dict[Path, Any]) -> None:
+        """Refuse what is no mapping, and a name at the top of two files; Kedro has just read them."""
+        set_by: dict[str, Path] = {}
+        for file, found in sorted(config_per_file.items()):
+            for name in (name for name in map(str, mapping(file, found)) if not name.startswith("_")):
+                if (other := set_by.setdefault(name, file)) != file:
+                    raise InputError(f"{file}: sets '{name}', as '{other.name}' does; set it in one of them.")
+
+
+def mapping(file: Path, found: Any) -> DictConfig:
+    """What was found in a file, if it is keys with values.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(found, DictConfig):
+        raise InputError(f"{file}: holds no mapping of keys to values; correct it, or delete it.")
+    return found
 
 
 def check_files(conf: Path, env: str, overrides: Mapping[str, Any]) -> None:
-    """Refuse configuration that Kedro cannot read or merge, by name and place; it says so in many ways, not in ours."""
-    below: dict[str, Any] = {}
-    for part in ("base", env):
-        places: dict[str, Path] = {}
-        for file in sorted((conf / part).rglob("*.yml")):
-            kind, found = Path(file.relative_to(conf / part).parts[0]).stem.partition("_")[0], read(file)
-            for key in (key for key in found if not str(key).startswith("_")):
-                if (other := places.setdefault(f"{kind}: {key}", file)) != file:
-                    raise InputError(f"{file}: sets '{key}', as '{other.name}' does; set it in one of them.")
-            if kind == "parameters":
-                check_groups(below, found)
-                below = {**found, **below}
+    """Find the file or the key that Kedro could not read or merge; only after it has failed.
+
+    Raises:
+        InputError: names it.
+    """
+    below: dict[Any, Any] = {}
+    for folder in (conf / "base", conf / env):
+        for file in sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file()):
+            found = read(file)
+            place = file.relative_to(folder)
+            if place.parts[0].startswith("parameters") or place.name.startswith("parameters"):
+                check_groups(below, contents(found))
+                below = contents(OmegaConf.merge(below, found))
     check_groups(below, overrides)
 
 
-def read(file: Path) -> dict[Any, Any]:
-    """What a file of configuration holds, as it stands there."""
+def read(file: Path) -> DictConfig:
+    """What a file of configuration holds, as it stands there.
+
+    Raises:
+        InputError: it cannot be read; names it, and the place in it.
+    """
+    found = None
     try:
-        found = OmegaConf.to_container(OmegaConf.load(file))
-    except (YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        found = OmegaConf.load(file)
+    except OSError as error:
+        if error.errno:  # without, it is what OmegaConf says of a single number
+            raise InputError(f"{file}: cannot be read ({reason(error)}); make it readable, or delete it.") from error
+    except Exception as error:  # what somebody wrote may raise anything, RecursionError among it
         raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{file}: holds no mapping of keys to values; correct it, or delete it.")
-    return found
+    if others := [name for name in mapping(file, found) if not isinstance(name, str)]:
+        raise InputError(f"{file}: the key {shown(others[0])} is no text; put it in quotes, or correct it.")
+    return mapping(file, found)
+
+
+def contents(found: Any) -> dict[Any, Any]:
+    """Plain mappings and lists, with references as they are written."""
+    return dict(OmegaConf.to_container(found))  # type: ignore[arg-type]  # of a mapping it is one
 
 
 def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = "") -> None:
@@ -51,7 +110,8 @@ def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = 
     for name, value in above.items():
         held = below.get(name)
         if {type(held), type(value)} == {dict, list}:
-            raise InputError(f"{key}{name}: {shown(value)} is refused, in its place stands a {type(held).__name__}.")
+            wanted = "a list" if isinstance(held, list) else "keys with values"
+            raise InputError(f"{key}{name}: {shown(value)} is refused; give {wanted}, as it has in conf/.")
         if isinstance(held, Mapping) and isinstance(value, Mapping):
             check_groups(held, value, f"{key}{name}.")
 

@@ -59,7 +59,7 @@ def test_the_new_scenario_says_all_that_is_known(project):
         ("mine", {"teacher": "absent.pth"}, "TEACHER: 'absent.pth' is no file"),
         ("mine", {"architecture": "wrn-16-1"}, "misses"),
         ("mine", {"normalisation": "0.3/x"}, "NORMALISATION: '0.3/x'"),
-        ("mine", {"image_size": -3}, "image_size: -3 is refused"),
+        ("mine", {"image_size": -3}, "IMAGE_SIZE: -3 is refused"),
         ("mine", {"normalisation": "0.3/0"}, "std.0: 0.0 is refused"),
         ("mine", {"architecture": None}, "ARCHITECTURE: is missing"),
         ("mine", {"class_names": None}, "CLASS_NAMES: is missing"),

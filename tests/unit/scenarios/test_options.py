@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from nayer.core.errors import InputError
 from nayer.scenarios.options import TeacherOptions, check_options
 
-RIGHT = TeacherOptions("teacher.pth", class_names="names.txt", normalisation="0.5/0.2", test_data="./pictures")
+RIGHT = TeacherOptions("teacher.pth", "wrn-16-1", "names.txt", 8, "0.5/0.2", "./pictures")
 
 
 @pytest.fixture
@@ -38,8 +40,19 @@ def test_what_may_be_right_passes(teacher, project):
         ("mine", {"class_names": "gone.txt"}, "CLASS_NAMES: 'gone.txt' does not exist"),
         ("mine", {"test_data": "./gone"}, "TEST_DATA: './gone' is no folder"),
         ("mine", {"normalisation": "a/b"}, "NORMALISATION: 'a/b' is neither"),
+        ("mine", {"image_size": 0}, "IMAGE_SIZE: 0 is refused"),
+        ("mine", {"architecture": None}, "ARCHITECTURE: is missing, and 'teacher.pth' does not tell it"),
+        ("mine", {"class_names": None, "image_size": None}, "CLASS_NAMES: is missing"),
+        ("mine", {"image_size": None}, "IMAGE_SIZE: is missing"),
+        ("mine", {"normalisation": None}, "NORMALISATION: is missing"),
     ],
 )
 def test_what_is_wrong_is_named(name, changes, words, project):
     with pytest.raises(InputError, match=words):
         check_options(project, name, replace(RIGHT, **changes))
+
+
+def test_a_file_that_may_describe_itself_and_a_published_teacher_are_asked_first(project):
+    save_file({"head": torch.zeros(1)}, "own.safetensors")
+    for teacher in ("own.safetensors", "timm:resnet18"):
+        check_options(project, "mine", TeacherOptions(teacher))

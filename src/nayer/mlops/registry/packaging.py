@@ -62,7 +62,7 @@ def _log(student: Classifier, example: npt.NDArray[np.uint8], file: Path) -> Mod
         input_example=example,
         extra_files=[str(file)],
         pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
-        # All that it takes to make it the teacher of the next student (mlops/teachers.py).
+        # All that it takes to make it the teacher of the next student (teachers.py).
         metadata={
             "architecture": student.architecture,
             "class_names": list(student.class_names),

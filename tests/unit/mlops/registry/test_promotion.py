@@ -16,6 +16,7 @@ from nayer.core.files import digest
 from nayer.core.images import to_float
 from nayer.datasets import ImageSet
 from nayer.mlops.registry.promotion import promote
+from nayer.mlops.registry.teachers import registered_weights
 from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, number
 from nayer.models.classifier import Classifier
 
@@ -234,6 +235,25 @@ def test_on_request_the_version_comes_with_an_onnx_file(run, evaluated, images, 
     with torch.inference_mode():
         wanted = candidate.student(to_float(images.images[:5])).numpy()
     np.testing.assert_allclose(logits, wanted, atol=1e-5)
+
+
+def test_a_promoted_student_comes_back_as_a_teacher_by_its_own_file_whatever_torch_makes_of_its_format(
+    store, run, evaluated, images, promote_config, tmp_path
+):
+    candidate = evaluated(images, 0.9)
+    promote(candidate, promote_config("teaches", onnx=str(tmp_path / "student.onnx")), TAGS, unread)
+    version = Registry("teaches").at(CHAMPION)
+    (archive,) = (file for file in (store / "mlruns").rglob("*.pt2") if model_id(version) in str(file))
+    archive.write_bytes(b"of a later torch")
+    wanted = candidate.student.network.state_dict()
+    beside_onnx = version.tags["onnx_file"].rpartition("/")[0]
+    for uri in (f"models:/teaches/{number(version)}", f"runs:/{run.info.run_id}/onnx"):
+        registered_weights.cache_clear()
+        found = registered_weights(uri)
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[name], value) for name, value in wanted.items())
+    own = mlflow.artifacts.download_artifacts(f"{beside_onnx}/student.safetensors")
+    assert digest(Path(own)) == version.tags["student"], "the very file that was evaluated"
 
 
 def test_an_export_that_gives_other_logits_registers_nothing(

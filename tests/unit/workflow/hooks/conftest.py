@@ -4,13 +4,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 from kedro_datasets.json import JSONDataset
 
-from nayer.workflow.configuration import CONFIG_LOADER_ARGS
+from nayer.workflow.configuration import CONFIG_LOADER_ARGS, ConfigLoader
 
 PROJECT = Path(__file__).parents[4]
 
@@ -22,7 +21,7 @@ def registered() -> None:
 
 @pytest.fixture
 def parameters(tmp_path) -> dict:
-    found = OmegaConfigLoader(str(PROJECT / "conf"), env="test", **CONFIG_LOADER_ARGS)["parameters"]
+    found = ConfigLoader(str(PROJECT / "conf"), env="test", **CONFIG_LOADER_ARGS)["parameters"]
     found["runtime"]["resume_folder"] = str(tmp_path / "resume")
     return found
 
