@@ -132,7 +132,8 @@ class Benchmark:
         config = self.distillation.model_copy(update={"synthesis": short, "memory": 20 * short.batch_size})
         # Not compiled: FLOPs are counted operation by operation.
         eager = self.runtime.model_copy(update={"compile": False})
-        state = build(plan(teacher, table, config, eager, self.options.seed))
+        planned = plan(teacher, table, config, eager, self.options.seed)
+        state = build(planned)
         state.method.start_epoch(config.warmup_epochs)
 
         def synthesis() -> None:
@@ -143,7 +144,7 @@ class Benchmark:
             for _ in range(ROUNDS):
                 state.learn(config.student)
 
-        peak = self.matmul_rate()
+        peak = self.matmul_rate(torch.bfloat16 if planned.precision == "bf16" else torch.float32)
         found: dict[str, Any] = {"matmul_tflops": peak}
         for name, steps in (("synthesis", synthesis), ("distillation", distillation)):
             steps()
@@ -154,10 +155,10 @@ class Benchmark:
             found |= {f"{name}_step_seconds": seconds / ROUNDS, f"{name}_tflops": rate, f"{name}_share": rate / peak}
         return found
 
-    def matmul_rate(self) -> float:
-        """TFLOP/s of a large bf16 matrix product."""
+    def matmul_rate(self, dtype: torch.dtype) -> float:
+        """TFLOP/s of a large matrix product in the run's precision: a CPU without bf16 takes minutes for one in it."""
         size = MATRIX if self.device.type != "cpu" else MATRIX // 4
-        a = torch.randn(size, size, device=self.device, dtype=torch.bfloat16)
+        a = torch.randn(size, size, device=self.device, dtype=dtype)
         a @ a
         return 2 * size**3 / median(self.seconds(lambda: a @ a) for _ in range(ROUNDS)) / 1e12
 
