@@ -40,6 +40,7 @@ from nayer.distillation.build import build
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.plan import plan
 from nayer.distillation.state import LoopState
+from nayer.engine.allocator import keep_freed_memory
 from nayer.engine.config import RuntimeConfig
 from nayer.engine.device import resolve_device, resolve_precision, seconds_to_synchronize
 from nayer.lte.embeddings import LabelEmbeddings
@@ -172,7 +173,8 @@ class Epoch:
 
 
 def ours(shape: Shape, settings: RuntimeConfig, part: int) -> Steps:
-    """The steps of the library."""
+    """The steps of the library, in a process set up as its own runs are."""
+    keep_freed_memory()
     online, config = state_of(shape, settings)
     cached, _ = state_of(shape, settings, CACHED_TARGETS)
     work = Epoch.of(distill_config(shape), part)
@@ -354,11 +356,16 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="for --alone and --sweep")
     parser.add_argument("--sweep", action="store_true", help="precision, memory format, torch.compile")
     parser.add_argument("--alone", action="store_true", help="the library's steps only, with the peak memory")
+    parser.add_argument("--give-back-memory", action="store_true", help="with --alone: the C library's own default")
     options = parser.parse_args()
     if options.device != "cpu" and not (options.alone or options.sweep):
         parser.error("--device: the baseline runs on a CPU; add --alone or --sweep")
     if options.sweep and (options.precision, options.compile) != ("auto", "auto"):
         parser.error("--precision, --compile: a sweep takes all there are; leave them out")
+    if options.give_back_memory and not options.alone:
+        parser.error("--give-back-memory: add --alone")
+    if (options.alone or options.sweep) and not options.give_back_memory:
+        keep_freed_memory()
     settings = runtime(device=options.device, precision=options.precision, compile=options.compile)
     device = resolve_device(settings)
     click.echo(f"{machine(device)}; medians of {options.rounds} rounds")

@@ -82,7 +82,7 @@ def test_a_file_changed_at_random_ends_in_a_sentence_or_in_what_it_holds(name, c
     process.join(FILES * SECONDS)
     if process.is_alive():
         process.kill()
-        process.join()
+        process.join(SECONDS)
     fault = folder / "fault.txt"
     told = fault.read_text() if fault.exists() else f"the file is kept as {folder / READERS[name].place}"
     assert process.exitcode == 0, told

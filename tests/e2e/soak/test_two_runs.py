@@ -24,6 +24,6 @@ def test_the_second_run_is_refused_until_the_first_is_dead(case, typed, started,
         assert "Traceback" not in second.stderr
     assert {path: path.read_bytes() for path in before} == before
     first.kill()
-    first.wait()
+    first.wait(timeout=30)
     again = typed("kedro", "run", "--env", "test", "--pipelines", "lte")
     assert again.returncode == 0, again.stderr

@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
+# That a rank waits for the others at most.
+SECONDS = 60
+
 
 class Ghosts:
     """Runs `work` once per rank in turns that end at each collective; every rank draws its own random numbers."""
@@ -41,16 +44,18 @@ class Ghosts:
             finally:
                 self.pass_on()
 
-        threads = [threading.Thread(target=rank, args=(number,)) for number in range(self.size)]
+        threads = [threading.Thread(target=rank, args=(number,), daemon=True) for number in range(self.size)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(SECONDS)
+            assert not thread.is_alive(), f"a rank waits for another for {SECONDS} s"
         return results
 
     def wait(self) -> None:
         with self.changed:
-            self.changed.wait_for(lambda: self.turn % self.size == self.here.rank, timeout=60)
+            mine = self.changed.wait_for(lambda: self.turn % self.size == self.here.rank, timeout=SECONDS)
+        assert mine, f"rank {self.here.rank} waited {SECONDS} s for its turn"
 
     def pass_on(self) -> None:
         with self.changed:

@@ -36,7 +36,7 @@ def other(tmp_path, monkeypatch):
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.wait(timeout=30)
 
 
 def test_a_file_that_another_process_writes_is_refused_by_its_name(other):
@@ -67,7 +67,7 @@ def test_nothing_is_held_after_a_refusal_or_at_the_end(other):
 def test_a_dead_process_holds_nothing(other):
     process = other(str(A), "")
     process.kill()
-    process.wait()
+    process.wait(timeout=30)
     hold([A], []).close()
 
 
