@@ -32,16 +32,19 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# A stamp is written only when its installation succeeded, so an interrupted one starts again.
+# A stamp is written only when its installation succeeded, so an interrupted one starts again. The locks are whole and
+# installed without pip's resolver: as soon as an index has a newer version of a package that another one wants with an
+# extra (coverage[toml]), it refuses the one with a hash.
 $(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
 	@echo "Installing the pinned environment into $(VENV) (about 3 GB to fetch, 7 GB on disk, a few minutes) ..."
-	@$(BIN)/pip install -qq --require-hashes -r requirements.lock
+	@$(BIN)/pip install -qq --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements-all.lock
 	@echo "Installing what the tests need ..."
-	@$(BIN)/pip install -qq --require-hashes -r requirements-all.lock
+	@$(BIN)/pip install -qq --no-deps --require-hashes -r requirements-all.lock
+	@report=$$($(BIN)/pip check) || { echo "$$report"; exit 1; }
 	@touch $@
 
 run: $(VENV)/.run  ## the whole chain on SCENARIO (default: digits)

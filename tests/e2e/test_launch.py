@@ -1,4 +1,4 @@
-"""Many processes that are stopped, killed, refused, or cannot meet; four against ghosts. Each case starts its own."""
+"""Many processes that are stopped, killed, refused, or cannot meet; two and four against ghosts."""
 
 import copy
 import os
@@ -28,7 +28,7 @@ def terminate_one() -> None:
     children()[-1].terminate()
 
 
-@pytest.mark.parametrize("processes", [4])
+@pytest.mark.parametrize("processes", [2, 4])
 def test_processes_learn_what_ghost_groups_in_one_process_learn(processes, job, distill_config, monkeypatch):
     config = distill_config(**FIRST_STEPS)
     found = run(job(config, processes), NullReporter())

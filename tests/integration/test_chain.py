@@ -26,6 +26,14 @@ OUTPUTS = {
 }
 
 
+def assert_reported(project: Path, name: str) -> None:
+    """The terms of the method's loss stand in the history, its name and paper in the report."""
+    reports = project / "data/08_reporting/test"
+    history = pd.read_csv(reports / "distill_history.csv")
+    assert history[list(METHODS[name].loss_names)].notna().all(axis=None)
+    assert f"by {METHODS[name].title} ({METHODS[name].reference})" in (reports / "report.html").read_text()
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A copy of the project with the whole chain run, then `distill` once more."""
@@ -57,6 +65,7 @@ def test_every_stage_leaves_its_files(project):
     found = {str(path.relative_to(project / "data")) for path in (project / "data").rglob("*") if path.is_file()}
     assert found >= OUTPUTS
     assert not [name for name in found if ".resume" in name], "finished stages leave no state"
+    assert_reported(project, "nayer")
 
 
 def test_metrics_have_their_fixed_names_and_are_fractions(project):
@@ -101,12 +110,9 @@ def test_distilling_again_gives_the_same_student(runs):
     assert runs[0].data.tags["output.student"] == runs[1].data.tags["output.student"]
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_runs_by_its_name_and_stands_in_the_report_with_its_terms_in_the_history(name, project):
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "nayer"])
+def test_every_other_method_runs_by_its_name_and_stands_in_the_report_with_its_terms_in_the_history(name, project):
     chosen = {"distill": {"synthesis": {"method": name, "batches": 3}}}
     with KedroSession.create(project_path=project, env="test", runtime_params=chosen) as session:
         session.run(pipeline_names=["distill", "evaluate"])
-    reports = project / "data/08_reporting/test"
-    history = pd.read_csv(reports / "distill_history.csv")
-    assert history[list(METHODS[name].loss_names)].notna().all(axis=None)
-    assert f"by {METHODS[name].title} ({METHODS[name].reference})" in (reports / "report.html").read_text()
+    assert_reported(project, name)

@@ -19,20 +19,46 @@ from nayer.models.classifier import Classifier
 
 PROJECT = Path(__file__).parents[2]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+OWN_CODE = """from nayer.models.architectures import build_network
+
+
+def net():
+    return build_network('wrn-10-1', 1, 10)
+"""
+
+
+def copied(folder: Path) -> Path:
+    """The project in another folder, with the names of the classes and the weights of their teacher."""
+    for name in ("conf", "src"):
+        shutil.copytree(PROJECT / name, folder / name)
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    (folder / "conf" / "local").mkdir(exist_ok=True)
+    (folder / "names.txt").write_text("\n".join(NAMES))
+    (folder / "own_code.py").write_text(OWN_CODE)
+    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), folder / "brought.pth")
+    bootstrap_project(folder)
+    return folder
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    for name in ("conf", "src"):
-        shutil.copytree(PROJECT / name, tmp_path / name)
-    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
-    (tmp_path / "conf" / "local").mkdir(exist_ok=True)
-    (tmp_path / "names.txt").write_text("\n".join(NAMES))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    bootstrap_project(tmp_path)
-    yield tmp_path
+    yield copied(tmp_path)
     mlflow.set_tracking_uri(None)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Path:
+    """All stages, with a network of own code."""
+    folder = copied(tmp_path_factory.mktemp("done"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.chdir(folder)
+        patch.setattr(architectures, "_trusted", set())
+        run(folder, architecture="own_code:net")
+        mlflow.set_tracking_uri(None)
+    return folder
 
 
 def run(project: Path, pipelines: list[str] | None = None, **teacher: object) -> None:
@@ -49,12 +75,10 @@ def run(project: Path, pipelines: list[str] | None = None, **teacher: object) ->
         session.run(pipeline_names=pipelines)
 
 
-def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_they_are_worth(project):
-    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
-    run(project)
-    student = Classifier.load(project / "data/06_models/test/student.safetensors")
+def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_they_are_worth(done):
+    student = Classifier.load(done / "data/06_models/test/student.safetensors")
     assert student.class_names == tuple(NAMES)
-    reports = project / "data/08_reporting/test"
+    reports = done / "data/08_reporting/test"
     assert json.loads((reports / "teacher_cost.json").read_text())["seconds"] == 0
     metrics = json.loads((reports / "metrics.json").read_text())
     assert set(metrics) == {"agreement", "synthetic_images", "digests"}
@@ -64,22 +88,17 @@ def test_names_and_weights_are_enough_for_a_student_and_the_figures_say_what_the
     assert "On real test data" not in page
 
 
-def test_own_code_goes_through_all_stages_and_only_where_the_parameters_name_it(project, monkeypatch):
-    monkeypatch.setattr(architectures, "_trusted", set())
-    code = "def net():\n    return build_network('wrn-10-1', 1, 10)\n"
-    (project / "own_code.py").write_text(f"from nayer.models.architectures import build_network\n\n\n{code}")
-    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
-    run(project, architecture="own_code:net")
-    assert (project / "data/08_reporting/test/report.html").exists()
+def test_own_code_runs_only_where_the_parameters_name_it(done, monkeypatch):
+    monkeypatch.chdir(done)
     monkeypatch.setattr(architectures, "_trusted", set())
     monkeypatch.delitem(sys.modules, "own_code")
     with pytest.raises(DatasetError, match="'own_code:net' would be imported and run; where you trust that code, set"):
-        run(project, ["evaluate"], architecture="wrn-10-1")
+        run(done, ["evaluate"], architecture="wrn-10-1")
+    mlflow.set_tracking_uri(None)
     assert "own_code" not in sys.modules
 
 
 def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(project):
-    torch.save(build_network("wrn-10-1", 1, 10).state_dict(), project / "brought.pth")
     with pytest.raises(InputError, match="teacher.weights: 'brought.pth' misses"):
         run(project, architecture="wrn-16-1")
     assert not (project / "data").exists()

@@ -48,7 +48,7 @@ def import_timm(key: str) -> Any:
         return import_module("timm")
     except ImportError as error:
         raise InputError(
-            f"{key}: timm is not installed; pip install --require-hashes -r requirements-all.lock."
+            f"{key}: timm is not installed; pip install --no-deps --require-hashes -r requirements-all.lock."
         ) from error
 
 

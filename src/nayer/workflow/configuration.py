@@ -6,7 +6,7 @@ one file sets a group and another a single value in its place, it says nothing, 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
@@ -102,7 +102,7 @@ def read(file: Path) -> DictConfig:
 
 def contents(found: Any) -> dict[Any, Any]:
     """Plain mappings and lists, with references as they are written."""
-    return dict(OmegaConf.to_container(found))  # type: ignore[arg-type]  # of a mapping it is one
+    return cast(dict[Any, Any], OmegaConf.to_container(found))  # of a mapping it is one
 
 
 def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = "") -> None:

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 import torch.distributed as dist
@@ -33,24 +34,17 @@ class Ghosts:
         monkeypatch.setitem(os.environ, "LOCAL_WORLD_SIZE", "1")
 
     def run(self, work: Callable[[], object]) -> list[object]:
-        results: list[object] = [None] * self.size
-
-        def rank(number: int) -> None:
+        def rank(number: int) -> object:
             self.here.rank = number
-            self.wait()
-            torch.manual_seed(0)
             try:
-                results[number] = work()
+                self.wait()
+                torch.manual_seed(0)
+                return work()
             finally:
                 self.pass_on()
 
-        threads = [threading.Thread(target=rank, args=(number,), daemon=True) for number in range(self.size)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(SECONDS)
-            assert not thread.is_alive(), f"a rank waits for another for {SECONDS} s"
-        return results
+        with ThreadPoolExecutor(self.size) as pool:
+            return list(pool.map(rank, range(self.size)))
 
     def wait(self) -> None:
         with self.changed:

@@ -1,7 +1,9 @@
 """A store in memory of one test module, and students that were evaluated."""
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -64,9 +66,23 @@ def images() -> ImageSet:
     )
 
 
+@pytest.fixture(scope="session")
+def costs() -> Callable[[Classifier, Classifier], dict[str, Any]]:
+    """What teacher and student cost, measured once for all that are built alike."""
+    known: dict[tuple[object, ...], dict[str, Any]] = {}
+
+    def measured(teacher: Classifier, student: Classifier) -> dict[str, Any]:
+        key = (teacher.architecture, student.architecture, student.class_names, student.images)
+        if key not in known:
+            known[key] = cost.cost(teacher, student, 0.001, {}, {})
+        return copy.deepcopy(known[key])
+
+    return measured
+
+
 @pytest.fixture
 def evaluated(
-    teacher: Classifier, embeddings: LabelEmbeddings, tmp_path: Path
+    teacher: Classifier, embeddings: LabelEmbeddings, tmp_path: Path, costs: Callable[..., dict[str, Any]]
 ) -> Callable[[ImageSet, float], Candidate]:
     """A student of the given accuracy on the given images: its figures are set, all else is real."""
 
@@ -89,7 +105,9 @@ def evaluated(
                 "teacher": taught_by,
             },
         }
-        costs = cost.cost(teacher, student, 0.001, {}, {})
-        return Candidate(student, teacher, embeddings, measured, costs, {"student": digest(file), "teacher": "t" * 64})
+        cost_of_both = costs(teacher, student)
+        return Candidate(
+            student, teacher, embeddings, measured, cost_of_both, {"student": digest(file), "teacher": "t" * 64}
+        )
 
     return build

@@ -22,7 +22,7 @@ def check_onnx(file: str) -> None:
     """Refuse an export for which packages are missing, or a path that is no .onnx file."""
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise InputError(
-            f"promote.onnx: needs {', '.join(missing)}, not installed; run pip install --require-hashes -r "
+            f"promote.onnx: needs {', '.join(missing)}, not installed; run pip install --no-deps --require-hashes -r "
             "requirements-all.lock, or set null."
         )
     if Path(file).suffix != ".onnx":
