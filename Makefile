@@ -57,7 +57,7 @@ lint: $(VENV)/.test  ## style, security rules, import layers, types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@report=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }; echo "$$report" | tail -n 1
-	@$(BIN)/mypy
+	@$(BIN)/mypy -n auto
 
 e2e: $(VENV)/.test  ## the real command lines, minutes
 	@$(PARALLEL) $(BIN)/pytest tests/e2e $(WORKERS)

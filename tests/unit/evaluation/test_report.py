@@ -52,7 +52,7 @@ def render(drawn, comparison, cost):
 
 
 def test_the_page_needs_nothing_else(render):
-    page = Page(render(baselines={"real": 0.9}, pictures=True))
+    page = Page(render(2, baselines={"real": 0.9}, pictures=True))
     assert len(page.sources) == 4
     assert all(source.startswith("data:image/") for source in page.sources)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
@@ -126,7 +126,7 @@ def test_what_a_reader_must_know_is_said(render):
 
 
 def test_equal_runs_give_equal_pages(render):
-    assert render(pictures=True) == render(pictures=True)
+    assert render(2, pictures=True) == render(2, pictures=True)
 
 
 def test_large_pictures_do_not_make_a_large_page(render, drawn):
