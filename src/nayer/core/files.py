@@ -71,10 +71,10 @@ def check_folders(files: Iterable[Path], key: str = "") -> None:
         InputError: names the folder, after the `key` that does.
     """
     for folder in sorted({file.absolute().parent for file in files}):
-        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
         try:
-            with tempfile.TemporaryFile(dir=existing):
-                free = shutil.disk_usage(existing).free
+            with tempfile.TemporaryFile(dir=nearest):
+                free = shutil.disk_usage(nearest).free
         except OSError as error:
             raise InputError(
                 f"{key}output folder '{folder}' cannot be written ({error.strerror}): make it writable, "

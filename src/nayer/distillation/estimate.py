@@ -29,8 +29,8 @@ def estimate(plan: Plan, state: LoopState) -> str:
     resident = psutil.Process().memory_info().rss / 2**30 + plan.image_gib + plan.target_gib - spilt
     weights = 12 * state.trainer.student.parameter_count / 2**30
     available = psutil.virtual_memory().available / 2**30
-    existing = next(folder for folder in plan.resume_folder.absolute().parents if folder.exists())
-    free = shutil.disk_usage(existing).free / 2**30
+    nearest = next(folder for folder in plan.resume_folder.absolute().parents if folder.exists())
+    free = shutil.disk_usage(nearest).free / 2**30
     # The old state and the new one while it is written; the first process writes those of all.
     disk = 2 * processes * (plan.image_gib + plan.target_gib + weights) + spilt
     each = f" in each of {processes} processes" if processes > 1 else ""
