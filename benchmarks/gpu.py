@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 import torch
-from scenario import PROJECT, parameters, runtime
+from harness.scenario import PROJECT, parameters, runtime
 from torch.utils.flop_counter import FlopCounterMode
 
 from nayer import datasets

@@ -13,7 +13,7 @@ from statistics import median
 import click
 import torch
 import torch.distributed as dist
-from scenario import runtime
+from harness.scenario import runtime
 from steps import CPU, SHAPES, WIDTH, distill_config, machine, teacher_of
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch

@@ -31,8 +31,8 @@ from typing import cast
 
 import click
 import torch
+from harness.scenario import parameters, runtime
 from plain import PlainDistillation, PlainSynthesis, write_images
-from scenario import parameters, runtime
 from torch import Tensor
 
 from nayer.core.images import ImageSpec, to_float

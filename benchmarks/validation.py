@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 import click
 import torch
+from harness.scenario import PROJECT, parameters, runtime
 from omegaconf import OmegaConf
-from scenario import PROJECT, parameters, runtime
 
 from nayer import datasets
 from nayer.datasets.config import DataConfig

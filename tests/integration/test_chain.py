@@ -110,8 +110,8 @@ def test_distilling_again_gives_the_same_student(runs):
     assert runs[0].data.tags["output.student"] == runs[1].data.tags["output.student"]
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "nayer"])
-def test_every_other_method_runs_by_its_name_and_stands_in_the_report_with_its_terms_in_the_history(name, project):
+@pytest.mark.parametrize("name", ["adi", "zskt"])
+def test_other_methods_run_by_their_names_and_stand_in_the_report_with_their_terms_in_the_history(name, project):
     chosen = {"distill": {"synthesis": {"method": name, "batches": 3}}}
     with KedroSession.create(project_path=project, env="test", runtime_params=chosen) as session:
         session.run(pipeline_names=["distill", "evaluate"])

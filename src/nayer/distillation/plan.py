@@ -141,12 +141,12 @@ def schedule_of(config: DistillConfig) -> Schedule:
         batch_size=synthesis.batch_size,
         steps=synthesis.steps,
         student_steps=steps,
-        alternates=alternates,
+        alternates=bool(alternates),
     )
 
 
 def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
-    """What one of so many processes does: its part of every batch and of the memory.
+    """What one of so many processes does: its part of every batch and of the memory, and the caches it has use for.
 
     Raises:
         InputError: a batch or the memory cannot be divided among them.
@@ -163,7 +163,10 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
                 "take a multiple, or change runtime.processes."
             )
     synthesis = config.synthesis.model_copy(update={"batch_size": config.synthesis.batch_size // processes})
-    student = config.student.model_copy(update={"batch_size": config.student.batch_size // processes})
+    learnt: dict[str, Any] = {"batch_size": config.student.batch_size // processes}
+    if not registry.method_of(synthesis).keeps_memory:
+        learnt["cached_targets"] = None  # its images are gone before they are seen often
+    student = config.student.model_copy(update=learnt)
     memory = config.memory and config.memory // processes
     return config.model_copy(update={"synthesis": synthesis, "student": student, "memory": memory})
 

@@ -83,9 +83,10 @@ class LoopState:
 
     def learn(self, config: StudentConfig) -> Tensor:
         """One student step: its STUDENT_FIGURES, as a tensor on the device."""
-        views, teacher_logits = self.targets.draw(config.batch_size)
         loss = self.method.student_loss or partial(distillation_loss, temperature=config.temperature)
-        value, logits = self.trainer.step(views, partial(loss, teacher_logits))
+        with self.method.learning(self.trainer.student):
+            views, teacher_logits = self.targets.draw(config.batch_size)
+            value, logits = self.trainer.step(views, partial(loss, teacher_logits))
         return torch.stack([value, (teacher_logits.argmax(1) == logits.argmax(1)).float().mean()])
 
     def state_dict(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from nayer.scenarios.options import TeacherOptions, check_options
 @click.option("--normalisation", help="What it was trained with: cifar10, imagenet, ..., or mean/std as 0.286/0.353.")
 @click.option("--test-data", default="none", show_default=True, help="A data set, or a folder of pictures by class.")
 @click.option("--student", help="Its architecture; left out, that of the scenario that is taken over.")
+@click.option("--method", help="The method that makes the images, as published: nayer, fast_dfkd, cmi, ...")
 @click.option("--like", default="fashion_mnist", show_default=True, help="Scenario whose distillation is taken over.")
 def scenario(name: str, teacher: str | None, **said: Any) -> None:
     """Write the DVC pipeline file of a scenario; with --teacher, make the scenario first."""

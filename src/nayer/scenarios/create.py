@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError
+from nayer.core.errors import InputError, unknown
 from nayer.datasets.config import DataConfig
 from nayer.datasets.sources import SOURCES as DATA_SETS
 from nayer.mlops.registry.teachers import SOURCES
@@ -15,6 +15,7 @@ from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
 from nayer.scenarios.options import TeacherOptions, check_options, check_said, preset_or_values
+from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import describe
@@ -23,6 +24,8 @@ from nayer.workflow.parameters import Parameters, check_types
 from nayer.workflow.preflight import check_parameters
 
 NAMES_FILE = "class_names.txt"
+# Chosen for the size of the images, whatever a paper took for another.
+GENERATOR_SIZE = "generator_width"
 
 
 def create(project: Path, name: str, options: TeacherOptions) -> Classifier:
@@ -102,4 +105,26 @@ def parameters(project: Path, options: TeacherOptions) -> dict[str, dict[str, An
     distill = yaml.safe_load(model.read_text())["distill"]
     if options.student:
         distill["student"]["architecture"] = options.student
+    if options.method:
+        distill = by_method(options.method, distill)
     return {"data": data, "lte": {}, "teacher": teacher, "distill": distill, "evaluate": {}, "promote": {}}
+
+
+def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
+    """A distillation by another method: what that leaves to a scenario is taken over, the rest is as published.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    if name not in METHODS:
+        raise unknown("METHOD", name, METHODS)
+    method = METHODS[name]
+    fields = method.Config.model_fields
+    open_to_scenarios = {key for key in fields if fields[key].is_required()} | ({GENERATOR_SIZE} & fields.keys())
+    synthesis = {key: value for key, value in distill["synthesis"].items() if key in open_to_scenarios}
+    student = dict(distill["student"])
+    if method.alternates:
+        batches = max(1, student["steps"] // method.alternates)
+        synthesis |= {"batches": batches, "warmup_batches": batches}
+        student["steps"] = batches * method.alternates
+    return {**distill, "synthesis": {"method": name, **synthesis}, "student": student}

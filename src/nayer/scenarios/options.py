@@ -25,6 +25,8 @@ class TeacherOptions:
     test_data: str = "none"
     """A data set by name, a folder with one sub-folder of pictures per class, or none."""
     student: str | None = None
+    method: str | None = None
+    """The method of synthesis, with its published settings; left out, that of the scenario that is taken over."""
     like: str = "fashion_mnist"
     """The scenario from which the distillation is taken over."""
 

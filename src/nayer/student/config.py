@@ -17,7 +17,8 @@ class StudentConfig(Config):
     steps: Count
     """SGD steps per epoch."""
     cached_targets: Count | None
-    """Views kept of each image with the teacher's logits on them; null draws a new one and asks each time."""
+    """Views kept of each image with the teacher's logits on them; null draws a new one and asks each time,
+    and so does a method that keeps no memory."""
     refreshed_targets: Fraction
     """Share of a batch whose cached views are drawn anew, with new logits; none if all views there are are cached."""
     learning_rate: Rate

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -130,8 +130,8 @@ class Method(ABC, Generic[Settings]):
     needs_embeddings: ClassVar[bool] = True
     keeps_memory: ClassVar[bool] = True
     """Whether the student learns from all images made so far, or from the newest batch alone."""
-    alternates: ClassVar[bool] = False
-    """Whether student steps follow each batch, or all batches of an epoch."""
+    alternates: ClassVar[int] = 0
+    """Student steps that published runs take after each batch; 0: the student learns after all batches of an epoch."""
     student_loss: StudentLoss | None = None
     """Of its own; None takes the distillation loss of the student's parameters."""
 
@@ -149,6 +149,10 @@ class Method(ABC, Generic[Settings]):
     @abstractmethod
     def step(self, student: Classifier) -> SyntheticBatch:
         """Make one batch; the student is looked at, never changed."""
+
+    def learning(self, student: Classifier) -> AbstractContextManager[Any]:
+        """Around a student step, in which teacher and student are shown the same views: what `student_loss` needs."""
+        return nullcontext()
 
     @abstractmethod
     def recover(self) -> None:

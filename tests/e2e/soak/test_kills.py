@@ -8,8 +8,9 @@ import pytest
 from campaigns import BARE, KEDRO, Campaign
 from clones import clone
 
+from nayer.synthesis.registry import METHODS
+
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
-METHODS = ("nayer", "fast_dfkd", "dafl")
 
 
 def survive(campaign: Campaign, case: int) -> None:

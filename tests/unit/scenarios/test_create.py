@@ -14,6 +14,7 @@ from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
 from nayer.scenarios.create import SOURCES, create
 from nayer.scenarios.options import TeacherOptions, preset_or_values
+from nayer.synthesis.registry import METHODS
 
 PROJECT = Path(__file__).parents[3]
 
@@ -50,6 +51,22 @@ def test_the_new_scenario_says_all_that_is_known(project):
     assert files["parameters_evaluate.yml"] == {"evaluate": {}}
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_keeps_its_published_settings_and_fits_the_schedule_that_is_taken_over(method, project):
+    create(project, "mine", replace(OPTIONS, method=method))
+    distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
+    synthesis = METHODS[method].Config.model_validate(distill["synthesis"])
+    published = {name: field.default for name, field in METHODS[method].Config.model_fields.items()}
+    of_scenario = {"method", "batch_size", "batches", "warmup_batches", "generator_width"}
+    changed = {name for name, value in synthesis if value != published[name]}
+    assert changed <= of_scenario | ({"steps"} if method == "nayer" else set())
+    if turn := METHODS[method].alternates:
+        assert synthesis.steps == 1
+        assert distill["student"]["steps"] == turn * synthesis.batches
+    else:
+        assert synthesis.batches == 2
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -71,6 +88,7 @@ def test_the_new_scenario_says_all_that_is_known(project):
         ("mine", {"class_names": "twice.txt"}, "data.class_names: .*ant"),
         ("mine", {"normalisation": "nan/1"}, "mean.0: nan is refused"),
         ("mine", {"teacher": "sly.safetensors", "architecture": None}, "names the code 'os:abort'"),
+        ("mine", {"method": "gan"}, "METHOD: unknown value 'gan'"),
         ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
     ],
 )

@@ -56,10 +56,11 @@ def test_state_round_trip_makes_the_same_images(name, make_method, student):
     assert torch.equal(*images)
 
 
-def test_after_a_failure_nothing_of_what_was_spoilt_is_left(name, make_method, student):
+def test_after_a_failure_nothing_of_what_was_spoilt_is_left(name, make_method, student, teacher):
     method = make_method(name)
+    spoilt = [value for value in vars(method).values() if isinstance(value, torch.nn.Module) and value is not teacher]
     with torch.no_grad():
-        for parameter in method.generator.parameters():
+        for parameter in (each for module in spoilt for each in module.parameters()):
             parameter.fill_(torch.nan)
     method.step(student)
     method.recover()

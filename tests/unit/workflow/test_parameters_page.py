@@ -15,5 +15,5 @@ def test_every_parameter_has_a_row_with_a_description_and_a_method_its_published
     rows = {cells[1].strip(" `"): cells for line in render().splitlines() if (cells := line.split("|"))[1:]}
     assert not [key for key, cells in rows.items() if not cells[-2].strip()]
     assert rows["runtime.checkpoint_seconds"][2].strip() == "number, above 0"
-    assert rows["distill.synthesis.balance_weight"][3].strip() == "`5.0`"
+    assert rows["distill.synthesis.activation_weight"][3].strip() == "`0.1`"
     assert "teacher.training.augmentation.padding" in rows

@@ -8,10 +8,9 @@ from torch import Tensor
 from nayer.core.config import Count, Rate, Weight
 from nayer.engine.distributed import broadcast_module
 from nayer.models.classifier import Classifier
-from nayer.synthesis.method import Context, Method, SyntheticBatch
-from nayer.synthesis.parts.batchnorm import check_batchnorm
-from nayer.synthesis.parts.generator import build_generator, upsamplings
-from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionLoss, invert
+from nayer.synthesis.method import SyntheticBatch
+from nayer.synthesis.parts.generator import build_generator
+from nayer.synthesis.parts.inversion import InversionMethod, invert
 from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
 
 
@@ -19,6 +18,7 @@ class FastDfkdConfig(GeneratorConfig, InversionConfig):
     """FastDFKD's synthesis; the defaults are the published ones of FastDFKD-10 with wide residual networks."""
 
     method: Literal["fast_dfkd"]
+    steps: Count = 10
     latent: Count = 256
     generator_width: Count = 64
     learning_rate: Rate = 2e-3
@@ -32,25 +32,12 @@ class FastDfkdConfig(GeneratorConfig, InversionConfig):
     bn_momentum: Share = 0.1
 
 
-class FastDfkd(Method[FastDfkdConfig]):
+class FastDfkd(InversionMethod[FastDfkdConfig]):
     """Every batch starts from one common generator; the gradients seen on the way move that by first-order MAML."""
 
     title = "FastDFKD"
     reference = "arXiv 2112.15278"
     Config = FastDfkdConfig
-    loss_names = LOSS_NAMES
-    needs_embeddings = False
-
-    def __init__(self, context: Context, config: FastDfkdConfig) -> None:
-        super().__init__(context, config)
-        self.loss = InversionLoss(context, config)
-        self.renew()
-
-    @classmethod
-    def check(cls, config: FastDfkdConfig, teacher: Classifier) -> list[str]:
-        """The generator has sizes that it can make, and the BatchNorm term needs a teacher with BatchNorm."""
-        upsamplings(teacher.images.size)
-        return check_batchnorm(teacher, config.bn_weight)
 
     def renew(self) -> None:
         """A fresh common generator with its optimiser, and the one in which a batch is learnt."""
@@ -59,15 +46,6 @@ class FastDfkd(Method[FastDfkdConfig]):
         self.fast = build_generator(self.context, self.config)
         rate = self.config.learning_rate * self.config.steps
         self.meta = torch.optim.Adam(self.generator.parameters(), rate, self.config.betas, fused=True)
-
-    def recover(self) -> None:
-        """A fresh generator, and statistics that no failed one is part of."""
-        self.loss.statistics.running = []
-        self.renew()
-
-    def start_epoch(self, epoch: int) -> None:
-        """The adversarial term sets in after the warm-up."""
-        self.loss.adversarial = not self.context.schedule.warms_up(epoch)
 
     def step(self, student: Classifier) -> SyntheticBatch:
         """Learn a batch from the common generator and fresh latent vectors, then move the common generator."""

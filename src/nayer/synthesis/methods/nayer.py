@@ -8,11 +8,10 @@ from torch import Tensor
 from nayer.core.config import Count, Rate, Weight
 from nayer.engine.distributed import broadcast_module
 from nayer.models.classifier import Classifier
-from nayer.synthesis.method import Context, Method, SyntheticBatch
-from nayer.synthesis.parts.batchnorm import check_batchnorm
-from nayer.synthesis.parts.generator import build_generator, upsamplings
-from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionLoss, invert
-from nayer.synthesis.parts.noisy_layer import NoisyLayer
+from nayer.synthesis.method import Context, SyntheticBatch
+from nayer.synthesis.parts.generator import build_generator
+from nayer.synthesis.parts.inversion import InversionMethod, invert
+from nayer.synthesis.parts.noisy_layer import Drawn, NoisyLayer, Shared
 from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
 
 
@@ -31,54 +30,51 @@ class NayerConfig(GeneratorConfig, InversionConfig):
     bn_weight: Weight = 10.0
     adversarial_weight: Weight = 1.33
     bn_momentum: Share = 0.1
+    input: Literal["embeddings", "noise"] = "embeddings"
+    """What the noisy layer is given: the rows of the table, or, as an ablation, noise drawn for every image."""
+    noisy_layer: Drawn = "per_batch"
+    """When its Linear is drawn: for every batch, or, as ablations, once for a generator's life, or not at all."""
+    linear_per: Shared = "set"
+    """What shares a Linear: a set of one row per class (K-to-1), or, as ablations, one image or the whole batch."""
+    normalise: bool = True
+    """Whether BatchNorm1d stands before the Linear; false is an ablation."""
 
 
-class Nayer(Method[NayerConfig]):
+class Nayer(InversionMethod[NayerConfig]):
     """Generator and noisy layer trained against a frozen teacher, one synthetic batch at a time."""
 
     title = "NAYER"
     reference = "arXiv 2310.00258"
     Config = NayerConfig
-    loss_names = LOSS_NAMES
+    needs_embeddings = True
 
     def __init__(self, context: Context, config: NayerConfig) -> None:
-        super().__init__(context, config)
         if context.embeddings is None:
             raise ValueError("NAYER needs label embeddings")
         self.embeddings = context.embeddings
-        self.loss = InversionLoss(context, config)
-        self.renew()
-
-    @classmethod
-    def check(cls, config: NayerConfig, teacher: Classifier) -> list[str]:
-        """The generator has sizes that it can make, and the BatchNorm term needs a teacher with BatchNorm."""
-        upsamplings(teacher.images.size)
-        return check_batchnorm(teacher, config.bn_weight)
+        super().__init__(context, config)
 
     def renew(self) -> None:
         """A fresh generator and noisy layer; the running statistics of the BatchNorm term live on."""
-        self.noise = NoisyLayer(self.embeddings, self.config.latent).to(self.embeddings.device)
-        self.generator = build_generator(self.context, self.config)
+        config = self.config
+        ablations = config.noisy_layer, config.linear_per, config.normalise, config.input == "noise"
+        self.noise = NoisyLayer(self.embeddings, config.latent, *ablations).to(self.embeddings.device)
+        self.generator = build_generator(self.context, config, latent=self.noise.latent)
         for module in (self.noise.norm, self.generator):
             broadcast_module(module)
-
-    def recover(self) -> None:
-        """A fresh generator, and statistics that no failed one is part of."""
-        self.loss.statistics.running = []
-        self.renew()
 
     def start_epoch(self, epoch: int) -> None:
         """Renew the generator at the end of its life and when the adversarial term sets in."""
         warmup = self.context.schedule.warmup_epochs
         if epoch > 0 and (epoch % self.config.generator_life == 0 or epoch == warmup):
             self.renew()
-        self.loss.adversarial = epoch >= warmup
+        super().start_epoch(epoch)
 
     def step(self, student: Classifier) -> SyntheticBatch:
         """Draw the noisy layer, train it with the generator for some steps, hand out this batch's best images."""
         labels = self.noise.redraw(self.config.batch_size)
         shared = [*self.noise.norm.parameters(), *self.generator.parameters()]
-        weights = [self.noise.weight, self.noise.bias, *shared]
+        weights = [*self.noise.linear, *shared]
         optimiser = torch.optim.Adam(weights, self.config.learning_rate, self.config.betas, fused=True)
 
         def losses_of(images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -101,6 +97,7 @@ class Nayer(Method[NayerConfig]):
             "generator": self.generator.state_dict(),
             "norm": self.noise.norm.state_dict(),
             "order": self.noise.order,
+            "linear": self.noise.linear if self.config.noisy_layer == "fixed" else [],
             "loss": self.loss.state_dict(),
         }
 
@@ -109,4 +106,6 @@ class Nayer(Method[NayerConfig]):
         self.generator.load_state_dict(state["generator"])
         self.noise.norm.load_state_dict(state["norm"])
         self.noise.order = state["order"].to(self.embeddings.device)
+        if state["linear"]:
+            self.noise.set_linear(*(each.detach().to(self.embeddings.device, copy=True) for each in state["linear"]))
         self.loss.load_state_dict(state["loss"])

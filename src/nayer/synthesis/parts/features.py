@@ -1,6 +1,6 @@
-"""The teacher's features: what its last linear layer is given."""
+"""What layers of a network are given in a forward pass: the features that some terms look at."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -8,6 +8,53 @@ from torch import Tensor, nn
 
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
+
+Summary = Callable[[Tensor], Tensor]
+
+
+class LayerInputs:
+    """What some layers are given in a forward pass, summarised, while recording."""
+
+    def __init__(self, layers: Sequence[nn.Module], summary: Summary) -> None:
+        self.layers, self.summary = layers, summary
+        self.found: dict[int, Tensor] = {}
+        self._forget()
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Hooks are on inside this block only."""
+        hooks = [layer.register_forward_pre_hook(self._record(index)) for index, layer in enumerate(self.layers)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+            self._forget()
+
+    def _record(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self.found[index] = self.summary(inputs[0])
+
+        return hook
+
+    def _forget(self) -> None:
+        """No numbers in place of features: to torch.compile, an empty dictionary would be another case."""
+        self.found.update((index, torch.full((), torch.nan)) for index in range(len(self.layers)))
+
+
+def as_given(features: Tensor) -> Tensor:
+    """The features themselves."""
+    return features
+
+
+def channel_means(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C): the mean of every channel of an image."""
+    return features.float().mean((2, 3))
+
+
+def attention_map(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H, W): where a layer is active (Zagoruyko and Komodakis, arXiv 1612.03928)."""
+    return features.float().square().mean(1)
 
 
 def head_of(network: nn.Module) -> nn.Linear | None:
@@ -28,25 +75,3 @@ def check_head(teacher: Classifier, weight: float) -> list[str]:
             "inputs would be its features; set it to 0 to go on without that term."
         )
     return []
-
-
-class HeadInputs:
-    """What the head of a network is given in a forward pass, while recording."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.head = head_of(network)
-        self.last = torch.full((), torch.nan)
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """A hook is on inside this block only."""
-        hook = self.head.register_forward_pre_hook(self._record) if self.head else None
-        try:
-            yield
-        finally:
-            if hook:
-                hook.remove()
-            self.last = torch.full((), torch.nan)
-
-    def _record(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.last = inputs[0]

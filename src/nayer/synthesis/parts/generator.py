@@ -70,11 +70,22 @@ class Generator(nn.Module):
         return images
 
 
-def build_generator(context: Context, config: GeneratorConfig, compiled: bool = True) -> Generator:
+def build_generator(
+    context: Context, config: GeneratorConfig, compiled: bool = True, latent: int | None = None
+) -> Generator:
     """A generator for the teacher's images with fresh weights, on its device; compiled where the context says so."""
     images = context.teacher.images
-    generator = Generator(config.latent, config.generator_width, images.size, images.channels)
+    generator = Generator(latent or config.latent, config.generator_width, images.size, images.channels)
     generator.to(context.teacher.mean.device).to(memory_format=torch.channels_last)
     if compiled and context.compiled:
         compile_network(generator)
     return generator
+
+
+def redraw_weights(generator: Generator) -> None:
+    """Fresh weights in place: normal ones of deviation 0.02 (Radford et al., arXiv 1511.06434, section 3)."""
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,11 +1,12 @@
 """The inversion of a teacher: its loss, and the steps that look for the images of one batch.
 
-Shared by NAYER (arXiv 2310.00258, equation of L_G) and FastDFKD (AAAI 2022), which have the same three terms.
+Three terms, as NAYER (arXiv 2310.00258, equation of L_G), FastDFKD, CMI and DeepInversion have in common.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +14,22 @@ from torch import Tensor, nn
 from nayer.core.images import to_uint8
 from nayer.engine.distributed import average_gradients
 from nayer.models.classifier import Classifier
-from nayer.synthesis.method import TOTAL, Context, SyntheticBatch
-from nayer.synthesis.parts.batchnorm import BatchNormStatistics
+from nayer.synthesis.method import TOTAL, Context, Method, StudentLoss, SyntheticBatch
+from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm
+from nayer.synthesis.parts.generator import upsamplings
 from nayer.synthesis.parts.losses import adversarial_loss, class_loss
-from nayer.synthesis.parts.settings import InversionConfig
+from nayer.synthesis.parts.settings import GeneratorConfig, InversionConfig
 
 Losses = dict[str, Tensor]
+Inverting = TypeVar("Inverting", bound=InversionConfig)
 LOSS_NAMES = {"ce": "class (cross-entropy)", "bn": "BatchNorm statistics", "adversarial": "adversarial"}
 
 
 class InversionLoss:
     """Class, BatchNorm and adversarial term, with the running statistics that live from batch to batch."""
 
-    def __init__(self, context: Context, config: InversionConfig) -> None:
-        self.context, self.config = context, config
+    def __init__(self, context: Context, config: InversionConfig, competition: StudentLoss = adversarial_loss) -> None:
+        self.context, self.config, self.competition = context, config, competition
         self.statistics = BatchNormStatistics(context.teacher.network, config.bn_momentum)
         self.adversarial = False
 
@@ -43,11 +46,12 @@ class InversionLoss:
         with self.context.autocast():
             views = self.context.augment(images)
             teacher_logits = self.context.teacher(views)
-            student_logits = student(views) if self.adversarial else None
+            asked = self.adversarial and config.adversarial_weight
+            student_logits = student(views) if asked else None
         ce = class_loss(teacher_logits, labels)
         bn = self.statistics.loss() if config.bn_weight else torch.zeros_like(ce)
         adversarial = (
-            torch.zeros_like(ce) if student_logits is None else adversarial_loss(teacher_logits, student_logits)
+            torch.zeros_like(ce) if student_logits is None else self.competition(teacher_logits, student_logits)
         )
         total = config.ce_weight * ce + config.bn_weight * bn + config.adversarial_weight * adversarial
         return {"ce": ce, "bn": bn, "adversarial": adversarial, TOTAL: total}, teacher_logits
@@ -61,6 +65,43 @@ class InversionLoss:
         device = self.context.teacher.mean.device
         self.statistics.running = [statistic.to(device) for statistic in state["running"]]
         self.adversarial = state["adversarial"]
+
+
+class InversionMethod(Method[Inverting]):
+    """What the methods have in common whose batches are learnt by this loss, one after the other."""
+
+    loss_names: ClassVar = LOSS_NAMES
+    needs_embeddings = False
+
+    def __init__(self, context: Context, config: Inverting) -> None:
+        super().__init__(context, config)
+        self.loss = InversionLoss(context, config, self.competition)
+        self.renew()
+
+    @staticmethod
+    def competition(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """The adversarial term."""
+        return adversarial_loss(teacher_logits, student_logits)
+
+    @classmethod
+    def check(cls, config: Inverting, teacher: Classifier) -> list[str]:
+        """A generator has sizes that it can make, and the BatchNorm term needs a teacher with BatchNorm."""
+        if isinstance(config, GeneratorConfig):
+            upsamplings(teacher.images.size)
+        return check_batchnorm(teacher, config.bn_weight)
+
+    def start_epoch(self, epoch: int) -> None:
+        """The adversarial term sets in after the warm-up."""
+        self.loss.adversarial = not self.context.schedule.warms_up(epoch)
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Fresh networks; the running statistics of the BatchNorm term live on."""
+
+    def recover(self) -> None:
+        """Fresh networks, and statistics that no failed one is part of."""
+        self.loss.statistics.running = []
+        self.renew()
 
 
 def invert(

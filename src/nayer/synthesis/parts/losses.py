@@ -1,8 +1,13 @@
 """Terms of synthesis as pure functions. Logits are (N, classes); every term is a scalar."""
 
+from collections.abc import Sequence
+from math import log
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from nayer.synthesis.method import TOTAL
 
 
 def class_loss(teacher_logits: Tensor, labels: Tensor) -> Tensor:
@@ -10,15 +15,32 @@ def class_loss(teacher_logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(teacher_logits.float(), labels)
 
 
+def divergences(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+    """KL(T || S) of each image (N,), at temperature 1."""
+    teacher, student = teacher_logits.float().log_softmax(1), student_logits.float().log_softmax(1)
+    return F.kl_div(student, teacher, reduction="none", log_target=True).sum(1)
+
+
+def divergence_loss(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+    """KL(T || S) at temperature 1, the mean over all images (ZSKT, section 3.1)."""
+    return divergences(teacher_logits, student_logits).mean()
+
+
+def jensen_shannon(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+    """(KL(T || M) + KL(S || M)) / 2 for M, the mean of both; between 0 and ln 2 (ADI, equation 8)."""
+    teacher, student = teacher_logits.float().log_softmax(1), student_logits.float().log_softmax(1)
+    middle = torch.logaddexp(teacher, student) - log(2)
+    of_teacher, of_student = (F.kl_div(middle, p, reduction="batchmean", log_target=True) for p in (teacher, student))
+    return (of_teacher + of_student) / 2
+
+
 def adversarial_loss(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
     """-mean([argmax T = argmax S] KL(T || S)) at temperature 1: seek images where the student still differs.
 
     Images on which the two already disagree in class are left alone; the mean is over all N.
     """
-    teacher, student = teacher_logits.float(), student_logits.float()
-    divergence = F.kl_div(student.log_softmax(1), teacher.log_softmax(1), reduction="none", log_target=True).sum(1)
-    same_class = teacher.argmax(1) == student.argmax(1)
-    return -(divergence * same_class).mean()
+    same_class = teacher_logits.argmax(1) == student_logits.argmax(1)
+    return -(divergences(teacher_logits, student_logits) * same_class).mean()
 
 
 def statistics_distance(
@@ -39,3 +61,26 @@ def balance_loss(teacher_logits: Tensor) -> Tensor:
     mean = teacher_logits.float().softmax(1).mean(0)
     negative_entropy: Tensor = -torch.special.entr(mean).sum()
     return negative_entropy
+
+
+def total_variation(pixels: Tensor) -> Tensor:
+    """The lengths of the differences between neighbours of (N, C, H, W), in four directions (DeepInversion)."""
+    right, down = pixels[..., 1:] - pixels[..., :-1], pixels[..., 1:, :] - pixels[..., :-1, :]
+    falling, rising = pixels[..., 1:, 1:] - pixels[..., :-1, :-1], pixels[..., 1:, :-1] - pixels[..., :-1, 1:]
+    return torch.stack([torch.linalg.vector_norm(each) for each in (right, down, falling, rising)]).sum()
+
+
+def contrastive_loss(parts: Tensor, wholes: Tensor, new: int, temperature: float) -> Tensor:
+    """Cross-entropy by which each part (N, D) is to find its whole (N, D) among all, by cosine (CMI, section 3.2).
+
+    The first `new` are of this batch: their mean and that of the earlier ones weigh the same. Wholes pass no gradient.
+    """
+    likeness = F.normalize(parts) @ F.normalize(wholes).detach().T / temperature
+    found = F.cross_entropy(likeness, torch.arange(len(parts), device=parts.device), reduction="none")
+    return found[:new].mean() + (found[new:].mean() if len(found) > new else 0)
+
+
+def weighted(terms: dict[str, Tensor], weights: Sequence[float]) -> dict[str, Tensor]:
+    """The terms, and their weighted sum as TOTAL."""
+    total = torch.stack([weight * term for weight, term in zip(weights, terms.values(), strict=True)]).sum()
+    return {**terms, TOTAL: total}

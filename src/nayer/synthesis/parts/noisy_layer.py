@@ -1,8 +1,13 @@
 """The noisy layer Z: BatchNorm1d over the label-text embeddings, then a random Linear drawn anew for every batch."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Drawn = Literal["per_batch", "fixed", "none"]
+Shared = Literal["set", "image", "batch"]
 
 
 class NoisyLayer(nn.Module):
@@ -12,6 +17,9 @@ class NoisyLayer(nn.Module):
     sets x E, for embeddings of width D and outputs of width E: one matrix product, whose weights are never copied. A
     batch that is no multiple of K ends in a shorter set of random classes; a batch smaller than K is one set on a
     slice of a permutation of the classes, a new slice per draw.
+
+    Ablations: `drawn` once and for all, or no Linear at all; one Linear `shared` by a set, by one image, or by the
+    whole batch; rows not normalised; `noise`, drawn anew for every image of a batch, in place of the embeddings.
     """
 
     embeddings: Tensor
@@ -19,35 +27,67 @@ class NoisyLayer(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, embeddings: Tensor, latent: int) -> None:
+    def __init__(
+        self,
+        embeddings: Tensor,
+        latent: int,
+        drawn: Drawn = "per_batch",
+        shared: Shared = "set",
+        normalised: bool = True,
+        noise: bool = False,
+    ) -> None:
         super().__init__()
         self.register_buffer("embeddings", embeddings, persistent=False)
         self.register_buffer("order", torch.empty(0, dtype=torch.long), persistent=False)
-        self.norm = nn.BatchNorm1d(embeddings.shape[1])
-        self.latent = latent
+        width = embeddings.shape[1]
+        self.norm = nn.BatchNorm1d(width) if normalised else nn.Identity()
+        self.latent = width if drawn == "none" else latent
+        self.drawn, self.shared, self.noise = drawn, shared, noise
 
     def redraw(self, batch_size: int) -> Tensor:
         """Draw the Linear ~ N(0, 1) with zero bias for a new batch; returns its labels (batch_size,)."""
-        classes, width = self.embeddings.shape
         device = self.embeddings.device
-        sets, rest = divmod(batch_size, classes)
-        if sets:
-            self.classes = torch.arange(classes, device=device)
-            last = torch.randperm(classes, device=device)[:rest]
+        classes, last = self._choose(batch_size)
+        place = torch.arange(batch_size, device=device)
+        labels = torch.cat([classes.repeat((batch_size - len(last)) // len(classes)), last])
+        if self.noise:
+            self.rows, row = torch.randn(batch_size, self.embeddings.shape[1], device=device), place
         else:
-            if len(self.order) < batch_size:
-                self.order = torch.randperm(classes, device=device)
-            self.classes, self.order = self.order[:batch_size], self.order[batch_size:]
-            sets, last = 1, self.classes[:0]
-        count = sets + bool(len(last))
-        self.picked = torch.cat([torch.arange(sets * len(self.classes), device=device), sets * classes + last])
-        self.weight = nn.Parameter(torch.randn(count * self.latent, width, device=device))
-        self.bias = nn.Parameter(torch.zeros(count * self.latent, device=device))
-        return torch.cat([self.classes.repeat(sets), last])
+            self.rows = self.embeddings[classes]
+            row = torch.cat([place[: batch_size - len(last)] % len(classes), last])
+        linear = {"set": place // len(classes), "image": place, "batch": torch.zeros_like(place)}[self.shared]
+        self.picked = row if self.drawn == "none" else linear * len(self.rows) + row
+        if self.drawn == "per_batch" or (self.drawn == "fixed" and not hasattr(self, "weight")):
+            count = int(linear[-1]) + 1
+            self.set_linear(
+                torch.randn(count * self.latent, self.embeddings.shape[1], device=device),
+                torch.zeros(count * self.latent, device=device),
+            )
+        return labels
+
+    def _choose(self, batch_size: int) -> tuple[Tensor, Tensor]:
+        """The classes of every set, and those of a shorter last one."""
+        count, device = len(self.embeddings), self.embeddings.device
+        if batch_size >= count:
+            return torch.arange(count, device=device), torch.randperm(count, device=device)[: batch_size % count]
+        if len(self.order) < batch_size:
+            self.order = torch.randperm(count, device=device)
+        classes, self.order = self.order[:batch_size], self.order[batch_size:]
+        return classes, classes[:0]
+
+    def set_linear(self, weight: Tensor, bias: Tensor) -> None:
+        """Take this Linear from D to Linears x E."""
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    @property
+    def linear(self) -> list[Tensor]:
+        """The Linear in use, if there is one."""
+        return [] if self.drawn == "none" or not hasattr(self, "weight") else [self.weight, self.bias]
 
     def forward(self) -> Tensor:
         """The latent vectors (batch_size, E) of the last draw; row i belongs to label i of `redraw`."""
-        rows = self.norm(self.embeddings[self.classes])
-        by_class = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent))
-        latent: Tensor = by_class.transpose(0, 1).flatten(0, 1).index_select(0, self.picked)
+        rows = self.norm(self.rows)
+        if self.drawn != "none":
+            rows = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent)).transpose(0, 1).flatten(0, 1)
+        latent: Tensor = rows.index_select(0, self.picked)
         return latent

@@ -14,26 +14,21 @@ from nayer.synthesis.parts.losses import balance_loss
 
 
 @pytest.fixture
-def student(teacher) -> Classifier:
-    return Classifier.build("wrn-10-1", teacher.class_names, teacher.images).train()
-
-
-@pytest.fixture
 def make(make_method):
     return lambda **changes: make_method("dafl", **changes)
 
 
-def test_the_terms_are_those_of_the_paper(make, teacher):
+def test_the_terms_are_those_of_the_paper(make, student, teacher):
     """Against sums written out, with the features taken in front of the head."""
     method = make(augmentation__padding=0)
     images = torch.rand(5, 1, 8, 8)
-    with method.features.recording():
-        losses, predictions = method.losses(images)
+    with method.watching(student):
+        losses, logits = method.losses(images, student)
     network = teacher.network
     features = torch.relu(network.bn(network.groups(network.stem((images - teacher.mean) / teacher.std)))).mean((2, 3))
     shares = network.head(features).softmax(1)
     mean = shares.mean(0).tolist()
-    assert predictions.tolist() == shares.argmax(1).tolist()
+    assert logits.argmax(1).tolist() == shares.argmax(1).tolist()
     one_hot = -sum(math.log(row.max()) for row in shares) / 5
     assert losses["one_hot"].item() == pytest.approx(one_hot, rel=1e-5)
     assert losses["activation"].item() == pytest.approx(-features.abs().mean().item(), rel=1e-5)

@@ -6,15 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL
 from nayer.synthesis.parts.inversion import InversionLoss
-
-
-@pytest.fixture
-def student(teacher) -> Classifier:
-    torch.manual_seed(3)
-    return Classifier.build("wrn-10-1", teacher.class_names, teacher.images).train()
 
 
 @pytest.fixture

@@ -4,15 +4,8 @@ import pytest
 import torch
 
 from nayer.core.images import to_uint8
-from nayer.models.classifier import Classifier
 from nayer.synthesis.methods.nayer import Nayer
 from nayer.synthesis.parts.inversion import InversionLoss
-
-
-@pytest.fixture
-def student(teacher) -> Classifier:
-    torch.manual_seed(3)
-    return Classifier.build("wrn-10-1", teacher.class_names, teacher.images).train()
 
 
 @pytest.fixture
@@ -128,13 +121,43 @@ def test_training_lowers_the_loss_within_a_batch(make, student, teacher, monkeyp
     assert seen[-1][0]["synthesis_loss"] < 0.8 * seen[0][0]["synthesis_loss"]
 
 
-def test_state_round_trip_makes_the_same_images(make, student):
-    method = make()
+@pytest.mark.parametrize(
+    "ablation",
+    [
+        {},
+        {"synthesis__noisy_layer": "fixed"},
+        {"synthesis__noisy_layer": "none"},
+        {"synthesis__linear_per": "image"},
+        {"synthesis__linear_per": "batch"},
+        {"synthesis__normalise": False},
+        {"synthesis__input": "noise"},
+    ],
+    ids=str,
+)
+def test_state_round_trip_makes_the_same_images(ablation, make, student):
+    method = make(**ablation)
     method.step(student)
-    copy = make()
+    copy = make(**ablation)
     copy.load_state_dict(method.state_dict())
     images = []
     for each in (method, copy):
         torch.manual_seed(9)
         images.append(each.step(student).images)
     assert torch.equal(*images)
+
+
+def test_a_fixed_linear_is_learnt_on_from_batch_to_batch_and_ends_with_its_generator(make, student):
+    method = make(synthesis__noisy_layer="fixed", synthesis__generator_life=1)
+    method.step(student)
+    weight = method.noise.weight
+    before = weight.detach().clone()
+    method.step(student)
+    assert method.noise.weight is weight
+    assert not torch.equal(before, weight)
+    method.start_epoch(1)
+    method.step(student)
+    assert not torch.equal(method.noise.weight, weight)
+
+
+def test_without_a_noisy_layer_the_generator_takes_the_rows_of_the_table(make, embeddings):
+    assert make(synthesis__noisy_layer="none").generator.project.in_features == embeddings.table.shape[1]

@@ -61,3 +61,57 @@ def test_gradient_reaches_the_random_linear_and_the_norm(layer):
     for parameter in (layer.weight, layer.bias, layer.norm.weight, layer.norm.bias):
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("shared", ["set", "image", "batch"])
+def test_a_linear_is_shared_by_a_set_one_image_or_the_whole_batch(shared):
+    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, shared=shared)
+    labels = layer.redraw(2 * CLASSES + 1)
+    own = {"set": lambda i: i // CLASSES, "image": lambda i: i, "batch": lambda i: 0}[shared]
+    rows, linears = layer.norm(layer.embeddings), layer.weight.split(LATENT)
+    assert len(linears) == {"set": 3, "image": 9, "batch": 1}[shared]
+    expected = torch.stack([linears[own(i)] @ rows[label] for i, label in enumerate(labels)])
+    torch.testing.assert_close(layer(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_one_linear_for_a_batch_makes_all_images_of_a_class_alike(layer):
+    shared = NoisyLayer(layer.embeddings, LATENT, shared="batch")
+    shared.redraw(2 * CLASSES)
+    torch.testing.assert_close(*shared().chunk(2))
+    layer.redraw(2 * CLASSES)
+    assert not torch.allclose(*layer().chunk(2))
+
+
+def test_a_fixed_linear_stays_through_all_draws(layer):
+    fixed = NoisyLayer(layer.embeddings, LATENT, drawn="fixed")
+    fixed.redraw(8)
+    weight = fixed.weight
+    assert fixed.redraw(8).tolist() == [0, 1, 2, 3] * 2
+    assert fixed.weight is weight
+
+
+def test_without_a_linear_the_normalised_rows_are_the_output(layer):
+    plain = NoisyLayer(layer.embeddings, LATENT, drawn="none")
+    labels = plain.redraw(6)
+    assert (plain.latent, plain.linear) == (WIDTH, [])
+    torch.testing.assert_close(plain(), layer.norm(layer.embeddings)[labels])
+
+
+def test_rows_that_are_not_normalised_are_the_embeddings_themselves(layer):
+    raw = NoisyLayer(layer.embeddings, LATENT, drawn="none", normalised=False)
+    raw.redraw(CLASSES)
+    assert torch.equal(raw(), layer.embeddings)
+    assert list(raw.norm.parameters()) == []
+
+
+def test_noise_is_another_row_for_every_image_and_every_batch():
+    torch.manual_seed(0)
+    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, noise=True)
+    drawn = []
+    for _ in range(2):
+        assert layer.redraw(2 * CLASSES + 1).tolist()[:4] == [0, 1, 2, 3]
+        drawn.append(layer.rows)
+        expected = [layer.weight.split(LATENT)[i // CLASSES] @ row for i, row in enumerate(layer.norm(layer.rows))]
+        torch.testing.assert_close(layer(), torch.stack(expected), atol=1e-5, rtol=1e-4)
+    assert drawn[0].shape == (9, WIDTH)
+    assert not torch.equal(*drawn)

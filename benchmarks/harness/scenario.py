@@ -5,9 +5,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from nayer.datasets.config import DataConfig
 from nayer.engine.config import RuntimeConfig
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 def parameters(scenario: str, group: str) -> dict[str, Any]:
@@ -22,3 +23,9 @@ def runtime(**changes: Any) -> RuntimeConfig:
     """The base's, for one process that keeps no state."""
     found: Any = OmegaConf.to_container(OmegaConf.load(PROJECT / "conf" / "base" / "parameters.yml"), resolve=False)
     return RuntimeConfig.model_validate({**found["runtime"], "resume": "never", "resume_folder": "", **changes})
+
+
+def data_of(scenario: str) -> DataConfig:
+    """Its real data, in this project's folder."""
+    folder = {"folder": str(PROJECT / "data" / "01_raw"), "channels": None, "class_names": None}
+    return DataConfig.model_validate({**parameters(scenario, "data"), **folder})

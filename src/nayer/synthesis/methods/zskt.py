@@ -1,0 +1,89 @@
+"""ZSKT: images on which the student differs, and a student that looks where its teacher looks (arXiv 1905.09768)."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nayer.core.config import Count, Rate, Weight
+from nayer.core.errors import InputError
+from nayer.models.classifier import Classifier
+from nayer.synthesis.method import Context
+from nayer.synthesis.parts.alternation import AlternatingMethod
+from nayer.synthesis.parts.batchnorm import layers_with_statistics
+from nayer.synthesis.parts.features import LayerInputs, attention_map
+from nayer.synthesis.parts.inversion import frozen
+from nayer.synthesis.parts.losses import divergence_loss, weighted
+from nayer.synthesis.parts.settings import Betas, GeneratorConfig
+
+
+class ZsktConfig(GeneratorConfig):
+    """ZSKT's synthesis (section 3); the defaults are the published ones."""
+
+    method: Literal["zskt"]
+    steps: Count = 1
+    latent: Count = 100
+    generator_width: Count = 64
+    learning_rate: Rate = 1e-3
+    betas: Betas = (0.9, 0.999)
+    attention_weight: Weight = 250.0
+    """Of the student's attention transfer (beta); 0 admits a student that has no layer of its teacher's sizes."""
+
+
+class Zskt(AlternatingMethod[ZsktConfig]):
+    """Generator and student play against each other for KL(T || S), at temperature 1."""
+
+    title = "ZSKT"
+    reference = "arXiv 1905.09768"
+    Config = ZsktConfig
+    loss_names: ClassVar = {"adversarial": "adversarial"}
+    alternates = 10
+
+    def __init__(self, context: Context, config: ZsktConfig) -> None:
+        super().__init__(context, config)
+        self.teacher_maps = LayerInputs(layers_with_statistics(context.teacher.network), attention_map)
+
+    def watching(self, student: Classifier) -> AbstractContextManager[Any]:
+        """The student is asked, never changed."""
+        return frozen(student)
+
+    def losses(self, images: Tensor, student: Classifier) -> tuple[dict[str, Tensor], Tensor]:
+        """-KL(T || S)."""
+        with self.context.autocast():
+            views = self.context.augment(images)
+            logits, student_logits = self.context.teacher(views), student(views)
+        return weighted({"adversarial": -divergence_loss(logits, student_logits)}, (1.0,)), logits
+
+    @contextmanager
+    def learning(self, student: Classifier) -> Iterator[None]:
+        """Where teacher and student look at the images of a student step."""
+        self.student_maps = LayerInputs(layers_with_statistics(student.network), attention_map)
+        with self.teacher_maps.recording(), self.student_maps.recording():
+            yield
+
+    def student_loss(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """KL(T || S) and, over the sizes that both have, the mean square between their normalised attention maps."""
+        loss, weight = divergence_loss(teacher_logits, student_logits), self.config.attention_weight
+        if not weight:
+            return loss
+        teacher, student = (last_by_size(each) for each in (self.teacher_maps, self.student_maps))
+        if not teacher.keys() & student.keys():
+            raise InputError(
+                f"distill.synthesis.attention_weight: {weight:g}, but no BatchNorm2d of the student has images of a "
+                "size that its teacher's have; set it to 0 to go on without that term."
+            )
+        distances = [attention_distance(teacher[size], student[size]) for size in teacher if size in student]
+        return loss + weight * torch.stack(distances).sum()
+
+
+def last_by_size(maps: LayerInputs) -> dict[tuple[int, ...], Tensor]:
+    """Of each size (H, W), the map of the last layer: in a residual network, what a group of blocks gives."""
+    return {tuple(each.shape[1:]): each for each in maps.found.values()}
+
+
+def attention_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    """The mean square between attention maps (N, H, W), each of length 1."""
+    return F.mse_loss(F.normalize(student.flatten(1)), F.normalize(teacher.flatten(1)))

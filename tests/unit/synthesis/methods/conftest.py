@@ -1,0 +1,12 @@
+"""A student to ask, or to leave alone."""
+
+import pytest
+import torch
+
+from nayer.models.classifier import Classifier
+
+
+@pytest.fixture
+def student(teacher) -> Classifier:
+    torch.manual_seed(3)
+    return Classifier.build("wrn-10-1", teacher.class_names, teacher.images).train()
