@@ -1,6 +1,7 @@
 """The teachers of a study, each trained once and kept with what made it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ class TeacherSpec(Config):
     architecture: Place
     training: dict[str, Any] = Field(default_factory=dict)
     """What differs from the scenario's recipe; chosen on validation images."""
-    seed: int = 0
+    seed: int | None = 0
+    """null: each run has a teacher of its own seed."""
 
 
 def recipe(spec: TeacherSpec) -> TeacherConfig:
@@ -48,7 +50,7 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, reporter: Reporter) -
         settings = runtime(resume="auto", resume_folder=str(folder / ".resume" / name))
         assert config.training is not None  # noqa: S101 (TRAIN has a recipe)
         teacher, history, cost = train_teacher(
-            config, config.training, data_of(spec.scenario), settings, spec.seed, reporter
+            config, config.training, data_of(spec.scenario), settings, spec.seed or 0, reporter
         )
         teacher.cpu().save(file)
         found = {
@@ -59,6 +61,7 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, reporter: Reporter) -
             "machine": machine(),
         }
         write_atomically(record, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
+        shutil.rmtree(settings.resume_folder, ignore_errors=True)
     if json.loads(record.read_text())["recipe"] != made_by:
         raise InputError(f"teachers.{name}: '{file}' was made by another recipe; give the new one another name.")
     return freeze(Classifier.load(file))

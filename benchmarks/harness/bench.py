@@ -1,0 +1,189 @@
+"""A study at work: what its runs need is made once, then they are taken from the queue one after the other."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from harness.queue import Queue
+from harness.run import UNFINISHED, Job
+from harness.scenario import PROJECT, runtime
+from harness.schedule import Budget, Cost, measure, scaled
+from harness.settings import Run, Study
+from harness.table import Table
+from harness.teachers import train_once
+from harness.tracking import Tracker
+from nayer.core.errors import Interrupted
+from nayer.core.files import digest, write_atomically
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.plan import plan
+from nayer.engine.progress import Terminal
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.lte.encoders import embed_labels
+from nayer.models.classifier import Classifier
+from nayer.synthesis.registry import METHODS
+
+STUDIES = PROJECT / "data" / "studies"
+TURNS = 3
+
+
+class Bench:
+    """One study on one machine."""
+
+    def __init__(self, study: Study, store: str | None, device: str) -> None:
+        self.study, self.device = study, device
+        self.folder, self.results = STUDIES / study.name, PROJECT / study.results
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.reporter = Terminal(interval=60)
+        self.table = Table(self.results)
+        self.queue = Queue(study.name, store or f"sqlite:///{self.folder / 'queue.db'}")
+        self.tracker = Tracker(study.name)
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def teacher(self, run: Run) -> Path:
+        """The file of the run's teacher, trained first if it is not there."""
+        name = self.study.pairs[run.pair].teacher
+        spec = self.study.teachers[name]
+        if spec.seed is None:
+            name, spec = f"{name}-s{run.seed}", spec.model_copy(update={"seed": run.seed})
+        train_once(name, spec, STUDIES / "teachers", self.reporter)
+        return STUDIES / "teachers" / f"{name}.safetensors"
+
+    def embeddings(self, run: Run) -> Path | None:
+        """The file of the run's label embeddings; None for a method that needs none."""
+        if self.study.settings[run.setting].baseline:
+            return None
+        if not METHODS[self.study.distillation(run.pair, run.setting)["synthesis"]["method"]].needs_embeddings:
+            return None
+        file = self.folder / "embeddings" / f"{run.pair}-{run.setting}.safetensors"
+        if not file.exists():
+            names = Classifier.load(self.teacher(run)).class_names
+            embed_labels(self.study.lte(run.pair, run.setting), names, seed=0).save(file)
+        return file
+
+    def measured(self, runs: Iterable[Run]) -> dict[str, Cost]:
+        """What the steps of each pair and setting cost; measured in turns, once, and kept with the results."""
+        file = self.results / "costs.json"
+        kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        wanted = {
+            f"{run.pair} {setting}": run.model_copy(update={"setting": setting})
+            for run in runs
+            for setting in (run.setting, self.study.reference)
+            if run.minutes and setting and not self.study.settings[setting].baseline
+        }
+        missing = {name: run for name, run in wanted.items() if name not in kept}
+        found: dict[str, list[Cost]] = {name: [] for name in missing}
+        for turn in range(TURNS if missing else 0):
+            for name, run in missing.items():
+                self.reporter.say(f"Measuring, turn {turn + 1} of {TURNS}: {name}")
+                found[name].append(self.cost(run))
+        for name, costs in found.items():
+            kept[name] = {key: median(getattr(each, key) for each in costs) for key in Cost.model_fields}
+        if missing:
+            write_atomically(file, lambda part: part.write_text(json.dumps(kept, indent=1) + "\n"))
+        return {name: Cost.model_validate(kept[name]) for name in wanted}
+
+    def cost(self, run: Run) -> Cost:
+        """Of one pair and setting, on a short schedule."""
+        values = self.study.distillation(run.pair, run.setting)
+        turn = METHODS[values["synthesis"]["method"]].alternates
+        short = {"batches": 1, "warmup_batches": 1}
+        values = {
+            **values,
+            "warmup_epochs": 0 if turn else 1,
+            "epochs": 1,
+            "memory": max(values["student"]["batch_size"], values["synthesis"]["batch_size"]),
+            "synthesis": {**values["synthesis"], **short},
+        }
+        table = self.embeddings(run)
+        return measure(
+            plan(
+                Classifier.load(self.teacher(run)),
+                LabelEmbeddings.load(table) if table else None,
+                DistillConfig.model_validate(values),
+                runtime(device=self.device, compile=False),
+                seed=0,
+            )
+        )
+
+    def distillation(self, run: Run, costs: dict[str, Cost]) -> dict[str, Any]:
+        """The run's parameters: the scenario's own schedule, or one that fills the minutes."""
+        setting, reference = self.study.settings[run.setting], self.study.reference
+        if run.minutes is None or reference is None:
+            return self.study.distillation(run.pair, reference if setting.baseline and reference else run.setting)
+        pair = self.study.pairs[run.pair]
+        budget = Budget(
+            run.minutes,
+            pair.student_share,
+            costs[f"{run.pair} {reference}"].student_step,
+            pair.warmup_share,
+            pair.epochs,
+        )
+        if not setting.baseline:
+            values = self.study.distillation(run.pair, run.setting)
+            return scaled(values, costs[f"{run.pair} {run.setting}"], budget)
+        # A baseline takes as many student steps as a method; what it would synthesise is of no interest.
+        values = self.study.distillation(run.pair, reference)
+        return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
+
+    def perform(self, run: Run, costs: dict[str, Cost]) -> dict[str, Any]:
+        """One run in a process of its own; what came out, with what only the study knows."""
+        folder = self.folder / "runs" / run.key
+        teacher, table = self.teacher(run), self.embeddings(run)
+        job = Job(
+            folder=str(folder),
+            teacher=str(teacher),
+            embeddings=str(table) if table else None,
+            scenario=self.study.scenario(run.pair),
+            distill=self.distillation(run, costs),
+            baseline=self.study.settings[run.setting].baseline,
+            seed=run.seed,
+            test=run.test,
+            device=self.device,
+        )
+        file = folder / "job.json"
+        write_atomically(file, lambda part: part.write_text(job.model_dump_json(indent=1)))
+        # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "harness.run", str(file)],
+            env={**os.environ, "PYTHONPATH": str(PROJECT / "benchmarks")},
+            start_new_session=True,
+        )
+        code = self.child.wait()
+        if code == UNFINISHED:
+            raise Interrupted("stopped", 15)
+        if code:
+            raise SystemExit(f"{run.key} ended with {code}; {file} says what it was asked for.")
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        result["teacher_sha256"] = digest(teacher)
+        if cost := costs.get(f"{run.pair} {run.setting}"):
+            steps = result["synthesis_steps"], result["student_steps"]
+            result["gflop"] = steps[0] * cost.synthesis_gflop + steps[1] * cost.student_gflop
+        return result
+
+    def stop(self) -> None:
+        """End the run that is under way; it keeps its state."""
+        if self.child and self.child.poll() is None:
+            self.child.terminate()
+
+    def work(self, runs: list[Run]) -> None:
+        """All of them that are not done, by whoever takes them."""
+        by_key = {run.key: run for run in runs}
+        todo = [run for run in runs if run.key not in self.table.done]
+        costs = self.measured(todo)
+        self.queue.add(run.key for run in todo)
+        self.collect(by_key)
+        while any(key in by_key for key in self.queue.waiting):
+            self.queue.take(lambda key: self.perform(by_key[key], costs))
+            self.collect(by_key)
+
+    def collect(self, runs: dict[str, Run]) -> None:
+        """What the queue knows goes into the table and to MLflow."""
+        for key, result in self.queue.results.items():
+            if key in runs:
+                self.table.add(runs[key], result)
+                self.tracker.write(runs[key], result)

@@ -1,0 +1,62 @@
+"""The queue of a study's runs, which several machines may share: Optuna's storage carries it (docs/decisions/013)."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage, RetryFailedTrialCallback
+from optuna.trial import TrialState
+
+RUN, RESULT = "run", "result"
+# A machine that was silent for so long is taken for dead, and its run goes back into the queue.
+HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
+OPEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+
+
+class Queue:
+    """Runs by their keys: waiting, under way on some machine, or done with a result."""
+
+    def __init__(self, name: str, store: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        storage = RDBStorage(
+            store,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            failed_trial_callback=RetryFailedTrialCallback(),
+        )
+        self.study = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, direction="maximize")
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Put runs at the end, apart from those that are in it or done."""
+        known = {trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=OPEN)}
+        for key in keys:
+            if key not in known:
+                self.study.enqueue_trial({}, user_attrs={RUN: key})
+
+    @property
+    def waiting(self) -> list[str]:
+        """The keys of runs that nobody has begun, in their order."""
+        return [trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])]
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What has come out so far, of whichever machine."""
+        done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
+
+    def take(self, perform: Callable[[str], dict[str, Any]]) -> None:
+        """Do the next run; one that is stopped goes back to the queue."""
+
+        def objective(trial: optuna.Trial) -> float:
+            key = trial.user_attrs.get(RUN)
+            if key is None:  # another machine was faster
+                raise optuna.TrialPruned
+            try:
+                result = perform(key)
+            except BaseException:
+                self.study.enqueue_trial({}, user_attrs={RUN: key})
+                raise
+            trial.set_user_attr(RESULT, result)
+            return float(result["accuracy"])
+
+        self.study.optimize(objective, n_trials=1)

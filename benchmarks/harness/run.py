@@ -1,0 +1,170 @@
+"""One run of a study, in a process of its own: python -m harness.run JOB.json; killed, the same command goes on."""
+
+import json
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.scenario import data_of, runtime
+from nayer import datasets
+from nayer.core.config import Config
+from nayer.core.errors import Interrupted
+from nayer.core.files import write_atomically
+from nayer.datasets.base import ImageSet, RealData
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.loop import build_and_try, collect, fit
+from nayer.distillation.plan import plan
+from nayer.distillation.state import LoopState
+from nayer.engine.allocator import keep_freed_memory
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.device import resolve_device
+from nayer.engine.progress import MultiReporter, NullReporter, Terminal
+from nayer.engine.resume import ResumePoint
+from nayer.evaluation.baselines import accuracy_of
+from nayer.evaluation.cost import machine
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier, freeze
+from nayer.models.inference import accuracy, predict
+
+# Enough to draw a curve by; the last epoch is judged by all.
+CURVE_IMAGES = 2000
+UNFINISHED = 75
+
+
+class Job(Config):
+    """All that the process needs."""
+
+    folder: str
+    """Of this run: its state, what came out."""
+    teacher: str
+    embeddings: str | None
+    scenario: str
+    distill: dict[str, Any]
+    baseline: str | None
+    seed: int
+    test: bool
+    device: str
+
+
+class Curve(NullReporter):
+    """Accuracy on some validation images after every epoch, beside the seconds so far; kept on disk, as runs go on."""
+
+    def __init__(self, file: Path, validation: ImageSet, device: torch.device) -> None:
+        self.file, self.validation, self.device = file, validation, device
+        self.state: LoopState | None = None
+        self.rows: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+
+    def epoch(self, stage: str, epoch: int, values: Mapping[str, float]) -> None:
+        """Look at the student as it is now; nothing that the loop goes on with is changed."""
+        if self.state is None or values["kd_loss"] is None:
+            return
+        student = self.state.trainer.student
+        training = student.training
+        found = accuracy(student, self.validation, self.device)
+        student.train(training)
+        row = {
+            "epoch": epoch,
+            "validation_accuracy_2000": found,
+            "synthesis_seconds": self.state.seconds["synthesis"],
+            "student_seconds": self.state.seconds["student"],
+        }
+        self.rows = [each for each in self.rows if each["epoch"] < epoch] + [row]
+        write_atomically(self.file, lambda part: part.write_text(json.dumps(self.rows)))
+
+
+def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -> dict[str, Any]:
+    """A student by the method: its curve, accuracy and cost."""
+    teacher = freeze(Classifier.load(Path(job.teacher)))
+    table = LabelEmbeddings.load(Path(job.embeddings)) if job.embeddings else None
+    made = plan(teacher, table, DistillConfig.model_validate(job.distill), settings, job.seed)
+    curve = Curve(folder / "curve.json", real.validation[:CURVE_IMAGES], made.device)
+    reporter = MultiReporter(Terminal(interval=60), curve)
+    resume = ResumePoint(settings, "distill", made.fingerprint, reporter)
+    state = curve.state = build_and_try(made, reporter)
+    if resume.restore(state):
+        reporter.say(resume.resumed_in(state.epoch, made.schedule.total_epochs))
+    fit(state, made, resume, reporter)
+    found = collect(state, made)
+    found.student.cpu().save(folder / "student.safetensors")
+    found.sample.save(folder / "sample.safetensors")
+    schedule = made.schedule
+    batches = schedule.images // schedule.batch_size
+    judged = real.test if job.test else real.validation
+    answers = [predict(model, judged.images, made.device).argmax(1) for model in (found.student, teacher)]
+    return {
+        "curve": curve.rows,
+        "parameters": made.config.model_dump(mode="json"),
+        "accuracy": (answers[0] == judged.labels).float().mean().item(),
+        "teacher_accuracy": (answers[1] == judged.labels).float().mean().item(),
+        "agreement": (answers[0] == answers[1]).float().mean().item(),
+        "judged_on": "test" if job.test else "validation",
+        "validation_accuracy": accuracy(found.student, real.validation, made.device),
+        "synthesis_seconds": found.seconds["synthesis"],
+        "student_seconds": found.seconds["student"],
+        "images": found.images_made,
+        "batches": batches,
+        "synthesis_steps": batches * schedule.steps,
+        "student_steps": schedule.epochs * schedule.student_steps,
+        "precision": made.precision,
+        "compiled": made.compile,
+    }
+
+
+def baseline(job: Job, name: str, real: RealData, settings: RuntimeConfig) -> dict[str, Any]:
+    """A student by a baseline, which knows no curve and, but for noise, the real images."""
+    config = DistillConfig.model_validate(job.distill)
+    began = time.monotonic()
+    found = accuracy_of(
+        name, Classifier.load(Path(job.teacher)), real, config, settings, job.seed, Terminal(interval=60)
+    )
+    steps = config.epochs * config.student.steps
+    seconds = time.monotonic() - began
+    return {"curve": [], "accuracy": found, "judged_on": "test", "student_seconds": seconds, "student_steps": steps}
+
+
+def perform(job: Job) -> dict[str, Any]:
+    """The run, from its last state on."""
+    keep_freed_memory()
+    folder = Path(job.folder)
+    settings = runtime(device=job.device, resume="auto", resume_folder=str(folder / "resume"))
+    resolve_device(settings)
+    real = datasets.load(data_of(job.scenario))
+    began = time.monotonic()
+    found = baseline(job, job.baseline, real, settings) if job.baseline else distilled(job, real, settings, folder)
+    return {
+        **found,
+        "wall_seconds": time.monotonic() - began,
+        "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "machine": machine(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def main() -> int:
+    file = Path(sys.argv[1])
+    job = Job.model_validate_json(file.read_text())
+
+    def interrupt(number: int, _: object) -> None:
+        raise Interrupted("stopped", number)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        found = perform(job)
+    except Interrupted:
+        return UNFINISHED
+    folder = Path(job.folder)
+    write_atomically(folder / "result.json", lambda part: part.write_text(json.dumps(found, indent=1)))
+    shutil.rmtree(folder / "resume", ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

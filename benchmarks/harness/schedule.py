@@ -1,0 +1,120 @@
+"""A method's schedule for so many minutes of a machine, from what its steps cost there."""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from nayer.core.config import Config
+from nayer.core.errors import InputError
+from nayer.distillation.build import build, build_method
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.plan import Plan
+from nayer.synthesis.method import TOTAL
+from nayer.synthesis.registry import method_of
+
+FEW, MANY, ROUNDS = 1, 3, 3
+
+
+class Cost(Config):
+    """Seconds and counted GFLOP of one method on one pair."""
+
+    synthesis_step: float
+    """One step of the search for a batch."""
+    batch: float
+    """What a batch costs beside its steps: its start, its end, its place in the memory."""
+    student_step: float
+    synthesis_gflop: float
+    student_gflop: float
+
+
+def measure(plan: Plan) -> Cost:
+    """A few real steps, each kind in turns; the first of each warms up and does not count."""
+    state = build(plan)
+    teacher, student = state.method.context.teacher, state.trainer.student
+    few, many = (build_method(plan, teacher, steps) for steps in (FEW, MANY))
+    seconds: dict[str, list[float]] = {"few": [], "many": [], "add": [], "student": []}
+    for method in (few, many):
+        method.start_epoch(plan.config.warmup_epochs)
+    for _ in range(ROUNDS + 1):
+        for name, method in (("few", few), ("many", many)):
+            began = time.perf_counter()
+            made = method.step(student)
+            made.losses[TOTAL].item()  # waits for the device
+            seconds[name].append(time.perf_counter() - began)
+        began = time.perf_counter()
+        state.add_batch(made)
+        seconds["add"].append(time.perf_counter() - began)
+        while len(state.memory) < min(plan.capacity, plan.config.student.batch_size):
+            state.add_batch(made)
+        began = time.perf_counter()
+        state.learn(plan.config.student).tolist()  # waits for the device
+        seconds["student"].append(time.perf_counter() - began)
+    found = {name: median(values[1:]) for name, values in seconds.items()}
+    step = max((found["many"] - found["few"]) / (MANY - FEW), 1e-6)
+    with FlopCounterMode(display=False) as synthesis:
+        few.step(student)
+    with FlopCounterMode(display=False) as learning:
+        state.learn(plan.config.student)
+    return Cost(
+        synthesis_step=step,
+        batch=max(found["few"] - FEW * step, 0.0) + found["add"],
+        student_step=found["student"],
+        synthesis_gflop=synthesis.get_total_flops() / FEW / 1e9,
+        student_gflop=learning.get_total_flops() / 1e9,
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a pair gives to all methods alike."""
+
+    minutes: float
+    student_share: float
+    student_step: float
+    """Seconds of the reference's: so every method with a memory takes the same number of student steps."""
+    warmup_share: float
+    epochs: int
+
+    @property
+    def student_steps(self) -> int:
+        """What the student's share buys."""
+        return max(1, int(60 * self.minutes * self.student_share / self.student_step))
+
+
+def scaled(values: dict[str, Any], cost: Cost, budget: Budget) -> dict[str, Any]:
+    """The distillation `values`, its schedule such that it fills the budget.
+
+    Raises:
+        InputError: there is no time for one batch before the student learns and one after.
+    """
+    config = DistillConfig.model_validate(values)
+    turn = method_of(config.synthesis).alternates
+    seconds = 60 * budget.minutes
+    if turn:
+        turns = int(seconds / (cost.batch + config.synthesis.steps * cost.synthesis_step + turn * cost.student_step))
+        epochs = min(budget.epochs, turns)
+        warmup, batches, steps = 0, turns // epochs, turns // epochs * turn
+    else:
+        left = seconds - budget.student_steps * cost.student_step
+        made = int(left / (cost.batch + config.synthesis.steps * cost.synthesis_step))
+        if made < 2:
+            raise InputError(
+                f"distill.synthesis.steps: a batch of {config.synthesis.steps} steps takes "
+                f"{cost.batch + config.synthesis.steps * cost.synthesis_step:.0f} s, and synthesis has {left:.0f} s: "
+                "too little for two; take fewer steps, or more minutes."
+            )
+        warmup = max(1, round(made * budget.warmup_share))
+        epochs = min(budget.epochs, made - warmup)
+        batches = (made - warmup) // epochs
+        warmup = made - epochs * batches
+        steps = max(1, budget.student_steps // epochs)
+    return {
+        **values,
+        "warmup_epochs": int(warmup > 0),
+        "epochs": epochs,
+        "synthesis": {**values["synthesis"], "batches": batches, "warmup_batches": max(1, warmup)},
+        "student": {**values["student"], "steps": steps},
+    }

@@ -1,0 +1,142 @@
+"""What a study says: teachers, pairs, settings of methods, and which of them run for how long from which seeds."""
+
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from omegaconf import OmegaConf
+from pydantic import Field, model_validator
+
+from harness.scenario import parameters
+from harness.teachers import TeacherSpec
+from nayer.core.config import Config, Count, Fraction, Rate, Text
+from nayer.distillation.config import DistillConfig
+from nayer.lte.config import LteConfig
+from nayer.scenarios.create import by_method
+
+Changes = dict[str, Any]
+Baseline = Literal["real", "kd_real", "kd_noise"]
+
+
+class Pair(Config):
+    """A teacher and what every method shares when a student learns from it."""
+
+    teacher: Text
+    """Its name in the study."""
+    distill: Changes = Field(default_factory=dict)
+    """What differs from the distillation of the teacher's scenario, for all methods alike."""
+    student_share: Fraction = 0.5
+    """Of the minutes, what the student's steps get, synthesis the rest; methods that alternate share as published."""
+    warmup_share: Fraction = 0.25
+    """Of the images, those made before the student learns."""
+    epochs: Count = 30
+    """At most; fewer where a method makes fewer batches."""
+
+
+class Setting(Config):
+    """A method as published, and what of it is not; or a baseline, which is no method; or the scenario's own recipe."""
+
+    method: Text | None = None
+    baseline: Baseline | None = None
+    synthesis: Changes = Field(default_factory=dict)
+    distill: Changes = Field(default_factory=dict)
+    lte: Changes = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def not_both(self) -> "Setting":
+        """A method or a baseline."""
+        if self.method and self.baseline:
+            raise ValueError("give a method or a baseline")
+        return self
+
+
+class Group(Config):
+    """Runs that belong together."""
+
+    pair: Text
+    minutes: list[Rate] | None = None
+    """Machine time of synthesis and student steps together; null takes the scenario's own schedule."""
+    seeds: Annotated[list[int], Field(min_length=1)]
+    settings: Annotated[list[Text], Field(min_length=1)]
+    test: bool = True
+    """Whether test images are read after the last epoch; a group that chooses something reads validation images."""
+
+
+class Run(Config):
+    """One of them."""
+
+    group: Text
+    pair: Text
+    setting: Text
+    minutes: Rate | None
+    seed: int
+    test: bool
+
+    @property
+    def key(self) -> str:
+        """Its name, for people and files."""
+        time = "own" if self.minutes is None else f"{self.minutes:g}min"
+        return f"{self.group}-{self.pair}-{self.setting}-{time}-s{self.seed}"
+
+
+class Study(Config):
+    """A YAML file of `benchmarks/studies`."""
+
+    name: Annotated[Text, Field(pattern=r"^[a-z0-9_-]+$")]
+    results: Text
+    """Folder, in the project, of the table and what is made from it."""
+    reference: Text | None = None
+    """The setting whose student step says how many steps the student's share of the minutes buys, for all methods."""
+    teachers: dict[str, TeacherSpec]
+    pairs: dict[str, Pair]
+    settings: dict[str, Setting]
+    groups: dict[str, Group]
+
+    @model_validator(mode="after")
+    def names_are_known(self) -> "Study":
+        """Every name that is used stands for something."""
+        used = {
+            "teachers": [pair.teacher for pair in self.pairs.values()],
+            "pairs": [group.pair for group in self.groups.values()],
+            "settings": [each for group in self.groups.values() for each in group.settings]
+            + ([self.reference] if self.reference else []),
+        }
+        for place, names in used.items():
+            if unknown := [name for name in names if name not in getattr(self, place)]:
+                raise ValueError(f"{place}: there is no '{unknown[0]}'")
+        return self
+
+    @classmethod
+    def read(cls, file: Path) -> "Study":
+        """From YAML; OmegaConf resolves what one part takes from another."""
+        return cls.model_validate(OmegaConf.to_container(OmegaConf.load(file), resolve=True))
+
+    def runs(self) -> list[Run]:
+        """All of them, seed by seed, so that a queue that ends early has compared all methods on the first."""
+        found = []
+        for name, group in self.groups.items():
+            for minutes, seed, setting in product(
+                group.minutes if group.minutes else (None,), group.seeds, group.settings
+            ):
+                found.append(
+                    Run(group=name, pair=group.pair, setting=setting, minutes=minutes, seed=seed, test=group.test)
+                )
+        return found
+
+    def scenario(self, pair: str) -> str:
+        """Of a pair's teacher."""
+        return self.teachers[self.pairs[pair].teacher].scenario
+
+    def distillation(self, pair: str, setting: str) -> dict[str, Any]:
+        """The parameters of a distillation, with the scenario's own schedule."""
+        chosen, common = self.settings[setting], self.pairs[pair].distill
+        values = parameters(self.scenario(pair), "distill")
+        if chosen.method:
+            values = by_method(chosen.method, values)
+        merged = OmegaConf.merge(values, common, chosen.distill, {"synthesis": chosen.synthesis})
+        checked: Any = DistillConfig.model_validate(OmegaConf.to_container(merged))
+        return {**checked.model_dump(), "synthesis": checked.synthesis.model_dump()}
+
+    def lte(self, pair: str, setting: str) -> LteConfig:
+        """The text encoder of a setting."""
+        return LteConfig.model_validate({**parameters(self.scenario(pair), "lte"), **self.settings[setting].lte})

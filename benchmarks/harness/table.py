@@ -1,0 +1,97 @@
+"""The table of a study: one CSV, a row for every epoch of every run; what a run ends with stands in its last row."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.settings import Run
+from nayer.core.files import write_atomically
+
+KEY, END = "run", "accuracy"
+SCHEDULE = ("warmup_epochs", "epochs")
+SYNTHESIS = ("batch_size", "steps", "batches", "warmup_batches")
+FINAL = (
+    END,
+    "judged_on",
+    "teacher_accuracy",
+    "agreement",
+    "validation_accuracy",
+    "images",
+    "batches",
+    "synthesis_steps",
+    "student_steps",
+    "gflop",
+    "wall_seconds",
+    "peak_memory_gib",
+    "precision",
+    "compiled",
+    "teacher_sha256",
+    "finished",
+)
+MACHINE = ("processor", "cores", "accelerator", "python", "torch", "torchvision")
+
+
+def rows(run: Run, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """One run as rows; a baseline, which has no curve, is a single one."""
+    named = {KEY: run.key, **run.model_dump(exclude={"test"})}
+    found = [{**named, **each} for each in result["curve"]] or [dict(named)]
+    parameters = result.get("parameters", {})
+    scheduled = {f"schedule.{name}": parameters.get(name) for name in SCHEDULE}
+    scheduled |= {f"schedule.{name}": parameters.get("synthesis", {}).get(name) for name in SYNTHESIS}
+    scheduled["schedule.student_steps"] = parameters.get("student", {}).get("steps")
+    seconds = {name: result.get(name) for name in ("synthesis_seconds", "student_seconds")}
+    machine = {f"machine.{name}": result["machine"].get(name) for name in MACHINE}
+    found[-1] |= {**seconds, **{name: result.get(name) for name in FINAL}, **scheduled, **machine}
+    return found
+
+
+class Table:
+    """The CSV of a study, which outlives the queue."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "runs.csv"
+
+    def read(self) -> pd.DataFrame:
+        """All rows so far."""
+        return pd.read_csv(self.file) if self.file.exists() else pd.DataFrame(columns=[KEY, END])
+
+    @property
+    def done(self) -> set[str]:
+        """The keys of runs that are in it."""
+        return set(self.ends()[KEY])
+
+    def ends(self) -> pd.DataFrame:
+        """What each run ended with."""
+        found = self.read()
+        return found[found[END].notna()]
+
+    def add(self, run: Run, result: dict[str, Any]) -> None:
+        """Append a run that is not in it."""
+        if run.key in self.done:
+            return
+        new = pd.DataFrame(rows(run, result))
+        whole = pd.concat([self.read(), new], ignore_index=True) if self.file.exists() else new
+        write_atomically(self.file, lambda part: whole.to_csv(part, index=False, float_format="%.6g"))
+
+    def summary(self) -> str:
+        """Mean and deviation by group and setting, as Markdown."""
+        ends = self.ends()
+        if ends.empty:
+            return "no run is finished"
+        lines = [
+            "| group | minutes | setting | judged on | n | accuracy, % | deviation | synthesis, s | student, s "
+            "| images |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        by = ["group", "minutes", "setting", "judged_on"]
+        for (group, minutes, setting, judged_on), part in ends.groupby(by, sort=False, dropna=False):
+            spread = f"{100 * part[END].std():.2f}" if len(part) > 1 else ""
+            mean = part[["synthesis_seconds", "student_seconds", "images"]].astype(float).mean()
+            figures = " | ".join("" if pd.isna(value) else f"{value:,.0f}" for value in mean)
+            time = "own" if pd.isna(float(str(minutes))) else f"{minutes:g}"
+            lines.append(
+                f"| {group} | {time} | {setting} | {judged_on} | {len(part)} | {100 * part[END].mean():.2f} | "
+                f"{spread} | {figures} |"
+            )
+        return "\n".join(lines)
