@@ -1,5 +1,6 @@
 """The queue of a study's runs, which several machines may share: Optuna's storage carries it (docs/decisions/013)."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ class Queue:
 
     def __init__(self, name: str, store: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
         storage = RDBStorage(
             store,
             heartbeat_interval=HEARTBEAT_SECONDS,

@@ -32,7 +32,7 @@ def build(plan: Plan) -> LoopState:
         compile_network(student.network)
     method = build_method(plan, teacher)
     shape = (images.channels, images.size, images.size)
-    memory = MemoryBank(plan.capacity, shape, plan.device, plan.spill)
+    memory = MemoryBank(plan.capacity, shape, plan.device, plan.spill, config.student.priority)
     targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
     seed_each_process()

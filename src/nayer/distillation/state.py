@@ -15,6 +15,7 @@ from nayer.student.losses import distillation_loss
 from nayer.student.targets import Targets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.method import TOTAL, Method, SyntheticBatch
+from nayer.synthesis.parts.losses import divergences
 
 Row = dict[str, Any]
 STUDENT_FIGURES = ("kd_loss", "agreement")
@@ -87,6 +88,8 @@ class LoopState:
         with self.method.learning(self.trainer.student):
             views, teacher_logits = self.targets.draw(config.batch_size)
             value, logits = self.trainer.step(views, partial(loss, teacher_logits))
+        if config.priority:
+            self.memory.weigh(self.targets.slots, divergences(teacher_logits, logits))
         return torch.stack([value, (teacher_logits.argmax(1) == logits.argmax(1)).float().mean()])
 
     def state_dict(self) -> dict[str, Any]:

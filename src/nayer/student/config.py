@@ -21,6 +21,8 @@ class StudentConfig(Config):
     and so does a method that keeps no memory."""
     refreshed_targets: Fraction
     """Share of a batch whose cached views are drawn anew, with new logits; none if all views there are are cached."""
+    priority: Weight
+    """Power of an image's divergence when last seen, by which it is drawn (SSD-KD); 0 draws all equally often."""
     learning_rate: Rate
     """Start of the cosine."""
     final_learning_rate: Weight

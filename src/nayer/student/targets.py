@@ -17,6 +17,8 @@ class Targets(Protocol):
     """Fills a memory and deals out batches from it."""
 
     memory: MemoryBank
+    slots: Tensor
+    """Where the images of the last draw lie."""
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """New images, uint8 (N, C, H, W), with labels (N,)."""
@@ -40,6 +42,7 @@ class OnlineTargets:
 
     def __init__(self, teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast) -> None:
         self.teacher, self.memory, self.augment, self.autocast = teacher, memory, augment, autocast
+        self.slots = torch.empty(0, dtype=torch.long)
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Into the memory."""
@@ -47,7 +50,8 @@ class OnlineTargets:
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """A forward pass of the teacher each."""
-        views = self.augment(to_float(self.memory.take(self.memory.draw(count))))
+        self.slots = self.memory.draw(count)
+        views = self.augment(to_float(self.memory.take(self.slots)))
         return views, self.teacher_logits(views)
 
     @torch.no_grad()
@@ -106,7 +110,7 @@ class CachedTargets(OnlineTargets):
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """One of the views of each drawn image, with the logits cached for it, or with new ones."""
-        slots = self.memory.draw(count)
+        self.slots = slots = self.memory.draw(count)
         view = torch.randint(self.count, slots.shape, device=slots.device)
         crops, logits = self.crops[slots, view], self.logits[slots, view]
         # Up, so that a small share of a small batch is not none.

@@ -12,6 +12,9 @@ from torch import Tensor
 from nayer.core.errors import InputError
 from nayer.synthesis.sample import SyntheticSample
 
+# An image that the student has understood comes again, if seldom.
+LEAST_DIVERGENCE = 1e-4
+
 
 def reserve(file: int, size: int) -> None:
     """Give an open file its full size on disk, where the system can promise that."""
@@ -44,16 +47,24 @@ def on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
 class MemoryBank:
     """Keeps the newest `capacity` images (C, H, W) with their labels, and deals them out without replacement.
 
-    With a `spill` folder the images lie in a file there instead of on the device.
+    With a `spill` folder the images lie in a file there instead of on the device. With a `priority` above 0 a batch is
+    drawn by chance, each image by that power of its divergence when last seen (SSD-KD, CVPR 2024).
     """
 
     def __init__(
-        self, capacity: int, shape: tuple[int, int, int], device: torch.device, spill: Path | None = None
+        self,
+        capacity: int,
+        shape: tuple[int, int, int],
+        device: torch.device,
+        spill: Path | None = None,
+        priority: float = 0.0,
     ) -> None:
         whole = (capacity, *shape)
         self.images = on_disk(whole, spill) if spill else torch.zeros(whole, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(capacity, dtype=torch.long, device=device)
         self.capacity = capacity
+        self.priority = priority
+        self.chances = torch.ones(capacity if priority else 0, device=device)
         self.added = 0
         self._order = torch.empty(0, dtype=torch.long, device=device)
 
@@ -69,17 +80,27 @@ class MemoryBank:
         keep = slice(max(0, len(images) - self.capacity), None)
         self.images[slots[keep].to(self.images.device)] = images[keep].to(self.images.device)
         self.labels[slots[keep]] = labels[keep]
+        if self.priority:
+            # As likely as the likeliest, until the student has seen it.
+            self.chances[slots[keep]] = self.chances[: max(1, len(self))].max()
         self.added += len(images)
         self._order = self._order[:0]
         return slots[keep]
 
     def draw(self, count: int) -> Tensor:
-        """Slots of `count` images, fewer if the bank is smaller; none comes twice before all have come."""
+        """Slots of `count` images, fewer if the bank is smaller; none twice before all have come, or by chance."""
         count = min(count, len(self))
+        if self.priority:
+            return torch.multinomial(self.chances[: len(self)], count)
         if len(self._order) < count:
             self._order = torch.randperm(len(self), device=self.labels.device)
         chosen, self._order = self._order[:count], self._order[count:]
         return chosen
+
+    def weigh(self, slots: Tensor, divergences: Tensor) -> None:
+        """How far the student was from its teacher (N,) on the images in these slots, for the next draws."""
+        if self.priority:
+            self.chances[slots] = divergences.clamp(min=LEAST_DIVERGENCE) ** self.priority
 
     def take(self, slots: Tensor) -> Tensor:
         """The images in these slots, on the device."""
@@ -103,6 +124,7 @@ class MemoryBank:
             "labels": self.labels[:filled],
             "added": self.added,
             "order": self._order,
+            "chances": self.chances[:filled],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -112,3 +134,4 @@ class MemoryBank:
         self.labels[:filled] = state["labels"]
         self.added = state["added"]
         self._order = state["order"].to(self.labels.device, copy=True)
+        self.chances[: len(state["chances"])] = state["chances"]

@@ -123,3 +123,25 @@ def test_a_bank_of_160_000_cifar_images_takes_little_more_than_their_pixels_even
     torch.save(bank.state_dict(), written)
     assert written.size > bank.images.numel()
     assert 0.4 * 2**30 < written.peak - before <= 0.6 * 2**30
+
+
+def test_images_are_drawn_by_the_power_of_their_divergence():
+    torch.manual_seed(0)
+    bank = MemoryBank(4, (1, 2, 2), torch.device("cpu"), priority=2.0)
+    bank.add(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.arange(4))
+    bank.weigh(torch.arange(4), torch.tensor([1.0, 2.0, 3.0, 0.0]))
+    drawn = torch.stack([bank.draw(1)[0] for _ in range(4000)]).bincount(minlength=4) / 4000
+    torch.testing.assert_close(drawn, torch.tensor([1.0, 4.0, 9.0, 0.0]) / 14, atol=0.03, rtol=0)
+    assert len(set(bank.draw(3).tolist())) == 3, "within a batch none comes twice"
+
+
+def test_what_the_student_has_not_seen_is_as_likely_as_the_likeliest_and_chances_are_kept():
+    bank = MemoryBank(4, (1, 2, 2), torch.device("cpu"), priority=1.0)
+    for count in (2, 1):
+        bank.add(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), torch.zeros(count, dtype=torch.long))
+        bank.weigh(torch.arange(2), torch.tensor([5.0, 2.0]))
+    bank.add(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.zeros(1, dtype=torch.long))
+    assert bank.chances.tolist() == [5.0, 2.0, 5.0, 5.0]
+    other = MemoryBank(4, (1, 2, 2), torch.device("cpu"), priority=1.0)
+    other.load_state_dict(bank.state_dict())
+    assert torch.equal(other.chances, bank.chances)
