@@ -127,4 +127,4 @@ def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
         batches = max(1, student["steps"] // method.alternates)
         synthesis |= {"batches": batches, "warmup_batches": batches}
         student["steps"] = batches * method.alternates
-    return {**distill, "synthesis": {"method": name, **synthesis}, "student": student}
+    return {**distill, "synthesis": {**synthesis, "method": name}, "student": student}

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from nayer.synthesis.method import Method, SynthesisConfig
+from nayer.synthesis.methods.adi import Adi
 from nayer.synthesis.methods.cmi import Cmi
 from nayer.synthesis.methods.dafl import Dafl
-from nayer.synthesis.methods.deep_inversion import Adi, DeepInversion
+from nayer.synthesis.methods.deep_inversion import DeepInversion
 from nayer.synthesis.methods.dfq import Dfq
 from nayer.synthesis.methods.fast_dfkd import FastDfkd
 from nayer.synthesis.methods.nayer import Nayer

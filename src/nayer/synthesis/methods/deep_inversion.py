@@ -1,36 +1,8 @@
-"""DeepInversion, and ADI, its adaptive form: pixels themselves are learnt (Yin et al., CVPR 2020, arXiv 1912.08795)."""
+"""DeepInversion: pixels that excite the teacher as its data did (Yin et al., CVPR 2020, arXiv 1912.08795)."""
 
-from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
-import torch
-from torch import Tensor
-
-from nayer.core.config import Count, Rate, Weight
-from nayer.models.classifier import Classifier
-from nayer.synthesis.method import TOTAL, SyntheticBatch
-from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionMethod, Losses, invert
-from nayer.synthesis.parts.losses import jensen_shannon, total_variation
-from nayer.synthesis.parts.settings import InversionConfig, Share
-
-COMPETITION_TEMPERATURE = 3.0
-
-
-class PixelConfig(InversionConfig):
-    """What both share; the defaults are those that the authors publish for CIFAR-10."""
-
-    steps: Count = 2000
-    learning_rate: Rate = 0.05
-    """Of the pixels' Adam, on the teacher's normalised scale."""
-    ce_weight: Weight = 1.0
-    bn_weight: Weight = 10.0
-    adversarial_weight: Weight = 0.0
-    """Of ADI's competition, which is off during the warm-up."""
-    bn_momentum: Share = 1.0
-    variation_weight: Weight = 2.5e-5
-    """Of the total variation of the pixels."""
-    norm_weight: Weight = 0.0
-    """Of the length of the pixels."""
+from nayer.synthesis.parts.pixels import PixelConfig, PixelMethod
 
 
 class DeepInversionConfig(PixelConfig):
@@ -39,65 +11,9 @@ class DeepInversionConfig(PixelConfig):
     method: Literal["deep_inversion"]
 
 
-class AdiConfig(PixelConfig):
-    """ADI's: the same with the competition (section 3.3), weighted as CMI's authors compare it."""
-
-    method: Literal["adi"]
-    adversarial_weight: Weight = 1.0
-
-
-class DeepInversion(InversionMethod[PixelConfig]):
-    """No generator: the pixels of every batch are learnt from noise."""
+class DeepInversion(PixelMethod):
+    """The student is never asked."""
 
     title = "DeepInversion"
     reference = "arXiv 1912.08795"
-    Config: ClassVar[type[PixelConfig]] = DeepInversionConfig
-    loss_names: ClassVar = {**LOSS_NAMES, "variation": "total variation", "norm": "pixel norm"}
-
-    def renew(self) -> None:
-        """There are no networks."""
-
-    def step(self, student: Classifier) -> SyntheticBatch:
-        """Learn a batch of pixels from Gaussian noise."""
-        config, images, device = self.config, self.context.teacher.images, self.context.teacher.mean.device
-        labels = torch.arange(config.batch_size, device=device) % self.context.classes
-        pixels = torch.randn(config.batch_size, images.channels, images.size, images.size, device=device)
-        pixels = pixels.contiguous(memory_format=torch.channels_last).requires_grad_()
-        optimiser = torch.optim.Adam([pixels], config.learning_rate, fused=True)
-        losses_of = partial(self.losses, pixels, labels, student)
-        with self.loss.for_one_batch(student):
-            return invert(partial(self.images_of, pixels), losses_of, labels, optimiser, [], config.steps)
-
-    def images_of(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (N, C, H, W) as images in [0, 1]; what lies beyond is brought back in place."""
-        mean, std = self.context.teacher.mean, self.context.teacher.std
-        with torch.no_grad():
-            pixels.copy_(pixels.clamp(-mean / std, (1 - mean) / std))
-        return pixels * std + mean
-
-    def losses(self, pixels: Tensor, labels: Tensor, student: Classifier, images: Tensor) -> tuple[Losses, Tensor]:
-        """The terms of the inversion, and the priors of a picture."""
-        losses, teacher_logits = self.loss(images, labels, student)
-        variation, norm = total_variation(pixels), torch.linalg.vector_norm(pixels)
-        total = losses[TOTAL] + self.config.variation_weight * variation + self.config.norm_weight * norm
-        return {**losses, "variation": variation, "norm": norm, TOTAL: total}, teacher_logits
-
-    def state_dict(self) -> dict[str, Any]:
-        """The statistics and the phase."""
-        return self.loss.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        self.loss.load_state_dict(state)
-
-
-class Adi(DeepInversion):
-    """Pixels on which the student's answers differ from the teacher's."""
-
-    title = "ADI"
-    Config = AdiConfig
-
-    @staticmethod
-    def competition(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        """1 - JS(T, S), softened (equation 9)."""
-        return 1 - jensen_shannon(teacher_logits / COMPETITION_TEMPERATURE, student_logits / COMPETITION_TEMPERATURE)
+    Config = DeepInversionConfig

@@ -1,0 +1,73 @@
+"""Pixels themselves are learnt, without a generator: what DeepInversion and ADI have in common (arXiv 1912.08795)."""
+
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from nayer.core.config import Count, Rate, Weight
+from nayer.models.classifier import Classifier
+from nayer.synthesis.method import TOTAL, SyntheticBatch
+from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionMethod, Losses, invert
+from nayer.synthesis.parts.losses import total_variation
+from nayer.synthesis.parts.settings import InversionConfig, Share
+
+
+class PixelConfig(InversionConfig):
+    """Of a method that learns pixels; the defaults are those that DeepInversion's authors publish for CIFAR-10."""
+
+    steps: Count = 2000
+    learning_rate: Rate = 0.05
+    """Of the pixels' Adam, on the teacher's normalised scale."""
+    ce_weight: Weight = 1.0
+    bn_weight: Weight = 10.0
+    adversarial_weight: Weight = 0.0
+    """Of the competition with the student, which is off during the warm-up."""
+    bn_momentum: Share = 1.0
+    variation_weight: Weight = 2.5e-5
+    """Of the total variation of the pixels."""
+    norm_weight: Weight = 0.0
+    """Of the length of the pixels."""
+
+
+class PixelMethod(InversionMethod[PixelConfig]):
+    """No generator: the pixels of every batch are learnt from noise."""
+
+    loss_names: ClassVar = {**LOSS_NAMES, "variation": "total variation", "norm": "pixel norm"}
+
+    def renew(self) -> None:
+        """There are no networks."""
+
+    def step(self, student: Classifier) -> SyntheticBatch:
+        """Learn a batch of pixels from Gaussian noise."""
+        config, images, device = self.config, self.context.teacher.images, self.context.teacher.mean.device
+        labels = torch.arange(config.batch_size, device=device) % self.context.classes
+        pixels = torch.randn(config.batch_size, images.channels, images.size, images.size, device=device)
+        pixels = pixels.contiguous(memory_format=torch.channels_last).requires_grad_()
+        optimiser = torch.optim.Adam([pixels], config.learning_rate, fused=True)
+        losses_of = partial(self.losses, pixels, labels, student)
+        with self.loss.for_one_batch(student):
+            return invert(partial(self.images_of, pixels), losses_of, labels, optimiser, [], config.steps)
+
+    def images_of(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (N, C, H, W) as images in [0, 1]; what lies beyond is brought back in place."""
+        mean, std = self.context.teacher.mean, self.context.teacher.std
+        with torch.no_grad():
+            pixels.copy_(pixels.clamp(-mean / std, (1 - mean) / std))
+        return pixels * std + mean
+
+    def losses(self, pixels: Tensor, labels: Tensor, student: Classifier, images: Tensor) -> tuple[Losses, Tensor]:
+        """The terms of the inversion, and the priors of a picture."""
+        losses, teacher_logits = self.loss(images, labels, student)
+        variation, norm = total_variation(pixels), torch.linalg.vector_norm(pixels)
+        total = losses[TOTAL] + self.config.variation_weight * variation + self.config.norm_weight * norm
+        return {**losses, "variation": variation, "norm": norm, TOTAL: total}, teacher_logits
+
+    def state_dict(self) -> dict[str, Any]:
+        """The statistics and the phase."""
+        return self.loss.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.loss.load_state_dict(state)
