@@ -15,10 +15,13 @@ from pathlib import Path
 import click
 from harness.bench import Bench
 from harness.run import UNFINISHED
+from harness.scenario import PROJECT
 from harness.settings import Study
 from pydantic import ValidationError
 
 from nayer.core.errors import InputError, Interrupted, first_mistake
+
+STATES = PROJECT / "data" / "studies"
 
 
 def main() -> None:
@@ -26,6 +29,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="of the runs' names, as 'tier1-*-s0'")
     parser.add_argument("--store", help="an address that Optuna knows; left out, a file of this machine")
+    parser.add_argument("--folder", type=Path, default=STATES, help="where unfinished runs keep their state")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, help="stop after so many, in the middle of a run if need be")
     parser.add_argument("--list", action="store_true", help="say what is done and what is to do, and end")
@@ -37,7 +41,7 @@ def main() -> None:
     runs = [run for run in study.runs() if fnmatch(run.key, options.only)]
     if not runs:
         raise SystemExit(f"--only: no run is called '{options.only}'; the first of all is '{study.runs()[0].key}'.")
-    bench = Bench(study, options.store, options.device)
+    bench = Bench(study, options.store, options.device, options.folder.resolve())
     if options.list:
         done = bench.table.done
         click.echo("\n".join(f"{'done' if run.key in done else 'to do'}  {run.key}" for run in runs))

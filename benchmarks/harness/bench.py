@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from typing import Any
 from harness.queue import Queue
 from harness.run import UNFINISHED, Job
 from harness.scenario import PROJECT, runtime
-from harness.schedule import Budget, Cost, measure, scaled
+from harness.schedule import Budget, Cost, counted_seconds, measure, scaled
 from harness.settings import Run, Study
 from harness.table import Table
 from harness.teachers import train_once
@@ -22,21 +23,21 @@ from nayer.core.files import digest, write_atomically
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.plan import plan
 from nayer.engine.progress import Terminal
+from nayer.evaluation.cost import machine
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
 from nayer.models.classifier import Classifier
 from nayer.synthesis.registry import METHODS
 
-STUDIES = PROJECT / "data" / "studies"
 TURNS = 3
 
 
 class Bench:
     """One study on one machine."""
 
-    def __init__(self, study: Study, store: str | None, device: str) -> None:
+    def __init__(self, study: Study, store: str | None, device: str, folder: Path) -> None:
         self.study, self.device = study, device
-        self.folder, self.results = STUDIES / study.name, PROJECT / study.results
+        self.folder, self.results = folder / study.name, PROJECT / study.results
         self.folder.mkdir(parents=True, exist_ok=True)
         self.reporter = Terminal(interval=60)
         self.table = Table(self.results)
@@ -45,13 +46,14 @@ class Bench:
         self.child: subprocess.Popen[bytes] | None = None
 
     def teacher(self, run: Run) -> Path:
-        """The file of the run's teacher, trained first if it is not there."""
+        """The file of the run's teacher, which lies with the results, as they hold for it alone; trained if missing."""
         name = self.study.pairs[run.pair].teacher
         spec = self.study.teachers[name]
         if spec.seed is None:
             name, spec = f"{name}-s{run.seed}", spec.model_copy(update={"seed": run.seed})
-        train_once(name, spec, STUDIES / "teachers", self.reporter)
-        return STUDIES / "teachers" / f"{name}.safetensors"
+        file = self.results / "teachers" / f"{name}.safetensors"
+        train_once(name, spec, file.parent, self.folder / "resume" / name, self.reporter)
+        return file
 
     def embeddings(self, run: Run) -> Path | None:
         """The file of the run's label embeddings; None for a method that needs none."""
@@ -66,26 +68,27 @@ class Bench:
         return file
 
     def measured(self, runs: Iterable[Run]) -> dict[str, Cost]:
-        """What the steps of each pair and setting cost; measured in turns, once, and kept with the results."""
+        """What steps cost, by `cost_name`: of all settings of the runs' pairs, in turns, once, and kept."""
         file = self.results / "costs.json"
         kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        wanted = {
-            f"{run.pair} {setting}": run.model_copy(update={"setting": setting})
-            for run in runs
-            for setting in (run.setting, self.study.reference)
-            if run.minutes and setting and not self.study.settings[setting].baseline
+        pairs = {run.pair for run in runs if run.minutes}
+        missing = {
+            name: run
+            for run in self.study.timed_runs()
+            if run.pair in pairs and (name := self.study.cost_name(run.pair, run.setting)) not in kept
         }
-        missing = {name: run for name, run in wanted.items() if name not in kept}
         found: dict[str, list[Cost]] = {name: [] for name in missing}
         for turn in range(TURNS if missing else 0):
             for name, run in missing.items():
                 self.reporter.say(f"Measuring, turn {turn + 1} of {TURNS}: {name}")
                 found[name].append(self.cost(run))
         for name, costs in found.items():
-            kept[name] = {key: median(getattr(each, key) for each in costs) for key in Cost.model_fields}
+            middle = {key: median(getattr(each, key) for each in costs) for key in Cost.model_fields}
+            kept[name] = {**middle, "machine": machine()}
         if missing:
             write_atomically(file, lambda part: part.write_text(json.dumps(kept, indent=1) + "\n"))
-        return {name: Cost.model_validate(kept[name]) for name in wanted}
+        fields = Cost.model_fields
+        return {name: Cost(**{key: kept[name][key] for key in fields}) for name in kept}
 
     def cost(self, run: Run) -> Cost:
         """Of one pair and setting, on a short schedule."""
@@ -119,13 +122,13 @@ class Bench:
         budget = Budget(
             run.minutes,
             pair.student_share,
-            costs[f"{run.pair} {reference}"].student_step,
+            costs[self.study.cost_name(run.pair, reference)].student_step,
             pair.warmup_share,
             pair.epochs,
         )
         if not setting.baseline:
             values = self.study.distillation(run.pair, run.setting)
-            return scaled(values, costs[f"{run.pair} {run.setting}"], budget)
+            return scaled(values, costs[self.study.cost_name(run.pair, run.setting)], budget)
         # A baseline takes as many student steps as a method; what it would synthesise is of no interest.
         values = self.study.distillation(run.pair, reference)
         return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
@@ -159,10 +162,15 @@ class Bench:
         if code:
             raise SystemExit(f"{run.key} ended with {code}; {file} says what it was asked for.")
         result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        if (picture := folder / "images.png").exists():
+            (self.results / "images").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, self.results / "images" / f"{run.key}.png")
         result["teacher_sha256"] = digest(teacher)
-        if cost := costs.get(f"{run.pair} {run.setting}"):
+        if cost := costs.get(self.study.cost_name(run.pair, run.setting)):
             steps = result["synthesis_steps"], result["student_steps"]
             result["gflop"] = steps[0] * cost.synthesis_gflop + steps[1] * cost.student_gflop
+            for row in result["curve"]:
+                row["counted_seconds"] = counted_seconds(result["parameters"], cost, row["epoch"])
         return result
 
     def stop(self) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.io import write_png
 
+from harness.charts import strip
 from harness.scenario import data_of, runtime
 from nayer import datasets
 from nayer.core.config import Config
@@ -94,7 +96,7 @@ def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -
     fit(state, made, resume, reporter)
     found = collect(state, made)
     found.student.cpu().save(folder / "student.safetensors")
-    found.sample.save(folder / "sample.safetensors")
+    write_png(strip(found.sample).permute(2, 0, 1), str(folder / "images.png"))
     schedule = made.schedule
     batches = schedule.images // schedule.batch_size
     judged = real.test if job.test else real.validation

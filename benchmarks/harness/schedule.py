@@ -118,3 +118,15 @@ def scaled(values: dict[str, Any], cost: Cost, budget: Budget) -> dict[str, Any]
         "synthesis": {**values["synthesis"], "batches": batches, "warmup_batches": max(1, warmup)},
         "student": {**values["student"], "steps": steps},
     }
+
+
+def counted_seconds(parameters: dict[str, Any], cost: Cost, epoch: int) -> float:
+    """What the batches and steps of a distillation up to the end of an epoch, counted from 1, cost.
+
+    Of a machine that does nothing else, so that curves can be compared whatever went on beside their runs.
+    """
+    synthesis, warmup = parameters["synthesis"], parameters["warmup_epochs"]
+    learnt = max(0, epoch - warmup)
+    batches = min(epoch, warmup) * synthesis["warmup_batches"] + learnt * synthesis["batches"]
+    batch = cost.batch + synthesis["steps"] * cost.synthesis_step
+    return batches * batch + learnt * parameters["student"]["steps"] * cost.student_step

@@ -79,6 +79,12 @@ class Run(Config):
         return f"{self.group}-{self.pair}-{self.setting}-{time}-s{self.seed}"
 
 
+def without_steps(setting: Setting) -> Setting:
+    """The same with the method's own number of steps a batch."""
+    synthesis = {key: value for key, value in setting.synthesis.items() if key != "steps"}
+    return setting.model_copy(update={"synthesis": synthesis})
+
+
 class Study(Config):
     """A YAML file of `benchmarks/studies`."""
 
@@ -122,6 +128,22 @@ class Study(Config):
                     Run(group=name, pair=group.pair, setting=setting, minutes=minutes, seed=seed, test=group.test)
                 )
         return found
+
+    def timed_runs(self) -> list[Run]:
+        """Of each pair with minutes, one run for every setting whose steps cost something, the reference's first."""
+        found = []
+        for run in self.runs():
+            if run.minutes:
+                found += [run.model_copy(update={"setting": self.reference})] if self.reference else []
+                found += [] if self.settings[run.setting].baseline else [run]
+        return found
+
+    def cost_name(self, pair: str, setting: str) -> str:
+        """Settings that differ in the number of steps alone share what a step costs."""
+        same = next(
+            name for name, each in self.settings.items() if without_steps(each) == without_steps(self.settings[setting])
+        )
+        return f"{pair} {same}"
 
     def scenario(self, pair: str) -> str:
         """Of a pair's teacher."""

@@ -29,7 +29,8 @@ FINAL = (
     "teacher_sha256",
     "finished",
 )
-MACHINE = ("processor", "cores", "accelerator", "python", "torch", "torchvision")
+CURVE = ("epoch", "validation_accuracy_2000", "counted_seconds", "synthesis_seconds", "student_seconds")
+MACHINE = ("processor", "cores", "threads", "accelerator", "python", "torch", "torchvision")
 
 
 def rows(run: Run, result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -54,7 +55,9 @@ class Table:
 
     def read(self) -> pd.DataFrame:
         """All rows so far."""
-        return pd.read_csv(self.file) if self.file.exists() else pd.DataFrame(columns=[KEY, END])
+        if self.file.exists():
+            return pd.read_csv(self.file)
+        return pd.DataFrame(columns=[KEY, *Run.model_fields, *CURVE, *FINAL, *(f"machine.{name}" for name in MACHINE)])
 
     @property
     def done(self) -> set[str]:

@@ -38,8 +38,8 @@ def recipe(spec: TeacherSpec) -> TeacherConfig:
     )
 
 
-def train_once(name: str, spec: TeacherSpec, folder: Path, reporter: Reporter) -> Classifier:
-    """The teacher in `folder`, trained first if it is not there; a stopped training goes on.
+def train_once(name: str, spec: TeacherSpec, folder: Path, resume: Path, reporter: Reporter) -> Classifier:
+    """The teacher in `folder`, trained first if it is not there; a stopped training goes on from `resume`.
 
     Raises:
         InputError: the one that is there was made by another recipe.
@@ -47,7 +47,7 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, reporter: Reporter) -
     file, record, config = folder / f"{name}.safetensors", folder / f"{name}.json", recipe(spec)
     made_by = {**config.model_dump(mode="json"), "scenario": spec.scenario, "seed": spec.seed}
     if not record.exists():
-        settings = runtime(resume="auto", resume_folder=str(folder / ".resume" / name))
+        settings = runtime(resume="auto", resume_folder=str(resume))
         assert config.training is not None  # noqa: S101 (TRAIN has a recipe)
         teacher, history, cost = train_teacher(
             config, config.training, data_of(spec.scenario), settings, spec.seed or 0, reporter

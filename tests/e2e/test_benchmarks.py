@@ -2,6 +2,7 @@
 
 import time
 
+import mlflow
 import pytest
 from clones import heard_until_distilling
 
@@ -28,18 +29,44 @@ def test_a_benchmark_prints_its_table(typed, command, printed):
     assert printed in done.stdout
 
 
-def test_validation_accuracy_of_a_changed_recipe(typed):
-    assert typed("kedro", "run", "--env", "test", "--pipelines", "lte,teacher").returncode == 0
-    changes = ("--changes", "epochs=1", "student.cached_targets=2")
-    done = typed("python", "benchmarks/validation.py", "test", "--seeds", "0", "1", *changes)
+STUDY = """
+name: tiny
+results: results
+reference: nayer
+teachers:
+  test: {scenario: test, architecture: wrn-10-1}
+pairs:
+  test: {teacher: test, epochs: 4}
+settings:
+  nayer: {method: nayer}
+  zskt: {method: zskt}
+  kd_noise: {baseline: kd_noise}
+groups:
+  tier: {pair: test, minutes: [0.2], seeds: [0], settings: [nayer, zskt, kd_noise]}
+"""
+
+
+def test_a_study_goes_on_where_it_was_stopped_and_does_nothing_twice(typed, project):
+    (project / "study.yml").write_text(STUDY)
+    command = ("python", "benchmarks/study.py", "study.yml")
+    stopped = typed(*command, "--minutes", "0.5")
+    assert stopped.returncode in (0, 75), stopped.stderr
+    done = typed(*command)
     assert done.returncode == 0, done.stderr
-    assert "| mean (deviation) |" in done.stdout
-
-
-def test_without_a_teacher_there_is_one_sentence(typed):
-    done = typed("python", "benchmarks/validation.py", "test")
-    assert done.returncode == 1
-    assert done.stderr.strip().endswith("is missing: kedro run --env test --pipelines lte,teacher")
+    assert done.stdout.count("| tier | 0.2 |") == 3
+    table = (project / "results" / "runs.csv").read_text()
+    again = typed(*command)
+    assert again.returncode == 0, again.stderr
+    assert (project / "results" / "runs.csv").read_text() == table
+    assert "Measuring" not in again.stderr
+    unknown = typed(*command, "--only", "gone")
+    assert unknown.stderr.strip() == "--only: no run is called 'gone'; the first of all is 'tier-test-nayer-0.2min-s0'."
+    found = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = found.get_experiment_by_name("study-tiny").experiment_id
+    runs = found.search_runs([experiment])
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == 3
 
 
 def test_the_gpu_benchmark_goes_on_where_it_was_stopped(started, typed):

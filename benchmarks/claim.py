@@ -1,0 +1,222 @@
+"""docs/benchmarks.md, its figures and the table of tuning trials, from the table of the claim's study.
+
+python benchmarks/claim.py
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from harness.charts import accuracy_by_minutes, bars, sheet
+from harness.scenario import PROJECT
+from harness.settings import Study
+from harness.table import END, Table
+from harness.verdicts import NOISE, Verdict, by_seed, compare, times_faster
+from jinja2 import StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from nayer.core.files import write_atomically
+from nayer.synthesis.registry import METHODS
+
+FILE = PROJECT / "benchmarks" / "studies" / "claim.yml"
+PAGE = PROJECT / "docs" / "benchmarks.md"
+PEERS = [name for name in METHODS if name != "nayer"]
+BASELINES = {
+    "real": "ceiling: the student on the real labels",
+    "kd_real": "KD on the real images",
+    "kd_noise": "floor: KD on noise",
+}
+PARTS = {
+    "label text": ["nayer_one_hot", "nayer_random", "nayer_noise"],
+    "noisy layer, drawn anew": ["nayer_fixed", "nayer_no_layer"],
+    "K-to-1": ["nayer_1_to_1", "nayer_one_linear"],
+    "BatchNorm on the table": ["nayer_raw_table"],
+    "the prompt": ["nayer_name_alone"],
+    "MiniLM against CLIP": ["nayer_clip"],
+}
+MEANING = {
+    "nayer_one_hot": "one-hot rows",
+    "nayer_random": "random rows",
+    "nayer_noise": "noise for every image",
+    "nayer_fixed": "a layer drawn once for a generator's life",
+    "nayer_no_layer": "no noisy layer",
+    "nayer_1_to_1": "one Linear for every image",
+    "nayer_one_linear": "one Linear for the whole batch",
+    "nayer_raw_table": "no BatchNorm on the table",
+    "nayer_name_alone": "the class name alone",
+    "nayer_clip": "CLIP's table",
+}
+GROUPS = {
+    "tier1": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
+    "tier1_30": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
+    "tier2": "CIFAR-10, WRN-16-2 > WRN-16-1",
+    "tier3": "CIFAR-100, WRN-16-2 > WRN-16-1",
+}
+COLUMNS = (
+    (END, 100, "{:.2f}"),
+    ("agreement", 100, "{:.2f}"),
+    ("synthesis_seconds", 1 / 60, "{:.1f}"),
+    ("student_seconds", 1 / 60, "{:.1f}"),
+    ("images", 1, "{:,.0f}"),
+    ("gflop", 1, "{:,.0f}"),
+    ("peak_memory_gib", 1, "{:.1f}"),
+)
+
+
+def fill(template: Path, **values: Any) -> str:
+    """A Markdown template with its places filled."""
+    text: str = Template(template.read_text(), keep_trailing_newline=True, undefined=StrictUndefined).render(values)
+    return text
+
+
+class Page:
+    """The claim's results as Markdown and figures."""
+
+    def __init__(self) -> None:
+        self.study = Study.read(FILE)
+        self.results = PROJECT / self.study.results
+        table = Table(self.results)
+        self.rows, self.ends = table.read(), table.ends()
+
+    def text(self) -> str:
+        """The page, its figures saved beside the table."""
+        return fill(
+            FILE.parent / "claim.md.j2",
+            runs=len(self.ends),
+            planned=len(self.study.runs()),
+            noise=NOISE,
+            verdicts=[*self.parts(), *self.peers()],
+            speed=list(self.speed()),
+            published=yaml.safe_load((FILE.parent / "published.yml").read_text()),
+            methods=list(self.methods()),
+            pictures={name: self.saved(name, title, figure) for name, title, figure in self.figures()},
+            share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
+            teachers=list(self.teachers()),
+            machines=list(self.machines()),
+        )
+
+    def verdict(self, group: str, base: str, other: str) -> Verdict:
+        """NAYER in one group against another setting, which may stand in a group of its own."""
+        return compare(by_seed(self.ends, base, "nayer"), by_seed(self.ends, group, other))
+
+    def parts(self) -> Iterator[list[Any]]:
+        """Each part of the method against the method without it."""
+        for part, settings in PARTS.items():
+            for setting in settings:
+                for group, base in (("ablations", "tier1"), ("tier2", "tier2"), ("tier3", "tier3")):
+                    if setting in self.study.groups[group].settings:
+                        found = self.verdict(group, base, setting)
+                        yield self.row(part, MEANING[setting], base, found, (group, setting))
+
+    def peers(self) -> Iterator[list[Any]]:
+        """The method against each of its peers."""
+        for peer in PEERS:
+            for group in GROUPS:
+                if peer in self.study.groups[group].settings:
+                    yield self.row(
+                        "accuracy", METHODS[peer].title, group, self.verdict(group, group, peer), (group, peer)
+                    )
+
+    def row(self, part: str, against: str, group: str, found: Verdict, place: tuple[str, str]) -> list[Any]:
+        """One line of the verdict."""
+        command = f"`'{place[0]}-*-{place[1]}-*'`"
+        return [part, against, self.where(group), found, found.n, found.word, command]
+
+    def where(self, group: str) -> str:
+        """Data, pair and minutes."""
+        return f"{GROUPS[group]}, {(self.study.groups[group].minutes or [0])[0]:g} min"
+
+    def speed(self) -> Iterator[list[str]]:
+        """Time to equal accuracy."""
+        for group in GROUPS:
+            settings, minutes = self.study.groups[group].settings, self.study.groups[group].minutes or [0]
+            for peer in (each for each in PEERS if each in settings):
+                found = times_faster(self.rows, group, "nayer", peer, minutes[0])
+                shown = ", ".join("never" if pd.isna(each) else f"{each:.1f}" for each in found) or "not run"
+                yield [METHODS[peer].title, self.where(group), shown, f"`'{group}-*'`"]
+
+    def methods(self) -> Iterator[list[str]]:
+        """Every setting of every group."""
+        tested = self.ends[self.ends["judged_on"] == "test"]
+        for (group, setting), part in tested.groupby(["group", "setting"], sort=False):
+            mean = part.select_dtypes("number").mean()
+            name = BASELINES.get(str(setting), MEANING.get(str(setting), str(setting)))
+            figures = ["" if pd.isna(mean.get(key)) else form.format(by * mean[key]) for key, by, form in COLUMNS]
+            spread = f"{100 * part[END].std():.2f}" if len(part) > 1 else ""
+            yield [str(group), name, str(len(part)), figures[0], spread, *figures[1:]]
+
+    def figures(self) -> Iterator[tuple[str, str, Figure]]:
+        """Name, title and figure, of what there is."""
+        there = set(self.ends["group"])
+        if groups := [group for group in GROUPS if group in there]:
+            yield "accuracy", "Accuracy against minutes", accuracy_by_minutes(self.rows, groups, list(METHODS))
+        if "ablations" in there:
+            joined = self.ends[self.ends["group"].isin(["tier1", "ablations"])].assign(group="both")
+            settings = ["nayer", *self.study.groups["ablations"].settings]
+            title = "NAYER with one part changed, test accuracy, %"
+            yield "ablations", "Ablations", bars(joined, "both", settings, title)
+        if strips := list(self.strips()):
+            yield "images", "Images of all methods, the same classes side by side", sheet(strips)
+
+    def saved(self, name: str, title: str, figure: Figure) -> str:
+        """Write a figure; returns its title."""
+        write_atomically(
+            self.results / f"{name}.png",
+            lambda part: figure.savefig(part, dpi=110, format="png", metadata={"Software": None}),
+        )
+        return title
+
+    def strips(self) -> Iterator[tuple[str, Path]]:
+        """Of seed 0 of the first tier."""
+        for name in METHODS:
+            for run in self.study.runs():
+                file = self.results / "images" / f"{run.key}.png"
+                if (run.group, run.setting, run.seed) == ("tier1", name, 0) and file.exists():
+                    yield METHODS[name].title, file
+
+    def teachers(self) -> Iterator[list[str]]:
+        """What taught, by which recipe."""
+        for file in sorted((self.results / "teachers").glob("*.json")):
+            each = json.loads(file.read_text())
+            training, accuracy = each["recipe"]["training"], f"{100 * each['validation_accuracy']:.2f}"
+            yield [file.stem, training["epochs"], training["learning_rate"], accuracy, f"`{each['sha256'][:12]}`"]
+
+    def machines(self) -> Iterator[str]:
+        """Where the runs ran."""
+        columns = ["processor", "cores", "threads", "accelerator", "python", "torch", "torchvision"]
+        found = self.ends[[f"machine.{name}" for name in columns]].drop_duplicates().fillna("none")
+        for row in found.itertuples(index=False):
+            yield ", ".join(f"{name} {value}" for name, value in zip(columns, row, strict=True))
+
+    def tuning(self) -> pd.DataFrame:
+        """Every trial, what it changed, what it reached, and whether it was taken."""
+        trials = self.ends[self.ends["group"] == "tuning"]
+        chosen = [self.study.settings[name] for name in METHODS if name in self.study.settings]
+        rows = [
+            {
+                "method": self.study.settings[row["setting"]].method,
+                "trial": row["setting"],
+                "changes": json.dumps(self.study.settings[row["setting"]].synthesis),
+                "validation_accuracy": row[END],
+                "seed": row["seed"],
+                "minutes": row["minutes"],
+                "chosen": self.study.settings[row["setting"]] in chosen,
+            }
+            for row in trials.to_dict("records")
+        ]
+        return pd.DataFrame(rows)
+
+
+def main() -> None:
+    page = Page()
+    page.results.mkdir(parents=True, exist_ok=True)
+    page.tuning().to_csv(page.results / "tuning.csv", index=False)
+    text = page.text()
+    write_atomically(PAGE, lambda part: Path(part).write_text(text))
+
+
+if __name__ == "__main__":
+    main()

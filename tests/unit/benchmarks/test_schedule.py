@@ -1,0 +1,80 @@
+"""A schedule fills its minutes, with the same student steps for every method that keeps a memory."""
+
+import copy
+
+import pytest
+from harness.scenario import parameters
+from harness.schedule import Budget, Cost, counted_seconds, measure, scaled
+
+from nayer.core.errors import InputError
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.plan import schedule_of
+from nayer.scenarios.create import by_method
+
+BUDGET = Budget(minutes=5, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
+COST = Cost(synthesis_step=0.2, batch=0.4, student_step=0.1, synthesis_gflop=1, student_gflop=1)
+
+
+def fitted(method: str, cost: Cost = COST, budget: Budget = BUDGET, **synthesis) -> DistillConfig:
+    values = by_method(method, parameters("fashion_mnist", "distill"))
+    values["synthesis"] = {**values["synthesis"], **synthesis}
+    return DistillConfig.model_validate(scaled(values, cost, budget))
+
+
+@pytest.mark.parametrize(("method", "steps"), [("nayer", 15), ("nayer", 3), ("cmi", 100), ("deep_inversion", 200)])
+def test_synthesis_gets_what_the_student_leaves_and_is_not_late(method, steps):
+    config = fitted(method, steps=steps)
+    schedule = schedule_of(config)
+    made = schedule.images // schedule.batch_size
+    learnt = schedule.epochs * schedule.student_steps
+    seconds = made * (0.4 + steps * 0.2) + learnt * 0.1
+    assert seconds <= 300
+    assert seconds > 300 - (0.4 + steps * 0.2) - schedule.epochs * 0.1
+    assert learnt == pytest.approx(1500, rel=0.02), "half of five minutes, by the reference's step"
+    early = schedule.warmup_batches * schedule.warmup_epochs
+    assert early >= round(0.25 * made)
+
+
+def test_a_method_that_alternates_keeps_its_published_ratio():
+    config = fitted("dfq")
+    schedule = schedule_of(config)
+    assert (schedule.warmup_epochs, schedule.epochs) == (0, 30)
+    assert schedule.student_steps == 10 * schedule.batches
+    seconds = 30 * schedule.batches * (0.4 + 0.2 + 10 * 0.1)
+    assert 300 - 30 * 1.6 < seconds <= 300
+
+
+@pytest.mark.parametrize(("method", "least"), [("nayer", 290), ("deep_inversion", 250), ("dfq", 270)])
+def test_seconds_are_counted_up_to_the_minutes_that_the_schedule_fills(method, least):
+    values = fitted(method, **({"steps": 200} if method == "deep_inversion" else {})).model_dump()
+    last = values["warmup_epochs"] + values["epochs"]
+    counted = [counted_seconds(values, COST, epoch) for epoch in range(last + 1)]
+    assert counted[0] == 0
+    assert least < counted[last] <= 300
+    batch = values["synthesis"]["batches"] * (0.4 + values["synthesis"]["steps"] * 0.2)
+    assert counted[last] - counted[last - 1] == pytest.approx(batch + values["student"]["steps"] * 0.1)
+    if values["warmup_epochs"]:
+        warmup = values["synthesis"]["warmup_batches"] * (0.4 + values["synthesis"]["steps"] * 0.2)
+        assert counted[1] == pytest.approx(warmup), "the student does not learn yet"
+
+
+def test_too_little_time_for_two_batches_is_answered_with_one_sentence():
+    with pytest.raises(InputError, match=r"a batch of 2000 steps takes 400 s, and synthesis has 150 s"):
+        fitted("deep_inversion", steps=2000)
+
+
+def test_measuring_counts_every_kind_of_step(make_plan):
+    found = measure(make_plan(warmup_epochs=0))
+    again = measure(make_plan(warmup_epochs=0))
+    assert min(found.model_dump().values()) > 0
+    assert (found.synthesis_gflop, found.student_gflop) == (again.synthesis_gflop, again.student_gflop)
+    larger = measure(make_plan(warmup_epochs=0, synthesis__generator_width=8))
+    assert larger.synthesis_gflop > found.synthesis_gflop
+    assert larger.student_gflop == found.student_gflop
+
+
+def test_what_comes_in_is_left_as_it_was():
+    values = by_method("nayer", parameters("fashion_mnist", "distill"))
+    before = copy.deepcopy(values)
+    scaled(values, COST, BUDGET)
+    assert values == before

@@ -1,0 +1,71 @@
+"""What a table says of a claim: no verdict on noise, none on one seed, and time to equal accuracy apart."""
+
+import math
+
+import pandas as pd
+import pytest
+from harness.verdicts import by_seed, compare, times_faster
+
+
+def series(*values: float) -> pd.Series:
+    return pd.Series(values, index=range(len(values)), dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "word"),
+    [
+        (series(90, 91, 90.5), series(88, 89.1, 88.4), "for the paper"),
+        (series(88, 89.1, 88.4), series(90, 91, 90.5), "against the paper"),
+        (series(90, 91, 90.5), series(89.8, 90.8, 90.3), "no difference shown"),
+        (series(90, 95, 80), series(85, 80, 84), "no difference shown"),
+        (series(90), series(80), "one seed"),
+        (series(), series(80), "not run"),
+    ],
+)
+def test_a_verdict_needs_more_than_noise_and_more_than_one_seed(better, worse, word):
+    assert compare(better, worse).word == word
+
+
+def test_seeds_are_paired_and_those_that_only_one_has_are_left_out():
+    found = compare(series(90, 92, 94), series(89, 90))
+    assert (found.mean, found.n) == (1.5, 2)
+    assert found.deviation == pytest.approx(math.sqrt(0.5))
+    assert found.interval == pytest.approx(12.706 * math.sqrt(0.5) / math.sqrt(2), rel=1e-3), "Student's t, one degree"
+    assert str(found) == "+1.50 (0.71)"
+
+
+@pytest.fixture
+def rows() -> pd.DataFrame:
+    """Two methods, two seeds; an epoch takes the fast one 10 s and the slow one 20 s."""
+    found = []
+    for seed, ends in ((0, 0.9), (1, 0.4)):
+        for setting, pace, accuracies in (("fast", 5, (0.5, 0.7, ends)), ("slow", 10, (0.2, 0.4, 0.6))):
+            for epoch, accuracy in enumerate(accuracies, 1):
+                found.append(
+                    {
+                        "run": f"{setting}-{seed}",
+                        "group": "tier",
+                        "setting": setting,
+                        "minutes": 1.0,
+                        "seed": seed,
+                        "epoch": epoch,
+                        "validation_accuracy_2000": accuracy,
+                        "counted_seconds": 2.0 * pace * epoch,
+                        "accuracy": accuracy if epoch == 3 else None,
+                    }
+                )
+    return pd.DataFrame(found)
+
+
+def test_time_to_what_the_slow_one_ends_with(rows):
+    assert times_faster(rows, "tier", "fast", "slow", 1.0).tolist() == [60 / 20, 60 / 20]
+    never = times_faster(rows, "tier", "slow", "fast", 1.0)
+    assert math.isnan(never[0])
+    assert never[1] == 30 / 40
+    assert times_faster(rows, "tier", "fast", "gone", 1.0).empty
+
+
+def test_accuracy_by_seed_is_that_of_the_last_epoch(rows):
+    ends = rows[rows["accuracy"].notna()]
+    assert by_seed(ends, "tier", "fast").to_dict() == {0: 90.0, 1: 40.0}
+    assert by_seed(ends, "tier", "fast", minutes=2.0).empty
