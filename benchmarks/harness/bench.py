@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from harness.queue import Queue
@@ -83,8 +82,8 @@ class Bench:
                 self.reporter.say(f"Measuring, turn {turn + 1} of {TURNS}: {name}")
                 found[name].append(self.cost(run))
         for name, costs in found.items():
-            middle = {key: median(getattr(each, key) for each in costs) for key in Cost.model_fields}
-            kept[name] = {**middle, "machine": machine()}
+            least = {key: min(getattr(each, key) for each in costs) for key in Cost.model_fields}
+            kept[name] = {**least, "machine": machine()}
         if missing:
             write_atomically(file, lambda part: part.write_text(json.dumps(kept, indent=1) + "\n"))
         fields = Cost.model_fields

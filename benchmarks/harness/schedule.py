@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,19 +14,32 @@ from nayer.distillation.plan import Plan
 from nayer.synthesis.method import TOTAL
 from nayer.synthesis.registry import method_of
 
-FEW, MANY, ROUNDS = 1, 3, 3
+FEW, MANY, ROUNDS = 1, 8, 2
 
 
 class Cost(Config):
     """Seconds and counted GFLOP of one method on one pair."""
 
-    synthesis_step: float
-    """One step of the search for a batch."""
-    batch: float
-    """What a batch costs beside its steps: its start, its end, its place in the memory."""
+    few_steps: float
+    """A batch with FEW steps of the search for it."""
+    many_steps: float
+    """A batch with MANY."""
+    add: float
+    """What it takes to put it into the memory."""
     student_step: float
     synthesis_gflop: float
+    """Of one step."""
     student_gflop: float
+
+    @property
+    def synthesis_step(self) -> float:
+        """One step of the search for a batch."""
+        return max((self.many_steps - self.few_steps) / (MANY - FEW), 1e-6)
+
+    @property
+    def batch(self) -> float:
+        """What a batch costs beside its steps: its start, its end, its place in the memory."""
+        return max(self.few_steps - FEW * self.synthesis_step, 0.0) + self.add
 
 
 def measure(plan: Plan) -> Cost:
@@ -35,11 +47,11 @@ def measure(plan: Plan) -> Cost:
     state = build(plan)
     teacher, student = state.method.context.teacher, state.trainer.student
     few, many = (build_method(plan, teacher, steps) for steps in (FEW, MANY))
-    seconds: dict[str, list[float]] = {"few": [], "many": [], "add": [], "student": []}
+    seconds: dict[str, list[float]] = {"few_steps": [], "many_steps": [], "add": [], "student_step": []}
     for method in (few, many):
         method.start_epoch(plan.config.warmup_epochs)
     for _ in range(ROUNDS + 1):
-        for name, method in (("few", few), ("many", many)):
+        for name, method in (("few_steps", few), ("many_steps", many)):
             began = time.perf_counter()
             made = method.step(student)
             made.losses[TOTAL].item()  # waits for the device
@@ -49,19 +61,17 @@ def measure(plan: Plan) -> Cost:
         seconds["add"].append(time.perf_counter() - began)
         while len(state.memory) < min(plan.capacity, plan.config.student.batch_size):
             state.add_batch(made)
-        began = time.perf_counter()
-        state.learn(plan.config.student).tolist()  # waits for the device
-        seconds["student"].append(time.perf_counter() - began)
-    found = {name: median(values[1:]) for name, values in seconds.items()}
-    step = max((found["many"] - found["few"]) / (MANY - FEW), 1e-6)
+        for _ in range(FEW + ROUNDS):
+            began = time.perf_counter()
+            state.learn(plan.config.student).tolist()  # waits for the device
+            seconds["student_step"].append(time.perf_counter() - began)
     with FlopCounterMode(display=False) as synthesis:
         few.step(student)
     with FlopCounterMode(display=False) as learning:
         state.learn(plan.config.student)
     return Cost(
-        synthesis_step=step,
-        batch=max(found["few"] - FEW * step, 0.0) + found["add"],
-        student_step=found["student"],
+        # The least: what else goes on in a machine only ever adds.
+        **{name: min(values[1:]) for name, values in seconds.items()},
         synthesis_gflop=synthesis.get_total_flops() / FEW / 1e9,
         student_gflop=learning.get_total_flops() / 1e9,
     )

@@ -79,10 +79,12 @@ class Run(Config):
         return f"{self.group}-{self.pair}-{self.setting}-{time}-s{self.seed}"
 
 
-def without_steps(setting: Setting) -> Setting:
-    """The same with the method's own number of steps a batch."""
-    synthesis = {key: value for key, value in setting.synthesis.items() if key != "steps"}
-    return setting.model_copy(update={"synthesis": synthesis})
+def work(setting: Setting) -> tuple[Any, ...]:
+    """What decides how long a step takes: neither how many there are, nor rates, weights (but for 0) and wording."""
+    idle = {key for key, value in setting.synthesis.items() if isinstance(value, float) and value} | {"steps", "betas"}
+    synthesis = {key: value for key, value in setting.synthesis.items() if key not in idle}
+    lte = {key: value for key, value in setting.lte.items() if key != "prompt"}
+    return setting.method, synthesis, setting.distill, lte
 
 
 class Study(Config):
@@ -139,10 +141,9 @@ class Study(Config):
         return found
 
     def cost_name(self, pair: str, setting: str) -> str:
-        """Settings that differ in the number of steps alone share what a step costs."""
-        same = next(
-            name for name, each in self.settings.items() if without_steps(each) == without_steps(self.settings[setting])
-        )
+        """Settings whose steps do the same work share what was measured."""
+        wanted = work(self.settings[setting])
+        same = next(name for name, each in self.settings.items() if work(each) == wanted)
         return f"{pair} {same}"
 
     def scenario(self, pair: str) -> str:

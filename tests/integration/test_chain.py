@@ -10,6 +10,7 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from nayer.core.files import digest
 from nayer.core.nested import flatten
 from nayer.synthesis.registry import METHODS
 
@@ -108,6 +109,26 @@ def test_runs_say_how_they_ended_what_they_ran_and_find_each_other(runs):
 
 def test_distilling_again_gives_the_same_student(runs):
     assert runs[0].data.tags["output.student"] == runs[1].data.tags["output.student"]
+
+
+def test_int8_is_made_compared_and_logged_on_request(project):
+    chosen = {"quantize": {"gate": {"largest_loss": 100.0}}}
+    with KedroSession.create(project_path=project, env="test", runtime_params=chosen) as session:
+        session.run(pipeline_names=["quantize"])
+    reports = project / "data/08_reporting/test"
+    metrics = json.loads((reports / "int8_metrics.json").read_text())
+    file = project / "data/06_models/test/int8.onnx"
+    assert metrics["digests"]["int8"] == digest(file)
+    assert metrics["calibration_images"] == 32
+    of_chain = json.loads((reports / "metrics.json").read_text())
+    assert metrics["fp32"]["top1"] == pytest.approx(of_chain["student"]["top1"], abs=2 / 540)
+    assert metrics["fp32"]["agreement"] == pytest.approx(of_chain["agreement"], abs=2 / 540)
+    assert metrics["images"] == 540
+    (run, *_) = mlflow.search_runs(experiment_names=["nayer"], output_format="list")
+    assert run.data.tags["stages"] == "quantize"
+    assert run.data.metrics["int8_metrics.int8.top1"] == metrics["int8"]["top1"]
+    assert run.data.metrics["int8_cost.int8.latency_ms_batch_64"] > 0
+    assert "int8.html" in {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
 
 
 @pytest.mark.parametrize("name", ["adi", "zskt"])

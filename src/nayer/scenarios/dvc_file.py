@@ -19,7 +19,7 @@ from nayer import datasets
 from nayer.core.project import pipeline_file
 from nayer.engine.fingerprint import code_behind
 from nayer.models.architectures import own_code
-from nayer.pipelines import CHAIN
+from nayer.pipelines import CHAIN, ON_REQUEST
 from nayer.synthesis import registry
 from nayer.synthesis.method import SynthesisConfig
 from nayer.teachers.config import TRAIN
@@ -30,7 +30,7 @@ from nayer.workflow.parameters import Parameters
 # repeats all parameters and the scenario's name; it is made again when one of its figures is.
 TRACKED: dict[str, tuple[str, ...]] = {"runtime": ("runtime.precision",), "scenario": ()}
 OF_DISTILL = ("runtime.compile", "runtime.processes", "runtime.machines")
-METRICS = {"metrics"}
+METRICS = {"metrics", "int8_metrics"}
 PLOTS = {
     "teacher_history": {"loss": ["loss"], "accuracy": ["train_accuracy", "validation_accuracy"]},
     "distill_history": {"student": ["kd_loss"], "agreement": ["agreement"]},
@@ -45,7 +45,8 @@ def render(project: Path, scenario: str) -> str:
         context = session.load_context()
         catalog, parameters = cast(DataCatalog, context.catalog), Parameters.model_validate(context.params)
     root = Path(os.path.relpath(project, pipeline_file(project, scenario).parent))
-    stages = {name: stage(project, scenario, name, catalog, parameters, root) for name in CHAIN}
+    asked = [name for name in ON_REQUEST if (project / "conf" / scenario / f"parameters_{name}.yml").is_file()]
+    stages = {name: stage(project, scenario, name, catalog, parameters, root) for name in (*CHAIN, *asked)}
     content = {"stages": stages, "plots": plots(catalog, project, root, parameters.distill.synthesis)}
     return HEADER.format(scenario=scenario) + yaml.safe_dump(content, sort_keys=False, width=120)
 
@@ -89,10 +90,10 @@ def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
         found.append(Path(teacher.weights))
     if name != "lte":
         found.append(own_code(teacher.architecture))
-    if name in ("distill", "evaluate"):
+    if name not in ("lte", "teacher"):
         found.append(own_code(student.architecture))
     reads_names = name == "lte" and datasets.names_lie_in_files(data)
-    if reads_names or name == "evaluate" or (name == "teacher" and teacher.source == TRAIN):
+    if reads_names or name in ("evaluate", "quantize") or (name == "teacher" and teacher.source == TRAIN):
         found.append(datasets.files(data))
     return [path for path in found if path]
 

@@ -12,15 +12,23 @@ from nayer.engine.progress import MultiReporter, Reporter, Terminal
 
 
 class FileDataset(AbstractDataset[Any, Any]):
-    """One file that `kind` knows how to read and write, for instance `nayer.models.classifier.Classifier`."""
+    """One file that `kind` knows how to read and write, for instance `nayer.models.classifier.Classifier`.
 
-    def __init__(self, filepath: str, kind: str, metadata: dict[str, Any] | None = None) -> None:
+    One that is `optional` is None where it is not there.
+    """
+
+    def __init__(
+        self, filepath: str, kind: str, optional: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = PurePosixPath(filepath)
         self._kind = kind
+        self._optional = optional
         self.metadata = metadata
 
     def load(self) -> Any:
         """Read the file."""
+        if self._optional and not self._exists():
+            return None
         return load_obj(self._kind).load(Path(self._filepath))
 
     def save(self, data: Any) -> None:
@@ -40,11 +48,15 @@ class AtomicDataset(AbstractDataset[Any, Any]):
     Args:
         filepath: where it lies.
         dataset: the other dataset's type and arguments, without its filepath.
+        optional: whether it is None where the file is not there.
     """
 
-    def __init__(self, filepath: str, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, filepath: str, dataset: dict[str, Any], optional: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._filepath = PurePosixPath(filepath)
         self._dataset = dataset
+        self._optional = optional
         self.metadata = metadata
 
     def at(self, path: Path) -> AbstractDataset[Any, Any]:
@@ -53,7 +65,7 @@ class AtomicDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> Any:
         """Read the file."""
-        return self.at(Path(self._filepath)).load()
+        return None if self._optional and not self._exists() else self.at(Path(self._filepath)).load()
 
     def save(self, data: Any) -> None:
         """Write a file beside it, then put that in its place."""

@@ -13,6 +13,7 @@ from nayer.datasets.config import DataConfig
 from nayer.distillation.config import DistillConfig
 from nayer.engine.config import RuntimeConfig
 from nayer.evaluation.config import EvaluateConfig
+from nayer.export.config import QuantizeConfig
 from nayer.lte.config import LteConfig
 from nayer.mlops.registry.config import PromoteConfig
 from nayer.mlops.tracking.config import MlflowConfig
@@ -38,6 +39,7 @@ class Parameters(Config):
     teacher: TeacherConfig
     distill: DistillConfig
     evaluate: EvaluateConfig
+    quantize: QuantizeConfig
     promote: PromoteConfig
 
 

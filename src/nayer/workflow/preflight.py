@@ -14,9 +14,9 @@ from nayer.distillation.plan import STUDENT_KEY, schedule_of, shard_config
 from nayer.engine.device import resolve_device
 from nayer.engine.resume import check_resume
 from nayer.evaluation.baselines import check_baselines
+from nayer.export.onnx import check_onnx, check_packages
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.encoders import check_encoder
-from nayer.mlops.registry.onnx import check_onnx
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import build_network, check_image_size, check_logits
 from nayer.models.classifier import Classifier
@@ -55,6 +55,13 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
         build_network(parameters.distill.student.architecture, channels, 2, STUDENT_KEY)
     loops = {"distill", "teacher"} if parameters.teacher.source == TRAIN else {"distill"}
     check_resume(parameters.runtime, sorted(chosen & loops))
+    if "quantize" in chosen:
+        check_packages("quantize", "leave that pipeline out")
+        if parameters.quantize.images > parameters.distill.memory_sample:
+            raise InputError(
+                f"quantize.images: {parameters.quantize.images}, but distill.memory_sample hands on "
+                f"{parameters.distill.memory_sample}; lower the one or raise the other."
+            )
     if "promote" in chosen and (onnx := parameters.promote.onnx):
         check_onnx(onnx)
         check_folders([Path(onnx)], "promote.onnx: ")
@@ -69,7 +76,8 @@ def check_data(parameters: Parameters, chosen: set[str]) -> None:
         check_class_names(datasets.class_names(data), "data.class_names")
     if "evaluate" in chosen and data.dataset == "test_folder":
         check_baselines(parameters.evaluate)
-    if ("evaluate" in chosen and data.dataset != datasets.NONE) or ("teacher" in chosen and teacher.source == TRAIN):
+    tests = chosen & {"evaluate", "quantize"} and data.dataset != datasets.NONE
+    if tests or ("teacher" in chosen and teacher.source == TRAIN):
         datasets.check(data)
 
 

@@ -3,7 +3,7 @@
 from kedro.framework.project import pipelines as registered
 from kedro.pipeline import Pipeline
 
-from nayer.pipelines import CHAIN, REGISTRY
+from nayer.pipelines import CHAIN, ON_REQUEST, REGISTRY
 
 LOOPS = {"teacher", "distill"}
 """The stages that take long, and keep a state."""
@@ -12,7 +12,7 @@ LOOPS = {"teacher", "distill"}
 def stages_in(pipeline: Pipeline) -> list[str]:
     """Names of the pipelines of which nodes will run, in the order of the chain."""
     wanted = {node.name for node in pipeline.nodes}
-    known = [name for name in (*CHAIN, *REGISTRY) if name in registered]
+    known = [name for name in (*CHAIN, *ON_REQUEST, *REGISTRY) if name in registered]
     return [name for name in known if wanted & {node.name for node in registered[name].nodes}]
 
 

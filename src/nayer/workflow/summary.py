@@ -22,9 +22,13 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         metrics = json.loads((reports / "metrics.json").read_text())
         cost = json.loads((reports / "cost.json").read_text())
         console.print(results(scenario, metrics, cost))
-        shown = reports.relative_to(Path.cwd()) if reports.is_relative_to(Path.cwd()) else reports
-        console.print(f"Report   {shown}/report.html", highlight=False, soft_wrap=True)
+        console.print(f"Report   {relative(reports)}/report.html", highlight=False, soft_wrap=True)
         console.print("Tracking make ui, then open http://127.0.0.1:5000", highlight=False)
+        console.print(f"Next     kedro run --env {scenario} --pipelines promote", highlight=False, soft_wrap=True)
+    if "quantize" in stages:
+        read = (json.loads((reports / f"int8_{part}.json").read_text()) for part in ("metrics", "cost"))
+        console.print(precisions(scenario, *read))
+        console.print(f"Report   {relative(reports)}/int8.html", highlight=False, soft_wrap=True)
         console.print(f"Next     kedro run --env {scenario} --pipelines promote", highlight=False, soft_wrap=True)
     if "promote" in stages:
         done = json.loads((reports / "promotion.json").read_text())
@@ -34,6 +38,8 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         if "onnx" in done:
             found = f"{done['onnx']['file']} (its logits differ by {done['onnx']['largest_deviation']:.1g} at most)"
             console.print(f"ONNX: {found}", highlight=False, markup=False, soft_wrap=True)
+        if "int8" in done:
+            console.print(f"INT8: {done['int8']}", highlight=False, markup=False, soft_wrap=True)
         alias = "champion" if done["champion"] else "challenger"
         serve = f"mlflow models serve -m models:/{done['model']}@{alias} --env-manager local"
         console.print(f"Next: {serve}", highlight=False, markup=False, soft_wrap=True)
@@ -47,6 +53,23 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
     elif stages and stages[-1] in NEXT:
         following = f"{NEXT[stages[-1]]} --env {scenario}"
         console.print(f"{', '.join(stages)} done. Next: {following}", highlight=False, soft_wrap=True)
+
+
+def relative(folder: Path) -> Path:
+    """As a person in this folder would name it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def precisions(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> Table:
+    """A model in fp32 and in INT8 side by side."""
+    from nayer.evaluation.int8_report import rows
+
+    images = "test data" if metrics["test_data"] else "synthetic images"
+    title = f"{scenario}, {metrics['model']}: {images}, n = {metrics['images']:,}"
+    table = Table("", "fp32", "INT8", "", title=title, title_justify="left")
+    for name, values in rows(metrics, cost):
+        table.add_row(name, *values)
+    return table
 
 
 def results(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> Table:

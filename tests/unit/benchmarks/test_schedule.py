@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from harness.scenario import parameters
-from harness.schedule import Budget, Cost, counted_seconds, measure, scaled
+from harness.schedule import MANY, Budget, Cost, counted_seconds, measure, scaled
 
 from nayer.core.errors import InputError
 from nayer.distillation.config import DistillConfig
@@ -12,7 +12,10 @@ from nayer.distillation.plan import schedule_of
 from nayer.scenarios.create import by_method
 
 BUDGET = Budget(minutes=5, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
-COST = Cost(synthesis_step=0.2, batch=0.4, student_step=0.1, synthesis_gflop=1, student_gflop=1)
+# A step takes 0.2 s, a batch 0.4 s beside its steps.
+COST = Cost(
+    few_steps=0.5, many_steps=0.5 + (MANY - 1) * 0.2, add=0.1, student_step=0.1, synthesis_gflop=1, student_gflop=1
+)
 
 
 def fitted(method: str, cost: Cost = COST, budget: Budget = BUDGET, **synthesis) -> DistillConfig:

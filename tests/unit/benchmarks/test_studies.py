@@ -52,9 +52,11 @@ def test_an_ablation_differs_from_nayer_in_one_thing():
         }
 
 
-def test_what_a_step_costs_is_measured_once_for_settings_that_differ_in_their_number_alone():
+def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same_work():
     study = Study.read(STUDIES / "claim.yml")
     assert study.cost_name("cifar10", "try_cmi_3") == study.cost_name("cifar10", "cmi") == "cifar10 try_cmi_1"
+    assert study.cost_name("cifar10", "try_dfq_2") == "cifar10 try_dfq_1", "another rate"
+    assert study.cost_name("cifar10", "nayer_name_alone") == "cifar10 try_nayer_1", "another wording"
     assert study.cost_name("cifar10", "nayer_no_layer") == "cifar10 nayer_no_layer"
     timed = study.timed_runs()
     assert all(run.minutes and not study.settings[run.setting].baseline for run in timed)

@@ -5,7 +5,7 @@ import json
 import pytest
 from kedro.io import DatasetError
 
-from nayer.workflow.catalog import AtomicDataset
+from nayer.workflow.catalog import AtomicDataset, FileDataset
 
 
 @pytest.fixture
@@ -26,3 +26,14 @@ def test_a_save_that_fails_in_the_middle_leaves_the_old_file_alone(dataset, tmp_
         dataset.save({"first": "is written", "then": object()})
     assert dataset.load() == {"a": 1}
     assert [file.name for file in (tmp_path / "sub").iterdir()] == ["a.json"]
+
+
+def test_what_is_optional_is_none_where_it_is_not_there_and_nothing_else_is(tmp_path):
+    place = str(tmp_path / "a.onnx")
+    kind = "nayer.export.onnx.OnnxFile"
+    assert FileDataset(place, kind, optional=True).load() is None
+    assert AtomicDataset(place, {"type": "json.JSONDataset"}, optional=True).load() is None
+    with pytest.raises(DatasetError):
+        FileDataset(place, kind).load()
+    (tmp_path / "a.onnx").write_bytes(b"1")
+    assert FileDataset(place, kind, optional=True).load().content == b"1"

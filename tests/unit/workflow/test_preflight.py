@@ -16,7 +16,8 @@ from nayer.workflow.parameters import Parameters
 @pytest.fixture
 def parameters(read_parameters, runtime) -> dict:
     groups = {
-        name: read_parameters("digits", name) for name in ("data", "lte", "teacher", "distill", "evaluate", "promote")
+        name: read_parameters("digits", name)
+        for name in ("data", "lte", "teacher", "distill", "evaluate", "quantize", "promote")
     }
     return {**groups, "runtime": runtime.model_dump(), "scenario": "digits", "seed": 0}
 
@@ -111,9 +112,19 @@ def test_an_onnx_file_is_refused_without_its_packages_or_under_another_name(para
     check_parameters(parameters, ALL)
     with pytest.raises(InputError, match=r"promote.onnx: 'student.txt' must"):
         check_parameters(parameters, ["promote"])
-    monkeypatch.setattr("nayer.mlops.registry.onnx.find_spec", lambda _: None)
+    monkeypatch.setattr("nayer.export.onnx.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"promote.onnx: needs onnx, .*pip install"):
         check_parameters(parameters, ["promote"])
+
+
+def test_int8_is_refused_without_its_packages_or_with_more_images_than_are_handed_on(parameters, monkeypatch):
+    check_parameters(parameters, ["quantize"])
+    parameters["quantize"]["images"] = 2001
+    with pytest.raises(InputError, match=r"quantize.images: 2001, but distill.memory_sample hands on 2000;"):
+        check_parameters(parameters, ["quantize"])
+    monkeypatch.setattr("nayer.export.onnx.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"^quantize: needs onnx, .* or leave that pipeline out\.$"):
+        check_parameters(parameters, ["quantize"])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The model card: what a person who finds the version in the registry must know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nayer.core.formats import count, decimal, percent
@@ -16,8 +16,9 @@ def render_card(
     metrics: Mapping[str, Any],
     cost: Mapping[str, Any],
     origin: Mapping[str, str],
+    int8: Sequence[tuple[str, list[str]]] = (),
 ) -> str:
-    """Markdown, from what `evaluate` measured."""
+    """Markdown, from what `evaluate` measured and, of an INT8 file that goes along, `quantize`."""
     models = ("teacher", "student")
     rows = [
         ["parameters", *(count(cost[model]["parameters"]) for model in models)],
@@ -46,4 +47,5 @@ def render_card(
         evaluated_on=evaluated_on,
         encoder=f"the text encoder {embeddings.encoder}" if "label_embeddings" in student.provenance else None,
         origin=origin,
+        int8=[[name, *values] for name, values in int8],
     )

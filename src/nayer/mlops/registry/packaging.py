@@ -7,29 +7,15 @@ from tempfile import TemporaryDirectory
 import mlflow
 import numpy as np
 import numpy.typing as npt
-import torch
 from mlflow.models import ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.types import Schema, TensorSpec
-from torch import Tensor, nn
 
+from nayer.export.raw_pixels import RawPixels
 from nayer.models.classifier import Classifier
 
 REQUIREMENTS = ("mlflow", "numpy", "torch")
 WEIGHTS = "student.safetensors"
-
-
-class RawPixels(nn.Module):
-    """uint8 pixels (N, C, H, W) -> logits (N, classes); scaling and normalisation travel inside."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Logits in fp32."""
-        logits: Tensor = self.classifier(pixels.to(torch.float32) / 255)
-        return logits
 
 
 def signature(student: Classifier) -> ModelSignature:

@@ -15,15 +15,34 @@ from nayer.core.errors import InputError, Refused, first_line
 from nayer.core.files import digest
 from nayer.core.tensors import tensors_digest
 from nayer.datasets import ImageSet
+from nayer.evaluation.int8_report import rows
 from nayer.evaluation.metrics import share
+from nayer.export.onnx import OnnxFile, to_onnx
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.mlops.registry.config import PromoteConfig
 from nayer.mlops.registry.gate import checks
 from nayer.mlops.registry.model_card import render_card
-from nayer.mlops.registry.onnx import export
 from nayer.mlops.registry.packaging import WEIGHTS, log_student
 from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, number
 from nayer.models.classifier import Classifier
+
+INT8 = "int8.onnx"
+
+
+@dataclass(frozen=True)
+class Int8:
+    """The student's INT8 file with what was found out about it."""
+
+    file: OnnxFile
+    metrics: Mapping[str, Any]
+    """The content of int8_metrics.json."""
+    cost: Mapping[str, Any]
+    """The content of int8_cost.json."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether its own gate let it through."""
+        return bool(self.metrics["loss_points"] <= self.metrics["largest_loss"])
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,8 @@ class Candidate:
     """The content of cost.json."""
     digests: Mapping[str, str]
     """sha256 of the files of student, teacher, label embeddings and metrics."""
+    int8: Int8 | None = None
+    """What the version takes along, if there is one."""
 
     @property
     def labelled(self) -> bool:
@@ -76,7 +97,10 @@ def promote(
     if candidate.labelled and champion and champion.tags.get("student") != candidate.digests["student"]:
         to_beat = champion_top1(champion, candidate, test)
     # Before anything is registered: an export that fails leaves the registry as it was.
-    deviation = export(candidate.student, Path(config.onnx)) if config.onnx else None
+    deviation = None
+    if config.onnx:
+        exported, deviation = to_onnx(candidate.student)
+        exported.save(Path(config.onnx))
     version = register(candidate, registry, tags)
     registry.point(CHALLENGER, version)
     result = {"model": config.model_name, "version": version, "champion": False, "gate": []}
@@ -85,6 +109,8 @@ def promote(
         where = mlflow.get_artifact_uri(f"onnx/{Path(config.onnx).name}")
         registry.tag(version, {"onnx": digest(Path(config.onnx)), "onnx_file": where})
         result["onnx"] = {"file": config.onnx, "largest_deviation": deviation}
+    if candidate.int8:
+        result["int8"] = take_along(candidate.int8, registry, version)
     if not candidate.labelled:
         return result
     found = checks(config.gate, candidate.figures, to_beat)
@@ -104,6 +130,22 @@ def log_onnx(student: Classifier, file: str) -> None:
         weights = Path(folder, WEIGHTS)
         student.save(weights)
         mlflow.log_artifact(str(weights), "onnx")
+
+
+def take_along(int8: Int8, registry: Registry, version: str) -> str:
+    """The INT8 file as an artefact of the run, named by tags of the version; returns what came of it."""
+    loss = f"{int8.metrics['loss_points']:.2f} points lost"
+    if not int8.passed:
+        said = f"refused: {loss}, at most {int8.metrics['largest_loss']:g} are allowed (quantize.gate.largest_loss)"
+        registry.tag(version, {"int8": said})
+        return said
+    with TemporaryDirectory() as folder:
+        file = Path(folder, INT8)
+        int8.file.save(file)
+        mlflow.log_artifact(str(file), "onnx")
+    where = mlflow.get_artifact_uri(f"onnx/{INT8}")
+    registry.tag(version, {"int8": int8.file.digest, "int8_file": where, "int8_loss_points": loss.split(maxsplit=1)[0]})
+    return f"passed: {loss}; it is {where}"
 
 
 def standing(version: str, champion: ModelVersion | None) -> str:
@@ -137,10 +179,22 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
                 f"{name}: the file is another than the student learnt from; run kedro run --pipelines distill,evaluate "
                 "first, or bring the old file back (dvc checkout)."
             )
+    if candidate.int8:
+        check_int8(candidate.int8, learnt_from["teacher"], measured["student"])
     if not candidate.labelled and not config.allow_unlabelled:
         raise InputError(
             "promote.allow_unlabelled: false, and the student was not evaluated on real test data; give some "
             "(data.folder) and evaluate again, or set true for a challenger that cannot become champion."
+        )
+
+
+def check_int8(int8: Int8, teacher: str, student: str) -> None:
+    """Refuse an INT8 file of another model, or figures of another file."""
+    known = {"student": student, "teacher": teacher}[int8.metrics["model"]]
+    if int8.metrics["digests"] != {"model": known, "int8": int8.file.digest}:
+        raise InputError(
+            f"int8: the file or its figures are not of this {int8.metrics['model']}; run kedro run --pipelines "
+            "quantize first, or remove int8.onnx to promote without."
         )
 
 
@@ -153,8 +207,10 @@ def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) 
         "test_data": measured.get("test_data", ""),
     }
     described = {**origin, **{name: repr(value) for name, value in candidate.figures.items()}}
+    int8 = candidate.int8
+    int8_rows = list(rows(int8.metrics, int8.cost)) if int8 and int8.passed else []
     description = render_card(
-        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin
+        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin, int8_rows
     )
     held = registry.holding(candidate.digests["student"])
     if held and registry.loadable(number(held)):

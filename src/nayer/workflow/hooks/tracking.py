@@ -20,7 +20,7 @@ from nayer.workflow.catalog import files_of
 from nayer.workflow.stages import stages_in
 
 ARTIFACTS = {".png", ".svg", ".html", ".csv"}
-METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost")
+METRICS = ("metrics", "cost", "baselines", "teacher_cost", "distill_cost", "int8_metrics", "int8_cost")
 
 
 class TrackingHooks:

@@ -13,9 +13,11 @@ from mlflow.entities.model_registry import ModelVersion
 
 from nayer.core.errors import InputError, Refused
 from nayer.core.files import digest
+from nayer.core.formats import TIMES
 from nayer.core.images import to_float
 from nayer.datasets import ImageSet
-from nayer.mlops.registry.promotion import promote
+from nayer.export.onnx import OnnxFile
+from nayer.mlops.registry.promotion import Candidate, Int8, promote
 from nayer.mlops.registry.teachers import registered_weights
 from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, number
 from nayer.models.classifier import Classifier
@@ -259,9 +261,59 @@ def test_a_promoted_student_comes_back_as_a_teacher_by_its_own_file_whatever_tor
 def test_an_export_that_gives_other_logits_registers_nothing(
     run, evaluated, images, promote_config, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("nayer.mlops.registry.onnx.compare", lambda *_: 0.5)
+    monkeypatch.setattr("nayer.export.onnx.compare", lambda *_: 0.5)
     file = tmp_path / "student.onnx"
     with pytest.raises(RuntimeError, match=r"differ by 0\.5"):
         promote(evaluated(images, 0.9), promote_config("broken", onnx=str(file)), TAGS, unread)
     assert not file.exists()
     assert Registry("broken").at(CHALLENGER) is None
+
+
+@pytest.fixture
+def with_int8(evaluated, images):
+    """A candidate with an INT8 file that lost so many points, at most one being allowed."""
+
+    def build(loss: float, **digests: str) -> Candidate:
+        candidate = evaluated(images, 0.9)
+        file = OnnxFile(b"eight bits")
+        figures = {"agreement": 0.9, "top1": 0.9, "file_bytes": 1000}
+        times = {"latency_ms_batch_1": 1.0, "latency_ms_batch_64": 2.0}
+        metrics = {
+            "fp32": figures,
+            "int8": {**figures, "file_bytes": 250},
+            "loss_points": loss,
+            "largest_loss": 1.0,
+            "model": "student",
+            "digests": {"model": candidate.metrics["digests"]["student"], "int8": file.digest, **digests},
+        }
+        return replace(candidate, int8=Int8(file, metrics, {"fp32": times, "int8": times}))
+
+    return build
+
+
+def test_an_int8_file_goes_along_with_its_version_and_stands_in_the_card(run, with_int8, promote_config):
+    candidate = with_int8(0.25)
+    result = promote(candidate, promote_config("eight"), TAGS, unread)
+    version = Registry("eight").at(CHAMPION)
+    assert version.tags["int8"] == candidate.int8.file.digest
+    assert version.tags["int8_loss_points"] == "0.25"
+    assert Path(mlflow.artifacts.download_artifacts(version.tags["int8_file"])).read_bytes() == b"eight bits"
+    assert "## In INT8" in version.description
+    assert f"| File, KiB | 0.977 | 0.244 | 4.0{TIMES} smaller |" in version.description
+    assert result["int8"].startswith("passed: 0.25 points lost")
+
+
+def test_an_int8_file_that_lost_too_much_stays_behind_and_its_student_does_not(run, with_int8, promote_config):
+    result = promote(with_int8(1.5), promote_config("too-coarse"), TAGS, unread)
+    version = Registry("too-coarse").at(CHAMPION)
+    assert result["int8"] == version.tags["int8"]
+    assert version.tags["int8"] == ("refused: 1.50 points lost, at most 1 are allowed (quantize.gate.largest_loss)")
+    assert "int8_file" not in version.tags
+    assert "INT8" not in version.description
+
+
+@pytest.mark.parametrize("digests", [{"model": "another"}, {"int8": "another"}])
+def test_an_int8_file_of_another_student_registers_nothing(run, with_int8, promote_config, digests):
+    with pytest.raises(InputError, match="^int8: the file or its figures are not of this student; run kedro run"):
+        promote(with_int8(0.0, **digests), promote_config("not-its-own"), TAGS, unread)
+    assert Registry("not-its-own").at(CHALLENGER) is None

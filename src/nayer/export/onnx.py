@@ -1,0 +1,132 @@
+"""A classifier as an ONNX file: `pixels` uint8 (N, C, H, W) -> `logits` (N, classes), any N; needs the extra `onnx`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nayer.core.errors import InputError, first_line
+from nayer.core.files import write_atomically
+from nayer.export.raw_pixels import RawPixels
+from nayer.models.classifier import Classifier
+
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+# fp32 sums in another order; logits are some tens.
+TOLERANCE = 1e-4
+BATCHES = (1, 7, 64)
+CHUNK = 250
+
+
+def check_packages(key: str, way_out: str) -> None:
+    """Refuse what needs packages that are missing.
+
+    Raises:
+        InputError: names the key.
+    """
+    if missing := [package for package in PACKAGES if find_spec(package) is None]:
+        raise InputError(
+            f"{key}: needs {', '.join(missing)}, not installed; run pip install --no-deps --require-hashes -r "
+            f"requirements-all.lock, or {way_out}."
+        )
+
+
+def check_onnx(file: str) -> None:
+    """Refuse an export for which packages are missing, or a path that is no .onnx file."""
+    check_packages("promote.onnx", "set null")
+    if Path(file).suffix != ".onnx":
+        raise InputError(f"promote.onnx: '{file}' must be the path of a file that ends in .onnx, or null.")
+
+
+@dataclass(frozen=True)
+class OnnxFile:
+    """The content of one."""
+
+    content: bytes
+
+    def save(self, path: Path) -> None:
+        """Write it whole or not at all."""
+        write_atomically(path, lambda part: part.write_bytes(self.content))
+
+    @classmethod
+    def load(cls, path: Path) -> OnnxFile:
+        """Read it; what is in it is looked at when it is run."""
+        return cls(path.read_bytes())
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the file."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def session(self, threads: int = 0) -> Any:
+        """onnxruntime's, on the CPU; 0 threads are as many as it likes.
+
+        Raises:
+            InputError: onnxruntime cannot read it.
+        """
+        runtime = importlib.import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            return runtime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own have no common base
+            raise InputError(f"the ONNX file cannot be run ({first_line(error)}); make it again.") from error
+
+    def predict(self, pixels: Tensor) -> Tensor:
+        """The logits (N, classes) of uint8 pixels (N, C, H, W)."""
+        session = self.session()
+        return torch.cat(
+            [torch.from_numpy(session.run(["logits"], {"pixels": part.numpy()})[0]) for part in pixels.split(CHUNK)]
+        )
+
+
+def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
+    """The file, and the largest deviation of its logits on random pixels.
+
+    Raises:
+        RuntimeError: onnxruntime gives other logits than the classifier.
+    """
+    model, images = RawPixels(classifier).eval(), classifier.images
+    shape = (images.channels, images.size, images.size)
+    program: Any = torch.onnx.export(
+        model,
+        (torch.zeros((2, *shape), dtype=torch.uint8),),
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        input_names=["pixels"],
+        output_names=["logits"],
+        verbose=False,
+    )
+    file = OnnxFile(without_notes(program.model_proto).SerializeToString())
+    deviation = compare(model, file, shape)
+    if deviation > TOLERANCE:
+        raise RuntimeError(f"the ONNX file gives logits that differ by {deviation:.2g}, more than {TOLERANCE:g}")
+    return file, deviation
+
+
+def without_notes(model: Any) -> Any:
+    """A model without what the exporter notes about every node: of a small network it is a sixth of the file."""
+    graph = model.graph
+    for each in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del each.metadata_props[:]
+        each.doc_string = ""
+    del graph.value_info[:]
+    return model
+
+
+def compare(model: RawPixels, file: OnnxFile, shape: tuple[int, int, int]) -> float:
+    """The largest difference between the logits of the model and those of onnxruntime, on random pixels."""
+    generator = torch.Generator().manual_seed(0)
+    largest = 0.0
+    for count in BATCHES:
+        pixels = torch.randint(256, (count, *shape), dtype=torch.uint8, generator=generator)
+        with torch.inference_mode():
+            largest = max(largest, float((model(pixels) - file.predict(pixels)).abs().max()))
+    return largest

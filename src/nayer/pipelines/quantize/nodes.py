@@ -1,0 +1,79 @@
+"""Adapters of `nayer.export`."""
+
+from typing import Any
+
+from nayer import datasets
+from nayer.core.errors import Refused
+from nayer.core.tensors import tensors_digest
+from nayer.datasets.config import DataConfig
+from nayer.evaluation.config import EvaluateConfig
+from nayer.evaluation.int8_report import render
+from nayer.export.comparison import keeps, latencies
+from nayer.export.config import QuantizeConfig
+from nayer.export.int8 import choose, quantize
+from nayer.export.onnx import OnnxFile, to_onnx
+from nayer.models.classifier import Classifier
+from nayer.models.inference import predict
+from nayer.synthesis.sample import SyntheticSample
+
+
+def export_fp32(student: Classifier, teacher: Classifier, config: QuantizeConfig) -> OnnxFile:
+    """The chosen model as it is."""
+    return to_onnx(teacher if config.model == "teacher" else student)[0]
+
+
+def quantize_model(fp32: OnnxFile, student: Classifier, sample: SyntheticSample, config: QuantizeConfig) -> OnnxFile:
+    """The same in INT8, calibrated on synthetic images alone."""
+    return quantize(fp32, choose(sample, config.images, student.class_names), config.calibration)
+
+
+def compare_precisions(
+    fp32: OnnxFile,
+    int8: OnnxFile,
+    student: Classifier,
+    teacher: Classifier,
+    probes: SyntheticSample,
+    config: QuantizeConfig,
+    data: DataConfig,
+) -> dict[str, Any]:
+    """What INT8 keeps, on the real test data or, without any, on synthetic probes."""
+    test = None if data.dataset == datasets.NONE else datasets.load(data).test
+    pixels, labels = (test.images, test.labels) if test else (probes.images, None)
+    device = teacher.mean.device
+    found = keeps(fp32, int8, predict(teacher, pixels, device).argmax(1), pixels, labels)
+    model = teacher if config.model == "teacher" else student
+    return {
+        **found,
+        "model": config.model,
+        "test_data": labels is not None,
+        "calibration_images": config.images,
+        "largest_loss": config.gate.largest_loss,
+        "digests": {"model": tensors_digest(model.network.state_dict()), "int8": int8.digest},
+    }
+
+
+def measure_precisions(
+    fp32: OnnxFile, int8: OnnxFile, probes: SyntheticSample, evaluate: EvaluateConfig
+) -> dict[str, Any]:
+    """Latencies of both on this machine."""
+    return latencies(fp32, int8, probes.images, evaluate.latency_seconds)
+
+
+def report_precisions(metrics: dict[str, Any], cost: dict[str, Any], scenario: str) -> str:
+    """Both on one page."""
+    return render(metrics, cost, scenario)
+
+
+def check_precisions(metrics: dict[str, Any], page: str) -> None:
+    """Close the gate for a file that loses too much; it and its figures stay for a look.
+
+    Raises:
+        Refused: says by how much.
+    """
+    loss, largest = metrics["loss_points"], metrics["largest_loss"]
+    if loss > largest:
+        raise Refused(
+            f"quantize.gate.largest_loss: INT8 loses {loss:.2f} points, at most {largest:g} are allowed; the file "
+            "stays for a look and is not promoted. Take more quantize.images or another quantize.calibration, or ship "
+            "fp32 (promote.onnx)."
+        )
