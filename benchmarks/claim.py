@@ -10,12 +10,13 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from harness.bench import TEACHERS
 from harness.charts import accuracy_by_minutes, bars, sheet
 from harness.scenario import PROJECT
 from harness.settings import Study
 from harness.table import END, Table
+from harness.templates import fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, times_faster
-from jinja2 import StrictUndefined, Template
 from matplotlib.figure import Figure
 
 from nayer.core.files import write_atomically
@@ -64,12 +65,6 @@ COLUMNS = (
     ("gflop", 1, "{:,.0f}"),
     ("peak_memory_gib", 1, "{:.1f}"),
 )
-
-
-def fill(template: Path, **values: Any) -> str:
-    """A Markdown template with its places filled."""
-    text: str = Template(template.read_text(), keep_trailing_newline=True, undefined=StrictUndefined).render(values)
-    return text
 
 
 class Page:
@@ -179,7 +174,9 @@ class Page:
 
     def teachers(self) -> Iterator[list[str]]:
         """What taught, by which recipe."""
-        for file in sorted((self.results / "teachers").glob("*.json")):
+        for file in sorted(TEACHERS / f"{name}.json" for name in self.study.teachers):
+            if not file.exists():
+                continue
             each = json.loads(file.read_text())
             training, accuracy = each["recipe"]["training"], f"{100 * each['validation_accuracy']:.2f}"
             yield [file.stem, training["epochs"], training["learning_rate"], accuracy, f"`{each['sha256'][:12]}`"]

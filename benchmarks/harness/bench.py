@@ -28,6 +28,7 @@ from nayer.lte.encoders import embed_labels
 from nayer.models.classifier import Classifier
 from nayer.synthesis.registry import METHODS
 
+TEACHERS = PROJECT / "docs" / "results" / "teachers"
 TURNS = 3
 
 
@@ -45,14 +46,10 @@ class Bench:
         self.child: subprocess.Popen[bytes] | None = None
 
     def teacher(self, run: Run) -> Path:
-        """The file of the run's teacher, which lies with the results, as they hold for it alone; trained if missing."""
-        name = self.study.pairs[run.pair].teacher
-        spec = self.study.teachers[name]
-        if spec.seed is None:
-            name, spec = f"{name}-s{run.seed}", spec.model_copy(update={"seed": run.seed})
-        file = self.results / "teachers" / f"{name}.safetensors"
-        train_once(name, spec, file.parent, self.folder / "resume" / name, self.reporter)
-        return file
+        """The run's teacher, trained if it is missing; its file goes with the results, as they hold for it alone."""
+        name, spec = self.study.teacher(run)
+        train_once(name, spec, TEACHERS, self.folder / "resume" / name, self.reporter)
+        return TEACHERS / f"{name}.safetensors"
 
     def embeddings(self, run: Run) -> Path | None:
         """The file of the run's label embeddings; None for a method that needs none."""

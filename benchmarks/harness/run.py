@@ -96,6 +96,7 @@ def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -
     fit(state, made, resume, reporter)
     found = collect(state, made)
     found.student.cpu().save(folder / "student.safetensors")
+    found.sample.save(folder / "sample.safetensors")
     write_png(strip(found.sample).permute(2, 0, 1), str(folder / "images.png"))
     schedule = made.schedule
     batches = schedule.images // schedule.batch_size

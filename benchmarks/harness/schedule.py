@@ -139,4 +139,5 @@ def counted_seconds(parameters: dict[str, Any], cost: Cost, epoch: int) -> float
     learnt = max(0, epoch - warmup)
     batches = min(epoch, warmup) * synthesis["warmup_batches"] + learnt * synthesis["batches"]
     batch = cost.batch + synthesis["steps"] * cost.synthesis_step
-    return batches * batch + learnt * parameters["student"]["steps"] * cost.student_step
+    seconds: float = batches * batch + learnt * parameters["student"]["steps"] * cost.student_step
+    return seconds

@@ -146,6 +146,19 @@ class Study(Config):
         same = next(name for name, each in self.settings.items() if work(each) == wanted)
         return f"{pair} {same}"
 
+    def teacher(self, run: Run) -> tuple[str, TeacherSpec]:
+        """Its name and what it is made by."""
+        name = self.pairs[run.pair].teacher
+        spec = self.teachers[name]
+        return (
+            (name, spec)
+            if spec.seed is not None
+            else (
+                f"{name}-s{run.seed}",
+                spec.model_copy(update={"seed": run.seed}),
+            )
+        )
+
     def scenario(self, pair: str) -> str:
         """Of a pair's teacher."""
         return self.teachers[self.pairs[pair].teacher].scenario

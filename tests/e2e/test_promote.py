@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import requests
 import torch
-from clones import heard_until_distilling
+from clones import PROJECT, heard_until_distilling
 
 from nayer.core.images import to_float
 from nayer.datasets import load
@@ -39,13 +39,18 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
         return done.stdout
 
     run("--params", GOOD)
+    run("--pipelines", "quantize", "--params", "quantize.gate.largest_loss=100.0")
     promoted = run("--pipelines", "promote", "--params", "promote.onnx=student.onnx")
     assert f"Version 1 of '{NAME}' is champion" in promoted
     assert "ONNX: student.onnx (its logits differ by" in promoted
+    assert "INT8: passed:" in promoted
     student = Classifier.load(project / "data/06_models/test/student.safetensors")
 
     # A student that has hardly learnt anything.
     run("--pipelines", "distill,evaluate", "--params", "distill.epochs=1,distill.student.steps=1")
+    mixed = typed(*RUN, "--pipelines", "promote", MLFLOW_TRACKING_URI=store)
+    assert mixed.stderr.strip().startswith("int8: the file or its figures are not of this student; run kedro run")
+    (project / "data/06_models/test/int8.onnx").unlink()
     refused = typed(*RUN, "--pipelines", "promote", MLFLOW_TRACKING_URI=store)
     assert refused.returncode == 1
     assert re.search(r"version 1 stays champion: student.top1 0\.\d+, .*largest_regression.*missed by", refused.stderr)
@@ -75,6 +80,23 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
         with torch.inference_mode():
             wanted = student(to_float(pixels)).numpy()
         np.testing.assert_allclose(np.array(answer.json()["predictions"]), wanted, atol=1e-5)
+    assert_int8_answers_alike(store, test.images[:64], np.array(answer.json()["predictions"]), typed, project)
+
+
+def assert_int8_answers_alike(store: str, pixels: torch.Tensor, served: np.ndarray, typed, project) -> None:
+    """The script of docs/mlops.md, on the file of the registered version."""
+    found = mlflow.MlflowClient(store, store).get_model_version_by_alias(NAME, "champion").tags["int8_file"]
+    mlflow.set_tracking_uri(store)
+    mlflow.artifacts.download_artifacts(found, dst_path=str(project))
+    mlflow.set_tracking_uri(None)
+    np.save(project / "pixels.npy", pixels.numpy())
+    page = (PROJECT / "docs" / "mlops.md").read_text()
+    script = page.partition("```python\nimport numpy")[2].partition("```")[0]
+    (project / "classify.py").write_text(f"import numpy{script}")
+    done = typed("python", "classify.py")
+    assert done.returncode == 0, done.stderr
+    says = np.array(done.stdout.split(), dtype=int)
+    assert (says == served.argmax(1)).mean() > 0.9, "an untrained student is coarser than those of docs/results"
 
 
 def test_promotion_without_a_student_says_what_to_run(typed):

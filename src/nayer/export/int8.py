@@ -97,7 +97,7 @@ def with_short_names(model: Any) -> Any:
 def _reader(tools: Any, images: Tensor) -> Any:
     """Hands the images to onnxruntime, some at a time."""
 
-    class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
+    class Reader(tools.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
             # All of one size: the calibrators that draw histograms cannot take a shorter one at the end.
             size = max(each for each in range(1, CHUNK + 1) if len(images) % each == 0)

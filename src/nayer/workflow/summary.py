@@ -26,10 +26,13 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         console.print("Tracking make ui, then open http://127.0.0.1:5000", highlight=False)
         console.print(f"Next     kedro run --env {scenario} --pipelines promote", highlight=False, soft_wrap=True)
     if "quantize" in stages:
-        read = (json.loads((reports / f"int8_{part}.json").read_text()) for part in ("metrics", "cost"))
-        console.print(precisions(scenario, *read))
+        metrics, cost = (json.loads((reports / f"int8_{part}.json").read_text()) for part in ("metrics", "cost"))
+        console.print(precisions(scenario, metrics, cost))
         console.print(f"Report   {relative(reports)}/int8.html", highlight=False, soft_wrap=True)
-        console.print(f"Next     kedro run --env {scenario} --pipelines promote", highlight=False, soft_wrap=True)
+        # A version is a student's.
+        promote = f"kedro run --env {scenario} --pipelines promote"
+        following = promote if metrics["model"] == "student" else "docs/mlops.md runs the file by onnxruntime"
+        console.print(f"Next     {following}", highlight=False, soft_wrap=True)
     if "promote" in stages:
         done = json.loads((reports / "promotion.json").read_text())
         state = "champion" if done["champion"] else "challenger, without real test data never champion"

@@ -180,7 +180,7 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
                 "first, or bring the old file back (dvc checkout)."
             )
     if candidate.int8:
-        check_int8(candidate.int8, learnt_from["teacher"], measured["student"])
+        check_int8(candidate.int8, measured["student"])
     if not candidate.labelled and not config.allow_unlabelled:
         raise InputError(
             "promote.allow_unlabelled: false, and the student was not evaluated on real test data; give some "
@@ -188,13 +188,12 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
         )
 
 
-def check_int8(int8: Int8, teacher: str, student: str) -> None:
-    """Refuse an INT8 file of another model, or figures of another file."""
-    known = {"student": student, "teacher": teacher}[int8.metrics["model"]]
-    if int8.metrics["digests"] != {"model": known, "int8": int8.file.digest}:
+def check_int8(int8: Int8, student: str) -> None:
+    """Refuse an INT8 file that is not the student's, or figures of another file."""
+    if int8.metrics["digests"] != {"model": student, "int8": int8.file.digest}:
         raise InputError(
-            f"int8: the file or its figures are not of this {int8.metrics['model']}; run kedro run --pipelines "
-            "quantize first, or remove int8.onnx to promote without."
+            "int8: the file or its figures are not of this student; run kedro run --pipelines quantize first, or "
+            "remove int8.onnx to promote without."
         )
 
 
