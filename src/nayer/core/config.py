@@ -46,6 +46,12 @@ def check_path(text: str) -> str:
     return text
 
 
+def check_architecture(text: str) -> str:
+    """A name, or a path to code of one's own; what stands in braces is neither."""
+    check_path(text.partition("{")[0])
+    return text
+
+
 MAX_COUNT = 2**31 - 1
 Finite = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -60,6 +66,7 @@ Text = Annotated[
     str, Field(max_length=MAX_TEXT_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$"), AfterValidator(refuse_password)
 ]
 Place = Annotated[Text, AfterValidator(check_path)]
+Architecture = Annotated[Text, AfterValidator(check_architecture)]
 
 
 class Config(BaseModel):

@@ -96,7 +96,7 @@ def headline(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
 def display_name(architecture: str) -> str:
     """An architecture as papers write it."""
     if ":" in architecture:  # somebody's own
-        return architecture
+        return architecture.partition("{")[0]
     family, *rest = architecture.split("-")
     return "-".join([{"resnet": "ResNet"}.get(family, family.upper()), *(part.upper() for part in rest)])
 

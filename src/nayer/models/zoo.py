@@ -1,6 +1,6 @@
-"""Networks of torchvision and timm by name: `torchvision:resnet18`, `timm:resnet18`.
+"""Networks of torchvision, timm and transformers by name: `torchvision:resnet18`, `timm:resnet18`.
 
-Both are imported only when used: they take seconds to import, and timm is an extra.
+They are imported only when used: they take seconds to import, and timm is an extra.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from nayer.core.errors import InputError, unknown
+from nayer.models.configured import configured_network
 
-LIBRARIES = ("torchvision", "timm")
+LIBRARIES = ("torchvision", "timm", "transformers")
 RGB = 3
 # The first two normalise once more inside, if the weights are published ones; of the last, the files have other keys.
 NOT_AS_PUBLISHED = ("googlenet", "inception", "densenet")
@@ -23,6 +24,8 @@ def published_network(library: str, name: str, channels: int, classes: int, key:
     Raises:
         InputError: the library is not installed, has no such network, or the network takes other images.
     """
+    if library == "transformers":
+        return configured_network(name, channels, classes, key)
     if library == "timm":
         timm = import_timm(key)
         check_timm_name(timm, name, key)

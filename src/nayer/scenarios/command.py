@@ -16,7 +16,10 @@ from nayer.scenarios.options import TeacherOptions, check_options
 
 @click.command()
 @click.argument("name")
-@click.option("--teacher", help="A teacher that exists: a file, models:/NAME/VERSION, torchvision:NAME, timm:NAME.")
+@click.option(
+    "--teacher",
+    help="A teacher that exists: a file, models:/NAME/VERSION, torchvision:NAME, timm:NAME, transformers:FOLDER.",
+)
 @click.option(
     "--architecture",
     help="Its architecture: a name, or package.module:factory. This and the next three: if it does not tell.",
@@ -48,12 +51,15 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
     check_options(project, name, options)
     from nayer.mlops.tracking.store import point_to_store
     from nayer.scenarios.create import create
+    from nayer.synthesis.parts.batchnorm import layers_with_statistics
 
     bootstrap_project(project)
     settings = yaml.safe_load((project / "conf" / "base" / "mlflow.yml").read_text())
     point_to_store(project, settings["tracking_uri"])
     made = create(project, name, options)
     shape = f"{made.images.channels}x{made.images.size}x{made.images.size}"
+    if not layers_with_statistics(made.network):
+        click.echo("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0: expect a weaker student.")
     click.echo(f"conf/{name} written: {made.architecture}, {len(made.class_names)} classes, {shape}.")
 
 

@@ -15,6 +15,7 @@ from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
 from nayer.scenarios.options import TeacherOptions, check_options, check_said, preset_or_values
+from nayer.synthesis.parts.batchnorm import layers_with_statistics
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
@@ -49,6 +50,8 @@ def create(project: Path, name: str, options: TeacherOptions) -> Classifier:
         groups["data"]["channels"] = found.images.channels
     # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
+    if not layers_with_statistics(found.network):
+        groups["distill"]["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()

@@ -86,8 +86,9 @@ def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
         found.append(Path(data.class_names))
     if name == "lte" and (encoder := Path(parameters.lte.encoder)).exists():
         found.append(encoder)
-    if name == "teacher" and teacher.source == "file" and teacher.weights:
-        found.append(Path(teacher.weights))
+    if name == "teacher" and teacher.weights and teacher.source in ("file", "transformers"):
+        weights = Path(teacher.weights).expanduser()
+        found.append(weights if teacher.source == "file" or weights.is_dir() else None)
     if name != "lte":
         found.append(own_code(teacher.architecture))
     if name not in ("lte", "teacher"):

@@ -15,7 +15,7 @@ class TeacherOptions:
     """What the owner of a teacher says about it."""
 
     teacher: str
-    """A file of weights, an MLflow URI, torchvision:NAME or timm:NAME."""
+    """A file of weights, an MLflow URI, torchvision:NAME, timm:NAME, or transformers: with a folder or a hub id."""
     architecture: str | None = None
     class_names: str | None = None
     """Text file, one name a line, in the order of the teacher's classes."""
@@ -48,8 +48,8 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
         raise InputError(f"LIKE: there is no scenario '{options.like}' with a distillation to take over.")
     if ":" not in options.teacher and not Path(options.teacher).is_file():
         raise InputError(
-            f"TEACHER: '{options.teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME or "
-            "timm:NAME."
+            f"TEACHER: '{options.teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, "
+            "timm:NAME or transformers:FOLDER."
         )
     if options.class_names and not Path(options.class_names).exists():
         raise InputError(f"CLASS_NAMES: '{options.class_names}' does not exist; give a text file with one name a line.")

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nayer.core.config import MAX_VALUE, BatchSize, Config, Count, Fraction, Momentum, Place, Rate, Weight
+from nayer.core.config import MAX_VALUE, Architecture, BatchSize, Config, Count, Fraction, Momentum, Rate, Weight
 
 
 class StudentConfig(Config):
     """The student and how it learns from synthetic images."""
 
-    architecture: Place
+    architecture: Architecture
     """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or your own."""
     batch_size: BatchSize
     """Images of a step."""

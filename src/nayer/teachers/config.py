@@ -4,7 +4,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nayer.core.config import MAX_VALUE, BatchSize, Config, Count, Finite, Fraction, Momentum, Place, Rate, Text, Weight
+from nayer.core.config import (
+    MAX_VALUE,
+    Architecture,
+    BatchSize,
+    Config,
+    Count,
+    Finite,
+    Fraction,
+    Momentum,
+    Place,
+    Rate,
+    Text,
+    Weight,
+)
 from nayer.core.images import AugmentationConfig
 
 TRAIN = "train"
@@ -47,12 +60,13 @@ class TeacherConfig(Config):
     """The teacher: trained here, or one that exists."""
 
     source: Text
-    """train it on the real data, or take weights that exist: of a file, mlflow, torchvision or timm."""
+    """train it on the real data, or take weights that exist: of a file, mlflow, torchvision, timm or transformers."""
     weights: Place | None
-    """A file (.safetensors, .pt2, or what torch.save wrote; no pickle is run), an MLflow URI such as models:/name/3, or
-    the published name: ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k."""
-    architecture: Place
-    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or package.module:factory of your own."""
+    """A file (.safetensors, .pt2, or what torch.save wrote; no pickle is run), an MLflow URI such as models:/name/3,
+    the published name (ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k), or a folder or hub id of transformers."""
+    architecture: Architecture
+    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, transformers:KIND{what differs from that
+    kind's defaults}, or package.module:factory of your own."""
     normalisation: Text | Normalisation | None
     """For weights that exist: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
     training: TrainingConfig | None

@@ -13,6 +13,7 @@ from torch import Tensor
 from nayer.core.errors import InputError
 from nayer.core.tensors import load_tensors
 from nayer.models.header import Header
+from nayer.teachers import transformers
 from nayer.teachers.checkpoint import read_weights
 from nayer.teachers.description import Description
 from nayer.teachers.published import describe_published, read_published
@@ -43,7 +44,8 @@ def describe_file(name: str) -> Description:
     file = Path(name)
     if not file.is_file():
         raise InputError(
-            f"TEACHER: '{name}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME or timm:NAME."
+            f"TEACHER: '{name}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, timm:NAME or "
+            "transformers:FOLDER."
         )
     try:
         _, said = load_tensors(file, "classifier")
@@ -71,6 +73,7 @@ SOURCES: dict[str, Source] = {
     "file": Source(describe_file, read_file),
     "torchvision": _published("torchvision"),
     "timm": _published("timm"),
+    "transformers": Source(transformers.describe, transformers.read, ("transformers:",)),
 }
 
 

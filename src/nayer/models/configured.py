@@ -1,0 +1,121 @@
+"""Networks of transformers by their configuration: `transformers:vit{"hidden_size": 64, "image_size": 32}`.
+
+The braces hold what differs from the defaults of the kind; a classifier file that says so needs no other file. Of a
+configuration nothing is run: a kind that transformers does not know itself is refused.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor, nn
+
+from nayer.core.errors import InputError, first_line, unknown
+
+# What follows from the number of classes and channels, or only says where a configuration came from.
+TOLD_OTHERWISE = {
+    *("id2label", "label2id", "num_labels", "num_channels", "model_type", "problem_type", "architectures"),
+    *("stage_names", "out_features", "out_indices", "transformers_version", "dtype", "torch_dtype", "_name_or_path"),
+}
+# Networks of today stay far below; a file that claims more would take memory, or hours, before it is found out.
+MOST, MOST_LAYERS = 65_536, 1_000
+LAYERS = ("layer", "depth", "block", "stage")
+
+
+class Logits(nn.Module):
+    """A classifier of transformers that gives its logits (N, classes) alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, classes)."""
+        logits: Tensor = self.model(pixel_values=pixels).logits
+        return logits
+
+
+def kinds() -> dict[str, Any]:
+    """The kinds of image classifiers that transformers knows, with their classes of configuration."""
+    auto = import_module("transformers.models.auto.modeling_auto").MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    configurations = import_module("transformers").CONFIG_MAPPING
+    return {kind: configurations[kind] for kind in auto}
+
+
+def configuration(name: str, key: str) -> Any:
+    """The configuration that `KIND{...}` stands for.
+
+    Raises:
+        InputError: there is no such kind, the braces hold no JSON, or numbers that no network has.
+    """
+    kind, brace, rest = name.partition("{")
+    known = kinds()
+    if kind not in known:
+        raise unknown(key, f"transformers:{kind}", [f"transformers:{each}" for each in known])
+    try:
+        options = json.loads(brace + rest) if brace else {}
+        check_sizes(options, key)
+        return known[kind](**options)
+    except InputError:
+        raise
+    except Exception as error:  # each kind has its own demands
+        raise InputError(
+            f"{key}: the configuration of 'transformers:{kind}' is refused ({first_line(error)}); correct it."
+        ) from error
+
+
+def check_sizes(options: Any, key: str) -> None:
+    """Refuse sizes that no network of today has, before anything is built by them.
+
+    Raises:
+        InputError: names the first.
+    """
+    for name, number in numbers(options):
+        most = MOST_LAYERS if any(word in name for word in LAYERS) else MOST
+        if number > most:
+            raise InputError(
+                f"{key}: the configuration says {name} = {number:,}, more than {most:,}; that is no network that can "
+                "be used here."
+            )
+
+
+def numbers(options: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers in nested JSON, with the names that they stand under."""
+    if isinstance(options, dict):
+        for key, value in options.items():
+            yield from numbers(value, str(key))
+    elif isinstance(options, list):
+        for value in options:
+            yield from numbers(value, name)
+    elif isinstance(options, int | float):
+        yield name, options
+
+
+def spelt(config: Any) -> str:
+    """The architecture's name, from which `configuration` makes the same again."""
+    defaults = type(config)().to_dict()
+    differing = {
+        key: value
+        for key, value in config.to_dict().items()
+        if key not in TOLD_OTHERWISE and (key not in defaults or defaults[key] != value)
+    }
+    text = json.dumps(differing, sort_keys=True, separators=(",", ":")) if differing else ""
+    return f"transformers:{config.model_type}{text}"
+
+
+def configured_network(name: str, channels: int, classes: int, key: str) -> nn.Module:
+    """A network of transformers with fresh weights.
+
+    Raises:
+        InputError: it cannot be built.
+    """
+    config = configuration(name, key)
+    config.num_channels, config.num_labels = channels, classes
+    try:
+        return Logits(import_module("transformers").AutoModelForImageClassification.from_config(config))
+    except Exception as error:  # each kind has its own demands
+        kind = config.model_type
+        raise InputError(
+            f"{key}: 'transformers:{kind}' cannot be built ({type(error).__name__}: {first_line(error)}); take another."
+        ) from error

@@ -1,0 +1,219 @@
+"""A teacher of transformers, by its id on the hub or by a local folder of `save_pretrained`.
+
+Its own files say all that must be known. None is run: configurations are read as JSON, weights from safetensors alone.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nayer.core.errors import InputError, first_line
+from nayer.core.hub import snapshot
+from nayer.models.configured import check_sizes, configured_network, kinds, spelt
+from nayer.teachers.description import Description
+
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+FILES = (CONFIG, PROCESSOR, "*.safetensors", INDEX)
+PREFIX = "model."
+"""Of every weight in our network, which holds that of transformers."""
+BYTE = 1 / 255
+
+
+def folder_of(name: str, key: str) -> Path:
+    """The local folder, or that of the hub's snapshot; fetched once, then taken from the cache.
+
+    Raises:
+        InputError: there is neither.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or name.startswith((".", "/", "~")):
+        raise InputError(
+            f"{key}: 'transformers:{name}' is no folder; give one of save_pretrained, or an id on the hub."
+        )
+    try:
+        return snapshot(name, FILES)
+    except Exception as error:  # the hub's own errors, and those of the network
+        raise InputError(
+            f"{key}: 'transformers:{name}' is no folder here, and could not be fetched ({first_line(error)}); give "
+            "this machine access to it once, or copy its folder here and give that."
+        ) from error
+
+
+def read_json(file: Path, key: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: the file is missing or holds none.
+    """
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{key}: '{file}' cannot be read ({first_line(error)}); save the model again.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{key}: '{file}' holds no JSON object; save the model again.")
+    return found
+
+
+def read_config(folder: Path, key: str) -> Any:
+    """The configuration, of a kind that transformers knows itself.
+
+    Raises:
+        InputError: it asks for code of its own, is of an unknown kind, or claims what no network has.
+    """
+    said = read_json(folder / CONFIG, key)
+    if "auto_map" in said:
+        raise InputError(
+            f"{key}: '{folder / CONFIG}' asks for code of its own (auto_map), which is never run here; save the "
+            "weights as a file and give the code as ARCHITECTURE=package.module:factory, if you trust it."
+        )
+    known = kinds()
+    if said.get("model_type") not in known:
+        raise InputError(
+            f"{key}: '{folder / CONFIG}' is of the kind {said.get('model_type')!r}, and transformers knows no image "
+            f"classifier of that kind; it knows {', '.join(sorted(known))}."
+        )
+    check_sizes({name: value for name, value in said.items() if name not in ("id2label", "label2id")}, key)
+    try:
+        return known[said["model_type"]].from_dict(said)
+    except Exception as error:  # each kind has its own demands
+        raise InputError(f"{key}: '{folder / CONFIG}' is refused ({first_line(error)}); save it again.") from error
+
+
+def describe(name: str) -> Description:
+    """Architecture, class names, size and normalisation, from configuration and image processor.
+
+    Raises:
+        InputError: the folder is not one of an image classifier, or its images cannot be made here.
+    """
+    folder = folder_of(name, "TEACHER")
+    config = read_config(folder, "TEACHER")
+    labels = {int(place): str(label) for place, label in config.id2label.items()}
+    names = tuple(labels[place] for place in sorted(labels))
+    processor = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
+    channels = int(getattr(config, "num_channels", 3))
+    mean, std = normalisation(processor, channels, folder)
+    size = image_size(processor, config, folder)
+    return Description(spelt(config), name, names, size, mean, std)
+
+
+def image_size(processor: Mapping[str, Any], config: Any, folder: Path) -> int | None:
+    """The side of the images that the network is shown, after whatever is cut off before.
+
+    Raises:
+        InputError: they are not square.
+    """
+    cropped = processor.get("do_center_crop", False)
+    said = (
+        processor.get("crop_size" if cropped else "size") or processor.get("size") or config.to_dict().get("image_size")
+    )
+    sides = set(said.values()) if isinstance(said, dict) else set(said) if isinstance(said, list) else {said}
+    if len(sides) > 1:
+        shown = "x".join(str(each) for each in (said.values() if isinstance(said, dict) else said))
+        raise InputError(
+            f"TEACHER: '{folder}' takes images of {shown}, and only square ones can be made; give a teacher of square "
+            "images."
+        )
+    (side,) = sides
+    return side if isinstance(side, int) else None
+
+
+def normalisation(
+    processor: Mapping[str, Any], channels: int, folder: Path
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Mean and std per channel on the [0, 1] scale; None without a processor that says so.
+
+    Raises:
+        InputError: it scales pixels otherwise, or its values do not fit the channels.
+    """
+    if not processor:
+        return None, None
+    if not processor.get("do_rescale", True) or abs(processor.get("rescale_factor", BYTE) - BYTE) > 1e-6:
+        raise InputError(
+            f"TEACHER: '{folder / PROCESSOR}' does not scale pixels to [0, 1]; say what it does as NORMALISATION."
+        )
+    if not processor.get("do_normalize", True):
+        return (0.0,) * channels, (1.0,) * channels
+    given = [processor.get(f"image_{each}") for each in ("mean", "std")]
+    if None in given:
+        return None, None
+    values = [[float(each)] if isinstance(each, int | float) else [float(value) for value in each] for each in given]
+    mean, std = (each * channels if len(each) == 1 else each for each in values)
+    if len(mean) != channels or len(std) != channels:
+        raise InputError(
+            f"TEACHER: '{folder / PROCESSOR}' has {len(mean)} values of mean, the network {channels} channels; give "
+            "NORMALISATION=mean/std."
+        )
+    return tuple(mean), tuple(std)
+
+
+def read(name: str) -> Mapping[str, Tensor]:
+    """The weights, by the names that they have in our network.
+
+    Raises:
+        InputError: there are none in safetensors, or not those that the configuration claims.
+    """
+    key = "teacher.weights"
+    folder = folder_of(name, key)
+    config = read_config(folder, key)
+    held = sum(file.stat().st_size for file in weight_files(folder, key))
+    with torch.device("meta"):
+        empty = configured_network(spelt(config).partition(":")[2], config.num_channels, config.num_labels, key)
+    claimed = sum(each.numel() for each in empty.parameters())
+    if claimed > held:  # a byte a weight is the least
+        raise InputError(
+            f"{key}: '{folder / CONFIG}' claims {claimed:,} weights, and its files are {held:,} bytes; copy it again."
+        )
+    # Its own bar lasts for milliseconds.
+    import_module("transformers.utils.logging").disable_progress_bar()
+    try:
+        auto = import_module("transformers").AutoModelForImageClassification
+        model, told = auto.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+    except Exception as error:  # a damaged file may raise anything
+        raise InputError(f"{key}: '{folder}' cannot be loaded ({first_line(error)}); copy or save it again.") from error
+    if missing := sorted(told["missing_keys"]) + sorted(str(each) for each in told["mismatched_keys"]):
+        raise InputError(
+            f"{key}: '{folder}' does not hold {missing[0]}, so it is no trained classifier; save it again."
+        )
+    return {f"{PREFIX}{place}": value for place, value in model.state_dict().items()}
+
+
+def weight_files(folder: Path, key: str) -> list[Path]:
+    """The safetensors files with the weights: one, or those that an index names.
+
+    Raises:
+        InputError: there are none, or the index points elsewhere.
+    """
+    if (folder / INDEX).is_file():
+        places = read_json(folder / INDEX, key).get("weight_map")
+        names = sorted({str(each) for each in places.values()}) if isinstance(places, dict) else []
+        for each in names:
+            if Path(each).name != each or not each.endswith(".safetensors"):
+                raise InputError(
+                    f"{key}: '{folder / INDEX}' points to '{each}', which is no file beside it; save again."
+                )
+        found = [folder / each for each in names]
+    else:
+        found = [folder / WEIGHTS]
+    if missing := [file for file in found if not file.is_file()]:
+        pickled = " (a pickle, such as pytorch_model.bin, is never read)" if [*folder.glob("*.bin")] else ""
+        raise InputError(
+            f"{key}: '{missing[0]}' does not exist{pickled}; write model.save_pretrained(...) once more, where "
+            "you trust it, and give that folder."
+        )
+    return found

@@ -1,0 +1,54 @@
+"""Networks of transformers: a name says the whole configuration, and nothing that no network has is built."""
+
+import pytest
+import torch
+from transformers import ConvNextConfig, MobileNetV2Config, ResNetConfig, SwinConfig, ViTConfig
+
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
+from nayer.models.architectures import build_network
+from nayer.models.classifier import Classifier
+from nayer.models.configured import configuration, spelt
+
+KEY = "teacher.architecture"
+SMALL = [
+    ConvNextConfig(depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, patch_size=2, image_size=16),
+    ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=16, patch_size=4
+    ),
+    SwinConfig(embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=2, image_size=16, patch_size=2),
+    MobileNetV2Config(depth_multiplier=0.2, image_size=16),
+    ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic"),
+]
+
+
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.model_type)
+def test_a_name_says_the_whole_configuration(config, tmp_path):
+    name = spelt(config)
+    torch.manual_seed(0)
+    network = build_network(name, 1, 4, KEY)
+    assert {**configuration(name.partition(":")[2], KEY).to_dict()} == config.to_dict()
+    classifier = Classifier(network, name, tuple("abcd"), ImageSpec(16, 1, (0.5,), (0.5,))).eval()
+    classifier.save(tmp_path / "it.safetensors")
+    again = Classifier.load(tmp_path / "it.safetensors")
+    images = torch.rand(3, 1, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(again(images), classifier(images))
+        assert again(images).shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("transformers:convnxt", "Did you mean 'transformers:convnext'"),
+        ("transformers:bert", "unknown value 'transformers:bert'"),
+        ("transformers:vit{", r"the configuration of 'transformers:vit' is refused"),
+        ('transformers:vit{"hidden_size":1000000000}', r"hidden_size = 1,000,000,000, more than 65,536"),
+        ('transformers:vit{"num_hidden_layers":100000}', r"num_hidden_layers = 100,000, more than 1,000"),
+        ('transformers:swin{"depths":[2,1000000]}', r"depths = 1,000,000, more than 1,000"),
+        ('transformers:vit{"patch_size":0}', r"'transformers:vit' cannot be built"),
+    ],
+)
+def test_what_is_no_network_is_refused_in_a_sentence(name, words):
+    with pytest.raises(InputError, match=f"^{KEY}: .*{words}"):
+        build_network(name, 3, 4, KEY)

@@ -1,0 +1,170 @@
+"""Teachers of transformers: a folder of save_pretrained says all that must be known, and runs nothing."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForImageClassification,
+    ConvNextImageProcessor,
+    ResNetConfig,
+    ViTConfig,
+    ViTImageProcessor,
+)
+
+from nayer.core.errors import InputError
+from nayer.datasets.config import DataConfig
+from nayer.teachers.config import TeacherConfig
+from nayer.teachers.pretrained import load_pretrained
+from nayer.teachers.sources import SOURCES, describe
+from nayer.teachers.transformers import read
+
+NAMES = {0: "ant", 1: "bee", 2: "cat"}
+VIT = ViTConfig(
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=32,
+    image_size=16,
+    patch_size=4,
+    id2label=NAMES,
+)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A ViT and its processor, as somebody would save them."""
+    folder = tmp_path_factory.mktemp("vit")
+    torch.manual_seed(0)
+    model = AutoModelForImageClassification.from_config(VIT).eval()
+    model.save_pretrained(folder)
+    ViTImageProcessor(
+        size={"height": 16, "width": 16}, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.2, 0.3]
+    ).save_pretrained(folder)
+    return folder, model
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(saved[0], tmp_path / "teacher")
+
+
+def changed(folder, name: str, **values) -> None:
+    file = folder / name
+    said = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**said, **values}))
+
+
+def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(saved):
+    folder, model = saved
+    source, about = describe(f"transformers:{folder}", SOURCES)
+    assert (source, about.class_names, about.image_size) == ("transformers", ("ant", "bee", "cat"), 16)
+    assert (about.mean, about.std) == ((0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
+    teacher = TeacherConfig(
+        source=source,
+        weights=about.weights,
+        architecture=about.architecture,
+        normalisation={"mean": list(about.mean), "std": list(about.std)},
+        training=None,
+    )
+    data = DataConfig(dataset="none", folder="", image_size=16, channels=None, class_names=list(about.class_names))
+    classifier = load_pretrained(teacher, data)
+    images = torch.rand(4, 3, 16, 16)
+    normalised = (images - torch.tensor(about.mean).view(3, 1, 1)) / torch.tensor(about.std).view(3, 1, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(images), model(pixel_values=normalised).logits)
+
+
+def test_weights_in_several_files_are_put_together(saved, tmp_path):
+    saved[1].save_pretrained(tmp_path, max_shard_size="10KB")
+    assert (tmp_path / "model.safetensors.index.json").exists()
+    whole, parts = read(str(saved[0])), read(str(tmp_path))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_processor_that_crops_gives_the_size_after_it(folder):
+    changed(folder, "preprocessor_config.json", do_center_crop=True, crop_size={"height": 12, "width": 12})
+    assert describe(f"transformers:{folder}", SOURCES)[1].image_size == 12
+
+
+def test_the_side_of_a_shortest_edge_and_one_value_for_all_channels(tmp_path):
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=NAMES)
+    AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path)
+    ConvNextImageProcessor(size={"shortest_edge": 32}, image_mean=0.5, image_std=0.25).save_pretrained(tmp_path)
+    about = describe(f"transformers:{tmp_path}", SOURCES)[1]
+    assert (about.image_size, about.mean, about.std) == (32, (0.5,) * 3, (0.25,) * 3)
+
+
+def test_without_a_processor_the_owner_must_say_what_it_would(folder):
+    (folder / "preprocessor_config.json").unlink()
+    about = describe(f"transformers:{folder}", SOURCES)[1]
+    assert (about.mean, about.std, about.image_size) == (None, None, 16)
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "words"),
+    [
+        ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}}, r"asks for code of its own \(auto_map\)"),
+        ("config.json", {"model_type": "bert"}, r"is of the kind 'bert', and transformers knows no image classifier"),
+        ("config.json", {"hidden_size": 10**9}, r"hidden_size = 1,000,000,000, more than"),
+        ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers = 1,000,000,000, more than"),
+        ("preprocessor_config.json", {"size": {"height": 16, "width": 24}}, r"takes images of 16x24, and only square"),
+        ("preprocessor_config.json", {"rescale_factor": 1 / 127.5}, r"does not scale pixels to \[0, 1\]"),
+        ("preprocessor_config.json", {"image_mean": [0.1, 0.2]}, r"has 2 values of mean, the network 3 channels"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(folder, file, values, words):
+    changed(folder, file, **values)
+    with pytest.raises(InputError, match=f"^TEACHER: .*{words}"):
+        describe(f"transformers:{folder}", SOURCES)
+
+
+def test_a_file_that_is_no_json_is_refused(folder):
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"^TEACHER: '.*config.json' cannot be read"):
+        describe(f"transformers:{folder}", SOURCES)
+
+
+def test_larger_claims_than_the_files_hold_are_refused_before_memory_is_taken(folder):
+    changed(folder, "config.json", hidden_size=60_000, intermediate_size=60_000)
+    with pytest.raises(InputError, match=r"^teacher.weights: .* claims [\d,]+ weights, and its files are [\d,]+ bytes"):
+        read(str(folder))
+
+
+def test_a_pickle_is_never_read(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"^teacher.weights: .*does not exist \(a pickle, such as .* is never read\)"):
+        read(str(folder))
+
+
+@pytest.mark.parametrize("place", ["../other.safetensors", "/etc/passwd", "weights.bin"])
+def test_an_index_that_points_elsewhere_is_refused(folder, place):
+    changed(folder, "model.safetensors.index.json", weight_map={"vit.weight": place})
+    with pytest.raises(InputError, match=r"^teacher.weights: .*index.json' points to .* no file beside it"):
+        read(str(folder))
+
+
+def test_weights_that_are_missing_or_damaged_are_named(folder, saved):
+    model = AutoModelForImageClassification.from_config(VIT)
+    state = {name: value for name, value in model.state_dict().items() if name != "classifier.weight"}
+    model.save_pretrained(folder, state_dict=state)
+    with pytest.raises(InputError, match=r"^teacher.weights: .* does not hold classifier.weight"):
+        read(str(folder))
+    (folder / "model.safetensors").write_bytes(b"\0" * 80_000)
+    with pytest.raises(InputError, match=r"^teacher.weights: .* cannot be loaded \(.*\); copy or save it again"):
+        read(str(folder))
+
+
+def test_neither_a_folder_nor_on_the_hub_is_one_sentence(monkeypatch):
+    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:./nowhere' is no folder; give one of"):
+        describe("transformers:./nowhere", SOURCES)
+
+    def refuse(*_: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("nayer.teachers.transformers.snapshot", refuse)
+    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:owner/name' .* could not be fetched \(Network is"):
+        describe("transformers:owner/name", SOURCES)
