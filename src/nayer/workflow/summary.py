@@ -82,7 +82,7 @@ def results(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> Tab
     table = Table(title=f"{scenario}: {images}", title_justify="left")
     table.add_column()
     for model in MODELS:
-        table.add_column(f"{model} ({cost[model]['architecture']})", justify="right")
+        table.add_column(f"{model} ({cost[model]['architecture'].partition('{')[0]})", justify="right")
     rows = (
         *([("top-1 accuracy", [f"{metrics[model]['top1']:.2%}" for model in MODELS])] if labelled else []),
         ("agreement with the teacher", ["", f"{metrics['agreement']:.2%}"]),
