@@ -64,9 +64,8 @@ def main() -> None:
         raise SystemExit(UNFINISHED) from None
     except InputError as error:
         raise SystemExit(str(error)) from error
-    click.echo(
-        f"{bench.table.summary()}\n\nNext: {bench.table.file.relative_to(PROJECT)} holds every epoch; make ui shows the runs."
-    )
+    table = bench.table.file.relative_to(PROJECT)
+    click.echo(f"{bench.table.summary()}\n\nNext: {table} holds every epoch; make ui shows the runs.")
 
 
 if __name__ == "__main__":

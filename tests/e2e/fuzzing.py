@@ -28,6 +28,7 @@ from nayer.datasets.pictures import read_pictures
 from nayer.engine.config import RuntimeConfig
 from nayer.engine.progress import NullReporter
 from nayer.engine.resume import ResumePoint
+from nayer.export.onnx import OnnxFile
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.tables import import_table
 from nayer.models.architectures import build_network
@@ -35,6 +36,7 @@ from nayer.models.classifier import Classifier
 from nayer.models.weights import fit
 from nayer.synthesis.sample import SyntheticSample
 from nayer.teachers.checkpoint import read_weights
+from nayer.teachers.transformers import describe, read
 
 CLASSES = ("ant", "bee", "cat")
 SECONDS = 10
@@ -99,6 +101,17 @@ def state_in(path: Path) -> None:
         raise InputError(reporter.said[0])
 
 
+def folder_of_transformers(path: Path) -> None:
+    folder = str(path.parent)
+    about = describe(folder)
+    names, channels = about.class_names or CLASSES, len(about.mean or (0, 0, 0))
+    fit(build_network(about.architecture, channels, len(names)), read(folder), "'it'", "weights")
+
+
+def onnx_in(path: Path) -> None:
+    OnnxFile.load(path).predict(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+
+
 @dataclass(frozen=True)
 class Reader:
     """What reads a file at `place`, and how the file may be taken apart to be changed within."""
@@ -118,6 +131,11 @@ READERS = {
     "zip pickle": Reader("weights.pt", weights_in, "zip"),
     "legacy pickle": Reader("legacy.pth", weights_in),
     "pt2": Reader("program.pt2", weights_in, "zip"),
+    "configuration": Reader("hub/config.json", folder_of_transformers, "json"),
+    "image processor": Reader("hub/preprocessor_config.json", folder_of_transformers, "json"),
+    "index of weights": Reader("hub/model.safetensors.index.json", folder_of_transformers, "json"),
+    "weights of an index": Reader("hub/model-00001-of-00002.safetensors", folder_of_transformers, "header"),
+    "onnx": Reader("student.onnx", onnx_in),
     "resume state": Reader("resume/stage/state.pt", state_in, "zip"),
     "names": Reader("names.txt", names_in),
     "png": Reader("picture.png", picture_in, "png"),
@@ -169,6 +187,11 @@ def changed_text(text: str) -> st.SearchStrategy[str]:
     return others.map(lambda drawn: json.dumps(with_value(value, *drawn))) | cuts.map(
         lambda drawn: text[: drawn[0]] + drawn[2] + text[drawn[0] + drawn[1] :]
     )
+
+
+def changed_json(content: bytes) -> st.SearchStrategy[bytes]:
+    """A file of JSON, changed as such."""
+    return changed_text(content.decode()).map(lambda text: text.encode(errors="surrogatepass"))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -245,7 +268,7 @@ def changed_chunk(content: bytes) -> st.SearchStrategy[bytes]:
 
 def changed(reader: Reader, content: bytes) -> st.SearchStrategy[bytes]:
     """Changes of the file as it lies, and of what is within it."""
-    within = {"header": changed_header, "zip": changed_entry, "png": changed_chunk}
+    within = {"json": changed_json, "header": changed_header, "zip": changed_entry, "png": changed_chunk}
     return changed_bytes(content) | within[reader.within](content) if reader.within else changed_bytes(content)
 
 

@@ -95,6 +95,19 @@ def describe(name: str) -> Description:
     """
     folder = folder_of(name, "TEACHER")
     config = read_config(folder, "TEACHER")
+    try:
+        return described(name, folder, config)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:  # a stranger's files may say anything
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"TEACHER: what '{folder}' says of its images or classes cannot be understood ({first_line(error)}); save "
+            "model and image processor again."
+        ) from error
+
+
+def described(name: str, folder: Path, config: Any) -> Description:
+    """The description, of files that make sense."""
     labels = {int(place): str(label) for place, label in config.id2label.items()}
     names = tuple(labels[place] for place in sorted(labels))
     processor = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}

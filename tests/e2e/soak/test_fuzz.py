@@ -13,16 +13,22 @@ import torch
 from fuzzing import BATCHES, CLASSES, RAW, READERS, SECONDS, batch, keeping_in
 from PIL import Image
 from safetensors.torch import save_file
+from transformers import AutoModelForImageClassification, ViTConfig, ViTImageProcessor
 
 from nayer.core.images import ImageSpec
 from nayer.datasets.known import KNOWN
 from nayer.engine.progress import NullReporter
 from nayer.engine.resume import ResumePoint
+from nayer.export.onnx import to_onnx
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.synthesis.sample import SyntheticSample
 
 FILES, MAX_MIB = 25, 1024
+SMALL = {
+    **{"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
+    **{"image_size": 8, "patch_size": 4, "num_channels": 1},
+}
 MODULES = ("hypothesis", "nayer.datasets", "nayer.models.classifier", "nayer.engine.resume", "torchvision.datasets")
 
 
@@ -59,6 +65,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file({"embeddings": torch.rand(3, 6)}, folder / "foreign.safetensors")
     images = torch.randint(256, (6, 1, 8, 8), dtype=torch.uint8)
     SyntheticSample(images, torch.arange(6) % 3).save(folder / "sample.safetensors")
+    config = ViTConfig(**SMALL, id2label=dict(enumerate(CLASSES)))
+    AutoModelForImageClassification.from_config(config).save_pretrained(folder / "hub", max_shard_size="15KB")
+    ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=0.5, image_std=0.5).save_pretrained(folder / "hub")
+    to_onnx(classifier.eval())[0].save(folder / "student.onnx")
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in CLASSES))
     generator = np.random.default_rng(0)
     picture = Image.fromarray(generator.integers(0, 256, (20, 24, 3), np.uint8))
