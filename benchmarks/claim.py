@@ -75,6 +75,7 @@ class Page:
         self.results = PROJECT / self.study.results
         table = Table(self.results)
         self.rows, self.ends = table.read(), table.ends()
+        self.published: dict[str, Any] = yaml.safe_load((FILE.parent / "published.yml").read_text())
 
     def text(self) -> str:
         """The page, its figures saved beside the table."""
@@ -85,7 +86,7 @@ class Page:
             noise=NOISE,
             verdicts=[*self.parts(), *self.peers()],
             speed=list(self.speed()),
-            published=yaml.safe_load((FILE.parent / "published.yml").read_text()),
+            published=self.published,
             methods=list(self.methods()),
             pictures={name: self.saved(name, title, figure) for name, title, figure in self.figures()},
             share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
@@ -118,7 +119,8 @@ class Page:
     def row(self, part: str, against: str, group: str, found: Verdict, place: tuple[str, str]) -> list[Any]:
         """One line of the verdict."""
         command = f"`'{place[0]}-*-{place[1]}-*'`"
-        return [part, against, self.where(group), found, found.n, found.word, command]
+        published = self.published["parts"].get(part, "below")
+        return [part, against, self.where(group), found, found.n, found.word, command, published]
 
     def where(self, group: str) -> str:
         """Data, pair and minutes."""
@@ -184,7 +186,7 @@ class Page:
     def machines(self) -> Iterator[str]:
         """Where the runs ran."""
         columns = ["processor", "cores", "threads", "accelerator", "python", "torch", "torchvision"]
-        found = self.ends[[f"machine.{name}" for name in columns]].drop_duplicates().fillna("none")
+        found = self.ends[[f"machine.{name}" for name in columns]].drop_duplicates().astype(object).fillna("none")
         for row in found.itertuples(index=False):
             yield ", ".join(f"{name} {value}" for name, value in zip(columns, row, strict=True))
 

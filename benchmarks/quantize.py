@@ -94,7 +94,7 @@ def page(rows: pd.DataFrame) -> str:
     for key in ("top1", "agreement"):
         rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
     # Where a data set has fewer images, all of it stands for the next larger number.
-    rows["asked"] = [min(COUNTS, key=lambda count, there=there: abs(count - there)) for there in rows["images"]]
+    rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
     models, lost = [], []
     for (scenario, model, architecture), part in rows.groupby(["scenario", "model", "architecture"], sort=False):
         name, mean = f"{scenario}, {model} {architecture}", part.select_dtypes("number").mean()

@@ -157,7 +157,7 @@ def normalisation(
     given = [processor.get(f"image_{each}") for each in ("mean", "std")]
     if None in given:
         return None, None
-    values = [[float(each)] if isinstance(each, int | float) else [float(value) for value in each] for each in given]
+    values = [[float(value) for value in each] if isinstance(each, list) else [float(str(each))] for each in given]
     mean, std = (each * channels if len(each) == 1 else each for each in values)
     if len(mean) != channels or len(std) != channels:
         raise InputError(
