@@ -43,6 +43,29 @@ def test_networks_of_the_libraries_give_one_logit_per_class(architecture, channe
     check_logits(build_network(architecture, channels, 7).eval(), channels, 64, 7, "teacher.architecture")
 
 
+@pytest.mark.parametrize("size", [28, 64])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "timm:mobilenetv3_small_050",
+        'transformers:convnext{"depths":[1,1],"hidden_sizes":[8,16],"num_stages":2,"patch_size":2}',
+        'transformers:mobilenet_v2{"depth_multiplier":0.35}',
+        'transformers:resnet{"depths":[1,1],"embedding_size":8,"hidden_sizes":[8,16],"layer_type":"basic"}',
+    ],
+)
+def test_networks_of_the_libraries_can_learn_from_small_images(architecture, size):
+    """As students do: BatchNorm or not, in training mode, from one channel or three."""
+    torch.manual_seed(0)
+    channels = 1 if size == 28 else 3
+    network = build_network(architecture, channels, 5, "distill.student.architecture").train()
+    loss = torch.nn.functional.cross_entropy(network(torch.rand(6, channels, size, size)), torch.arange(6) % 5)
+    loss.backward()
+    gradients = [weight.grad for weight in network.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert sum(gradient.abs().sum() > 0 for gradient in gradients) > 0.9 * len(gradients)
+    check_logits(network.eval(), channels, size, 5, "distill.student.architecture")
+
+
 @pytest.mark.parametrize(
     ("architecture", "channels", "words"),
     [
