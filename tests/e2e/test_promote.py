@@ -39,7 +39,7 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
         return done.stdout
 
     run("--params", GOOD)
-    run("--pipelines", "quantize", "--params", "quantize.gate.largest_loss=100.0")
+    run("--pipelines", "quantize", "--params", "quantize.images=32,quantize.gate.largest_loss=100.0")
     promoted = run("--pipelines", "promote", "--params", "promote.onnx=student.onnx")
     assert f"Version 1 of '{NAME}' is champion" in promoted
     assert "ONNX: student.onnx (its logits differ by" in promoted
@@ -49,7 +49,7 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
     # A student that has hardly learnt anything.
     run("--pipelines", "distill,evaluate", "--params", "distill.epochs=1,distill.student.steps=1")
     mixed = typed(*RUN, "--pipelines", "promote", MLFLOW_TRACKING_URI=store)
-    assert mixed.stderr.strip().startswith("int8: the file or its figures are not of this student; run kedro run")
+    assert "int8: the file or its figures are not of this student; run kedro run --pipelines quantize" in mixed.stderr
     (project / "data/06_models/test/int8.onnx").unlink()
     refused = typed(*RUN, "--pipelines", "promote", MLFLOW_TRACKING_URI=store)
     assert refused.returncode == 1

@@ -112,7 +112,7 @@ def test_distilling_again_gives_the_same_student(runs):
 
 
 def test_int8_is_made_compared_and_logged_on_request(project):
-    chosen = {"quantize": {"gate": {"largest_loss": 100.0}}}
+    chosen = {"quantize": {"images": 32, "gate": {"largest_loss": 100.0}}}
     with KedroSession.create(project_path=project, env="test", runtime_params=chosen) as session:
         session.run(pipeline_names=["quantize"])
     reports = project / "data/08_reporting/test"

@@ -33,8 +33,7 @@ def test_pipeline_files_are_what_the_pipelines_give(scenario):
 @pytest.mark.parametrize("scenario", scenarios(PROJECT))
 def test_every_scenario_has_a_pipeline_file_with_its_own_outputs_and_existing_parameters(scenario):
     described = yaml.safe_load(dvc_file.render(PROJECT, scenario))["stages"]
-    # Of all scenarios, `test` alone has parameters of its own for INT8.
-    assert list(described) == [*CHAIN, *(["quantize"] if scenario == "test" else [])]
+    assert list(described) == list(CHAIN)
     for name, stage in described.items():
         assert stage["cmd"] == f"kedro run --env {scenario} --pipelines {name}"
         assert all(f"/{scenario}/" in out for out in stage["outs"])
@@ -44,8 +43,16 @@ def test_every_scenario_has_a_pipeline_file_with_its_own_outputs_and_existing_pa
                 assert all(dvc_file.has(content, key) for key in keys)
 
 
-def test_stages_hand_on_to_each_other_by_files():
-    described = yaml.safe_load(dvc_file.render(PROJECT, "test"))["stages"]
+def test_a_scenario_asks_for_int8_by_parameters_of_its_own(tmp_path):
+    assert dvc_file.asked_for(PROJECT, "digits") == []
+    (tmp_path / "conf" / "mine").mkdir(parents=True)
+    (tmp_path / "conf" / "mine" / "parameters_quantize.yml").write_text("quantize: {images: 64}")
+    assert dvc_file.asked_for(tmp_path, "mine") == ["quantize"]
+
+
+def test_stages_hand_on_to_each_other_by_files(monkeypatch):
+    monkeypatch.setattr(dvc_file, "asked_for", lambda *_: ["quantize"])
+    described = yaml.safe_load(dvc_file.render(PROJECT, "digits"))["stages"]
     made: set[str] = set()
     for name in (*CHAIN, "quantize"):
         needed = {path for path in described[name]["deps"] if path.startswith("data/")}

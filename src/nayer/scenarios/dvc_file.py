@@ -45,10 +45,15 @@ def render(project: Path, scenario: str) -> str:
         context = session.load_context()
         catalog, parameters = cast(DataCatalog, context.catalog), Parameters.model_validate(context.params)
     root = Path(os.path.relpath(project, pipeline_file(project, scenario).parent))
-    asked = [name for name in ON_REQUEST if (project / "conf" / scenario / f"parameters_{name}.yml").is_file()]
-    stages = {name: stage(project, scenario, name, catalog, parameters, root) for name in (*CHAIN, *asked)}
+    names = (*CHAIN, *asked_for(project, scenario))
+    stages = {name: stage(project, scenario, name, catalog, parameters, root) for name in names}
     content = {"stages": stages, "plots": plots(catalog, project, root, parameters.distill.synthesis)}
     return HEADER.format(scenario=scenario) + yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def asked_for(project: Path, scenario: str) -> list[str]:
+    """The pipelines after the chain that the scenario has parameters of its own for."""
+    return [name for name in ON_REQUEST if (project / "conf" / scenario / f"parameters_{name}.yml").is_file()]
 
 
 def stage(
