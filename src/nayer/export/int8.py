@@ -53,7 +53,6 @@ def quantize(model: OnnxFile, images: Tensor, calibration: Calibration) -> OnnxF
     """
     tools = importlib.import_module("onnxruntime.quantization")
     shapes = importlib.import_module("onnxruntime.quantization.shape_inference")
-    reader = _reader(tools, images)
     try:
         with TemporaryDirectory() as folder, _quiet():
             original, prepared, made = (Path(folder, f"{name}.onnx") for name in ("fp32", "prepared", "int8"))
@@ -62,7 +61,7 @@ def quantize(model: OnnxFile, images: Tensor, calibration: Calibration) -> OnnxF
             tools.quantize_static(
                 prepared,
                 made,
-                reader,
+                Reader(images),
                 quant_format=tools.QuantFormat.QDQ,
                 per_channel=True,
                 activation_type=tools.QuantType.QUInt8,
@@ -94,20 +93,18 @@ def with_short_names(model: Any) -> Any:
     return model
 
 
-def _reader(tools: Any, images: Tensor) -> Any:
-    """Hands the images to onnxruntime, some at a time."""
+class Reader:
+    """Hands images to onnxruntime, some at a time: all that its CalibrationDataReader asks for is `get_next`."""
 
-    class Reader(tools.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            # All of one size: the calibrators that draw histograms cannot take a shorter one at the end.
-            size = max(each for each in range(1, CHUNK + 1) if len(images) % each == 0)
-            self.parts = iter(images.split(size))
+    def __init__(self, images: Tensor) -> None:
+        # All of one size: the calibrators that draw histograms cannot take a shorter one at the end.
+        size = max(each for each in range(1, CHUNK + 1) if len(images) % each == 0)
+        self.parts = iter(images.split(size))
 
-        def get_next(self) -> dict[str, Any] | None:
-            part = next(self.parts, None)
-            return None if part is None else {"pixels": part.numpy()}
-
-    return Reader()
+    def get_next(self) -> dict[str, Any] | None:
+        """The next images as the input of the model; None after the last."""
+        part = next(self.parts, None)
+        return None if part is None else {"pixels": part.numpy()}
 
 
 @contextmanager
