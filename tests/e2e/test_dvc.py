@@ -116,7 +116,8 @@ def test_a_sweep_of_three_stands_side_by_side(repro, typed, project):
             "t40",
         ),
         (("params", "diff", "HEAD", "t4"), "distill.student.temperature"),
-        (("metrics", "diff", "HEAD", "t4"), "student.top1"),
+        # It shows what differs; of 540 images the student may have as many right.
+        (("metrics", "diff", "HEAD", "t4"), "student.nll"),
     ):
         done = typed("dvc", *command)
         assert done.returncode == 0, done.stderr
