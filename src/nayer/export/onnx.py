@@ -112,7 +112,7 @@ def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
 
 
 def without_notes(model: Any) -> Any:
-    """A model without what the exporter notes about every node: of a small network it is a sixth of the file."""
+    """A model without what the exporter notes about every node: of a small network it is an eighth of the file."""
     graph = model.graph
     for each in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del each.metadata_props[:]
