@@ -111,10 +111,15 @@ def described(name: str, folder: Path, config: Any) -> Description:
     labels = {int(place): str(label) for place, label in config.id2label.items()}
     names = tuple(labels[place] for place in sorted(labels))
     processor = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
-    channels = int(getattr(config, "num_channels", 3))
+    channels = channels_of(config)
     mean, std = normalisation(processor, channels, folder)
     size = image_size(processor, config, folder)
     return Description(spelt(config), name, names, size, mean, std)
+
+
+def channels_of(config: Any) -> int:
+    """Of the images; kinds that do not say so take colours."""
+    return int(getattr(config, "num_channels", 3))
 
 
 def image_size(processor: Mapping[str, Any], config: Any, folder: Path) -> int | None:
@@ -178,7 +183,7 @@ def read(name: str) -> Mapping[str, Tensor]:
     config = read_config(folder, key)
     held = sum(file.stat().st_size for file in weight_files(folder, key))
     with torch.device("meta"):
-        empty = configured_network(spelt(config).partition(":")[2], config.num_channels, config.num_labels, key)
+        empty = configured_network(spelt(config).partition(":")[2], channels_of(config), config.num_labels, key)
     claimed = sum(each.numel() for each in empty.parameters())
     if claimed > held:  # a byte a weight is the least
         raise InputError(
