@@ -182,7 +182,7 @@ class Bench:
         self.queue.add(run.key for run in todo)
         self.collect(by_key)
         while any(key in by_key for key in self.queue.waiting):
-            self.queue.take(lambda key: self.perform(by_key[key], costs))
+            self.queue.take(by_key, lambda key: self.perform(by_key[key], costs))
             self.collect(by_key)
 
     def collect(self, runs: dict[str, Run]) -> None:

@@ -1,7 +1,7 @@
 """The queue of a study's runs, which several machines may share: Optuna's storage carries it (docs/decisions/013)."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import optuna
@@ -46,12 +46,15 @@ class Queue:
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
 
-    def take(self, perform: Callable[[str], dict[str, Any]]) -> None:
-        """Do the next run; one that is stopped goes back to the queue."""
+    def take(self, wanted: Collection[str], perform: Callable[[str], dict[str, Any]]) -> None:
+        """Do the next run; one that is stopped, or that is for others, goes back to the queue."""
 
         def objective(trial: optuna.Trial) -> float:
             key = trial.user_attrs.get(RUN)
             if key is None:  # another machine was faster
+                raise optuna.TrialPruned
+            if key not in wanted:
+                self.study.enqueue_trial({}, user_attrs={RUN: key})
                 raise optuna.TrialPruned
             try:
                 result = perform(key)

@@ -90,15 +90,17 @@ def test_a_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_pat
         raise InputError(f"{key} was stopped")
 
     with pytest.raises(InputError, match="a was stopped"):
-        queue.take(stopped)
+        queue.take(["a", "b"], stopped)
     assert other.waiting == ["b", "a"]
+    other.take(["a"], stopped)
+    assert other.waiting == ["a", "b"], "it was another's"
     done = []
     for each in (other, queue):
-        each.take(lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
-    assert done == ["b", "a"]
+        each.take(["a", "b"], lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
+    assert done == ["a", "b"]
     assert queue.waiting == []
     assert {key: value["of"] for key, value in other.results.items()} == {"a": "a", "b": "b"}
-    queue.take(stopped)  # nothing is left to be taken
+    queue.take(["a"], stopped)  # nothing is left to be taken
     queue.add(["a"])
     assert queue.waiting == [], "what is done is not done again"
 
