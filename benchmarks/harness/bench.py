@@ -12,14 +12,15 @@ from typing import Any
 from harness.queue import Queue
 from harness.run import UNFINISHED, Job
 from harness.scenario import PROJECT, runtime
-from harness.schedule import Budget, Cost, counted_seconds, measure, scaled
 from harness.settings import Run, Study
 from harness.table import Table
 from harness.teachers import train_once
 from harness.tracking import Tracker
 from nayer.core.errors import Interrupted
 from nayer.core.files import digest, write_atomically
+from nayer.distillation.budget import Budget, counted_seconds, scaled
 from nayer.distillation.config import DistillConfig
+from nayer.distillation.cost import Cost, measure
 from nayer.distillation.plan import plan
 from nayer.engine.progress import Terminal
 from nayer.evaluation.cost import machine

@@ -2,16 +2,14 @@
 
 import copy
 import shutil
-import time
 
 import psutil
 
 from nayer.core.formats import duration
-from nayer.distillation.build import build_method
+from nayer.distillation.cost import time_steps
 from nayer.distillation.plan import Plan
 from nayer.distillation.state import LoopState
 from nayer.engine import distributed
-from nayer.synthesis.method import TOTAL
 
 PROBE_STEPS = 2
 
@@ -19,12 +17,12 @@ PROBE_STEPS = 2
 def estimate(plan: Plan, state: LoopState) -> str:
     """One sentence with time, memory and disk; the state, random generators included, stays as it was."""
     before = copy.deepcopy(state.state_dict())
-    synthesis_batch, student_step = batch_seconds(plan, state)
+    cost = time_steps(plan, state, many=PROBE_STEPS, rounds=1)
     state.load_state_dict(before)
     schedule, config, processes = plan.schedule, plan.config, distributed.size()
     student_steps = schedule.epochs * schedule.student_steps
-    synthesis = (schedule.images + config.probe_images) / schedule.batch_size * synthesis_batch
-    distillation = student_steps * student_step
+    synthesis = (schedule.images + config.probe_images) / schedule.batch_size * cost.batch(schedule.steps)
+    distillation = student_steps * cost.student_step
     spilt = plan.image_gib if plan.spill else 0.0
     resident = psutil.Process().memory_info().rss / 2**30 + plan.image_gib + plan.target_gib - spilt
     weights = 12 * state.trainer.student.parameter_count / 2**30
@@ -41,24 +39,3 @@ def estimate(plan: Plan, state: LoopState) -> str:
         f"memory {resident:.1f} GiB{each} ({available:.1f} available), "
         f"disk {disk:.2f} GiB while it runs ({free:.0f} free)."
     )
-
-
-def batch_seconds(plan: Plan, state: LoopState) -> tuple[float, float]:
-    """Seconds of one synthetic batch and of one student step; the first of each warms up and does not count."""
-    method = build_method(plan, state.method.context.teacher, PROBE_STEPS)
-    method.start_epoch(plan.config.warmup_epochs)
-    synthesis = targets = student = 0.0
-    for _ in range(2):
-        began = time.perf_counter()
-        made = method.step(state.trainer.student)
-        made.losses[TOTAL].item()  # waits for the device
-        synthesis = (time.perf_counter() - began) / PROBE_STEPS * plan.config.synthesis.steps
-    while len(state.memory) < min(plan.capacity, plan.config.student.batch_size):
-        began = time.perf_counter()
-        state.targets.add(made.images, made.labels)
-        targets = time.perf_counter() - began
-    for _ in range(2):
-        began = time.perf_counter()
-        state.learn(plan.config.student).tolist()  # waits for the device
-        student = time.perf_counter() - began
-    return synthesis + targets, student

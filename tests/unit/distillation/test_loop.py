@@ -242,7 +242,7 @@ def test_a_method_may_alternate_with_the_student_without_a_memory(teacher, disti
     Turns.turns = []
     with registered(Turns):
         result = run(teacher, None, fake_config(distill_config, warmup_epochs=0, epochs=2), runtime)
-        trial, probes = 2 + 2, 2
+        trial, probes = 4 + 4, 2
         assert Turns.turns[trial:-probes] == ["batch", "student", "student"] * 3 * 2
         assert [row["memory_images"] for row in result.history] == [25, 25]
         assert [row["made"] for row in result.history] == [2.0, 5.0]
@@ -271,7 +271,7 @@ def test_a_student_that_goes_astray_in_turns_learns_the_epoch_again(teacher, dis
         result = run(teacher, None, fake_config(distill_config, warmup_epochs=0, epochs=1), runtime, reporter)
     assert any("it is learnt again at half the rate" in said for said in reporter.said)
     assert result.history[0]["made"] == 5.0, "the mean of the second three batches"
-    assert Turns.turns.count("student") == 2 + 6 + 6
+    assert Turns.turns.count("student") == 4 + 6 + 6
 
 
 @pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled")

@@ -4,10 +4,11 @@ import copy
 
 import pytest
 from harness.scenario import parameters
-from harness.schedule import MANY, Budget, Cost, counted_seconds, measure, scaled
 
 from nayer.core.errors import InputError
+from nayer.distillation.budget import Budget, counted_seconds, scaled
 from nayer.distillation.config import DistillConfig
+from nayer.distillation.cost import MANY, Cost, measure
 from nayer.distillation.plan import schedule_of
 from nayer.scenarios.create import by_method
 

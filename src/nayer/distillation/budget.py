@@ -1,0 +1,76 @@
+"""A method's schedule for so many minutes of a machine, from what its steps cost there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from nayer.core.errors import InputError
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.cost import StepSeconds
+from nayer.synthesis.registry import method_of
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a pair gives to all methods alike."""
+
+    minutes: float
+    student_share: float
+    student_step: float
+    """Seconds of the reference's: so every method with a memory takes the same number of student steps."""
+    warmup_share: float
+    epochs: int
+
+    @property
+    def student_steps(self) -> int:
+        """What the student's share buys."""
+        return max(1, int(60 * self.minutes * self.student_share / self.student_step))
+
+
+def scaled(values: dict[str, Any], cost: StepSeconds, budget: Budget) -> dict[str, Any]:
+    """The distillation `values`, its schedule such that it fills the budget.
+
+    Raises:
+        InputError: there is no time for one batch before the student learns and one after.
+    """
+    config = DistillConfig.model_validate(values)
+    turn = method_of(config.synthesis).alternates
+    seconds = 60 * budget.minutes
+    if turn:
+        turns = int(seconds / (cost.batch(config.synthesis.steps) + turn * cost.student_step))
+        epochs = min(budget.epochs, turns)
+        warmup, batches, steps = 0, turns // epochs, turns // epochs * turn
+    else:
+        left = seconds - budget.student_steps * cost.student_step
+        made = int(left / cost.batch(config.synthesis.steps))
+        if made < 2:
+            raise InputError(
+                f"distill.synthesis.steps: a batch of {config.synthesis.steps} steps takes "
+                f"{cost.batch(config.synthesis.steps):.0f} s, and synthesis has {left:.0f} s: "
+                "too little for two; take fewer steps, or more minutes."
+            )
+        warmup = max(1, round(made * budget.warmup_share))
+        epochs = min(budget.epochs, made - warmup)
+        batches = (made - warmup) // epochs
+        warmup = made - epochs * batches
+        steps = max(1, budget.student_steps // epochs)
+    return {
+        **values,
+        "warmup_epochs": int(warmup > 0),
+        "epochs": epochs,
+        "synthesis": {**values["synthesis"], "batches": batches, "warmup_batches": max(1, warmup)},
+        "student": {**values["student"], "steps": steps},
+    }
+
+
+def counted_seconds(parameters: dict[str, Any], cost: StepSeconds, epoch: int) -> float:
+    """What the batches and steps of a distillation up to the end of an epoch, counted from 1, cost.
+
+    Of a machine that does nothing else, so that curves can be compared whatever went on beside their runs.
+    """
+    synthesis, warmup = parameters["synthesis"], parameters["warmup_epochs"]
+    learnt = max(0, epoch - warmup)
+    batches = min(epoch, warmup) * synthesis["warmup_batches"] + learnt * synthesis["batches"]
+    seconds: float = (
+        batches * cost.batch(synthesis["steps"]) + learnt * parameters["student"]["steps"] * cost.student_step
+    )
+    return seconds
