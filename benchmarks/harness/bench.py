@@ -18,9 +18,9 @@ from harness.teachers import train_once
 from harness.tracking import Tracker
 from nayer.core.errors import Interrupted
 from nayer.core.files import digest, write_atomically
-from nayer.distillation.budget import Budget, counted_seconds, scaled
+from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import Cost, measure
+from nayer.distillation.cost import Cost, measure, shortened
 from nayer.distillation.plan import plan
 from nayer.engine.progress import Terminal
 from nayer.evaluation.cost import machine
@@ -89,22 +89,12 @@ class Bench:
 
     def cost(self, run: Run) -> Cost:
         """Of one pair and setting, on a short schedule."""
-        values = self.study.distillation(run.pair, run.setting)
-        turn = METHODS[values["synthesis"]["method"]].alternates
-        short = {"batches": 1, "warmup_batches": 1}
-        values = {
-            **values,
-            "warmup_epochs": 0 if turn else 1,
-            "epochs": 1,
-            "memory": max(values["student"]["batch_size"], values["synthesis"]["batch_size"]),
-            "synthesis": {**values["synthesis"], **short},
-        }
         table = self.embeddings(run)
         return measure(
             plan(
                 Classifier.load(self.teacher(run)),
                 LabelEmbeddings.load(table) if table else None,
-                DistillConfig.model_validate(values),
+                shortened(self.study.distillation(run.pair, run.setting)),
                 runtime(device=self.device, compile=False),
                 seed=0,
             )
@@ -125,7 +115,8 @@ class Bench:
         )
         if not setting.baseline:
             values = self.study.distillation(run.pair, run.setting)
-            return scaled(values, costs[self.study.cost_name(run.pair, run.setting)], budget)
+            cost = costs[self.study.cost_name(run.pair, run.setting)]
+            return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
         # A baseline takes as many student steps as a method; what it would synthesise is of no interest.
         values = self.study.distillation(run.pair, reference)
         return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}

@@ -26,13 +26,12 @@ class Budget:
         return max(1, int(60 * self.minutes * self.student_share / self.student_step))
 
 
-def scaled(values: dict[str, Any], cost: StepSeconds, budget: Budget) -> dict[str, Any]:
-    """The distillation `values`, its schedule such that it fills the budget.
+def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> dict[str, Any]:
+    """The parameters of a schedule that fills the budget, as they stand among those of the distillation.
 
     Raises:
         InputError: there is no time for one batch before the student learns and one after.
     """
-    config = DistillConfig.model_validate(values)
     turn = method_of(config.synthesis).alternates
     seconds = 60 * budget.minutes
     if turn:
@@ -54,11 +53,20 @@ def scaled(values: dict[str, Any], cost: StepSeconds, budget: Budget) -> dict[st
         warmup = made - epochs * batches
         steps = max(1, budget.student_steps // epochs)
     return {
-        **values,
         "warmup_epochs": int(warmup > 0),
         "epochs": epochs,
-        "synthesis": {**values["synthesis"], "batches": batches, "warmup_batches": max(1, warmup)},
-        "student": {**values["student"], "steps": steps},
+        "synthesis": {"batches": batches, "warmup_batches": max(1, warmup)},
+        "student": {"steps": steps},
+    }
+
+
+def scaled(values: dict[str, Any], schedule: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a distillation with those of a schedule in their place."""
+    return {
+        **values,
+        **schedule,
+        "synthesis": {**values["synthesis"], **schedule["synthesis"]},
+        "student": {**values["student"], **schedule["student"]},
     }
 
 

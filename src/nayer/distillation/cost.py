@@ -1,14 +1,18 @@
 """What the steps of a distillation cost on this machine, from a few real ones."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
 from nayer.core.config import Config, Count
 from nayer.distillation.build import build, build_method
+from nayer.distillation.config import DistillConfig
 from nayer.distillation.plan import Plan
 from nayer.distillation.state import LoopState
 from nayer.synthesis.method import TOTAL
+from nayer.synthesis.registry import METHODS
 
 FEW, MANY, ROUNDS = 1, 8, 2
 
@@ -40,6 +44,21 @@ class Cost(StepSeconds):
 
     synthesis_gflop: float
     student_gflop: float
+
+
+def shortened(values: Mapping[str, Any]) -> DistillConfig:
+    """A distillation of these parameters that does the same work in every step, for as short as can be measured."""
+    synthesis, student = values["synthesis"], values["student"]
+    turn = METHODS[synthesis["method"]].alternates
+    return DistillConfig.model_validate(
+        {
+            **values,
+            "warmup_epochs": 0 if turn else 1,
+            "epochs": 1,
+            "memory": max(student["batch_size"], synthesis["batch_size"]),
+            "synthesis": {**synthesis, "batches": 1, "warmup_batches": 1},
+        }
+    )
 
 
 def time_steps(plan: Plan, state: LoopState, many: int = MANY, rounds: int = ROUNDS) -> StepSeconds:

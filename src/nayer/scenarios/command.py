@@ -30,7 +30,8 @@ from nayer.scenarios.options import TeacherOptions, check_options
 @click.option("--test-data", default="none", show_default=True, help="A data set, or a folder of pictures by class.")
 @click.option("--student", help="Its architecture; left out, that of the scenario that is taken over.")
 @click.option("--method", help="The method that makes the images, as published: nayer, fast_dfkd, cmi, ...")
-@click.option("--like", default="fashion_mnist", show_default=True, help="Scenario whose distillation is taken over.")
+@click.option("--like", help="Scenario whose distillation is taken over; left out, fashion_mnist.")
+@click.option("--minutes", type=float, help="What a run may take here, 3 or more; its schedule is made to fill them.")
 def scenario(name: str, teacher: str | None, **said: Any) -> None:
     """Write the DVC pipeline file of a scenario; with --teacher, make the scenario first."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
@@ -49,6 +50,7 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
 def make(project: Path, name: str, options: TeacherOptions) -> None:
     """Write `conf/<name>`; what needs no torch is checked before that is loaded, which takes seconds."""
     check_options(project, name, options)
+    from nayer.engine.progress import Terminal
     from nayer.mlops.tracking.store import point_to_store
     from nayer.scenarios.create import create
     from nayer.synthesis.parts.batchnorm import layers_with_statistics
@@ -56,7 +58,7 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
     bootstrap_project(project)
     settings = yaml.safe_load((project / "conf" / "base" / "mlflow.yml").read_text())
     point_to_store(project, settings["tracking_uri"])
-    made = create(project, name, options)
+    made = create(project, name, options, Terminal(interval=10))
     shape = f"{made.images.channels}x{made.images.size}x{made.images.size}"
     if not layers_with_statistics(made.network):
         click.echo("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0: expect a weaker student.")

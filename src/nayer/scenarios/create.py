@@ -1,6 +1,7 @@
 """A scenario for a teacher that somebody brings: the files of `conf/<name>`, made from a scenario of like images."""
 
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ from pydantic import ValidationError
 from nayer.core.errors import InputError, unknown
 from nayer.datasets.config import DataConfig
 from nayer.datasets.sources import SOURCES as DATA_SETS
+from nayer.distillation.budget import scaled
+from nayer.engine.progress import Reporter
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
-from nayer.scenarios.options import TeacherOptions, check_options, check_said, preset_or_values
+from nayer.scenarios.minutes import fill, recipe
+from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
@@ -29,7 +33,7 @@ NAMES_FILE = "class_names.txt"
 GENERATOR_SIZE = "generator_width"
 
 
-def create(project: Path, name: str, options: TeacherOptions) -> Classifier:
+def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter) -> Classifier:
     """Write `conf/<name>`; the teacher is tried first and returned.
 
     Raises:
@@ -50,29 +54,36 @@ def create(project: Path, name: str, options: TeacherOptions) -> Classifier:
         groups["data"]["channels"] = found.images.channels
     # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
-    if not layers_with_statistics(found.network):
-        groups["distill"]["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
+    groups["distill"] = distillation(project, options, found)
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        for group, values in groups.items():
-            (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
         (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
         (part / "globals.yml").write_text(f"scenario: {name}\n")
-        check_as_run(project, part.name, list(found.class_names))
+        checked = as_run(project, part, groups, found.class_names)
+        if options.minutes:
+            groups["distill"] = scaled(groups["distill"], fill(checked, found, options.minutes, reporter))
+            checked = as_run(project, part, groups, found.class_names)
+        check_parameters(checked, CHAIN)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return found
 
 
-def check_as_run(project: Path, env: str, class_names: list[str]) -> None:
-    """What a run of the scenario would refuse is refused before the name is taken."""
-    merged = ConfigLoader(str(project / "conf"), env=env, **CONFIG_LOADER_ARGS)["parameters"]
-    merged["data"]["class_names"] = class_names  # their file is not yet in its place
+def as_run(project: Path, part: Path, groups: Mapping[str, Any], class_names: Iterable[str]) -> Parameters:
+    """Write the groups of parameters, and read them as a run of the scenario would.
+
+    Raises:
+        InputError: it would refuse them.
+    """
+    for group, values in groups.items():
+        (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
+    merged = ConfigLoader(str(project / "conf"), env=part.name, **CONFIG_LOADER_ARGS)["parameters"]
+    merged["data"]["class_names"] = list(class_names)  # their file is not yet in its place
     check_types(merged)
-    check_parameters(Parameters.model_validate(merged), CHAIN)
+    return Parameters.model_validate(merged)
 
 
 def parameters(project: Path, options: TeacherOptions) -> dict[str, dict[str, Any]]:
@@ -104,13 +115,23 @@ def parameters(project: Path, options: TeacherOptions) -> dict[str, dict[str, An
         "normalisation": normalisation,
         "training": None,
     }
-    model = project / "conf" / options.like / "parameters_distill.yml"
-    distill = yaml.safe_load(model.read_text())["distill"]
+    return {"data": data, "lte": {}, "teacher": teacher, "evaluate": {}, "promote": {}}
+
+
+def distillation(project: Path, options: TeacherOptions, teacher: Classifier) -> dict[str, Any]:
+    """That of the scenario that is taken over, or the recipe for minutes; with the student and the method asked for."""
+    if options.minutes and not options.like:
+        distill = recipe(teacher.images, len(teacher.class_names))
+    else:
+        model = project / "conf" / (options.like or MODEL) / "parameters_distill.yml"
+        distill = yaml.safe_load(model.read_text())["distill"]
     if options.student:
         distill["student"]["architecture"] = options.student
     if options.method:
         distill = by_method(options.method, distill)
-    return {"data": data, "lte": {}, "teacher": teacher, "distill": distill, "evaluate": {}, "promote": {}}
+    if not layers_with_statistics(teacher.network):
+        distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
+    return distill
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:

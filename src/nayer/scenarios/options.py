@@ -7,6 +7,8 @@ from pathlib import Path
 from nayer.core.errors import InputError
 from nayer.core.project import NOT_SCENARIOS, scenarios
 
+MODEL = "fashion_mnist"
+LEAST_MINUTES, MOST_MINUTES = 3, 100_000
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
@@ -27,8 +29,10 @@ class TeacherOptions:
     student: str | None = None
     method: str | None = None
     """The method of synthesis, with its published settings; left out, that of the scenario that is taken over."""
-    like: str = "fashion_mnist"
-    """The scenario from which the distillation is taken over."""
+    like: str | None = None
+    """The scenario from which the distillation is taken over; left out, MODEL, or, with minutes, their recipe."""
+    minutes: float | None = None
+    """What a run of the scenario may take on this machine; left out, the schedule of `like`."""
 
 
 def check_options(project: Path, name: str, options: TeacherOptions) -> None:
@@ -41,11 +45,9 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
         raise InputError(f"NAME: '{name}' is no name for a scenario; take small letters, digits and underscores.")
     if (project / "conf" / name).exists():
         raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
-    if (
-        options.like not in scenarios(project)
-        or not (project / "conf" / options.like / "parameters_distill.yml").is_file()
-    ):
-        raise InputError(f"LIKE: there is no scenario '{options.like}' with a distillation to take over.")
+    like = options.like or MODEL
+    if like not in scenarios(project) or not (project / "conf" / like / "parameters_distill.yml").is_file():
+        raise InputError(f"LIKE: there is no scenario '{like}' with a distillation to take over.")
     if ":" not in options.teacher and not Path(options.teacher).is_file():
         raise InputError(
             f"TEACHER: '{options.teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, "
@@ -59,6 +61,8 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
         )
     if options.image_size is not None and options.image_size < 1:
         raise InputError(f"IMAGE_SIZE: {options.image_size} is refused; give the side of its images in pixels.")
+    if options.minutes is not None and not LEAST_MINUTES <= options.minutes <= MOST_MINUTES:
+        raise InputError(f"MINUTES: {options.minutes:g} is refused; give {LEAST_MINUTES} to {MOST_MINUTES:,}.")
     if options.normalisation:
         preset_or_values(options.normalisation)
     if ":" not in options.teacher and not may_describe_itself(Path(options.teacher)):

@@ -6,7 +6,7 @@ import pytest
 from harness.scenario import parameters
 
 from nayer.core.errors import InputError
-from nayer.distillation.budget import Budget, counted_seconds, scaled
+from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import MANY, Cost, measure
 from nayer.distillation.plan import schedule_of
@@ -22,7 +22,9 @@ COST = Cost(
 def fitted(method: str, cost: Cost = COST, budget: Budget = BUDGET, **synthesis) -> DistillConfig:
     values = by_method(method, parameters("fashion_mnist", "distill"))
     values["synthesis"] = {**values["synthesis"], **synthesis}
-    return DistillConfig.model_validate(scaled(values, cost, budget))
+    return DistillConfig.model_validate(
+        scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
+    )
 
 
 @pytest.mark.parametrize(("method", "steps"), [("nayer", 15), ("nayer", 3), ("cmi", 100), ("deep_inversion", 200)])
@@ -80,5 +82,5 @@ def test_measuring_counts_every_kind_of_step(make_plan):
 def test_what_comes_in_is_left_as_it_was():
     values = by_method("nayer", parameters("fashion_mnist", "distill"))
     before = copy.deepcopy(values)
-    scaled(values, COST, BUDGET)
+    scaled(values, schedule_for(DistillConfig.model_validate(values), COST, BUDGET))
     assert values == before

@@ -10,6 +10,7 @@ import yaml
 
 from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
+from nayer.engine.progress import NullReporter
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
 from nayer.scenarios.create import SOURCES, create
@@ -38,7 +39,7 @@ OPTIONS = TeacherOptions("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.35
 
 
 def test_the_new_scenario_says_all_that_is_known(project):
-    teacher = create(project, "mine", replace(OPTIONS, student="wrn-16-1", test_data="pictures"))
+    teacher = create(project, "mine", replace(OPTIONS, student="wrn-16-1", test_data="pictures"), NullReporter())
     assert teacher.class_names == ("ant", "bee", "cat")
     files = {file.name: yaml.safe_load(file.read_text()) for file in (project / "conf" / "mine").glob("*.yml")}
     assert files["globals.yml"] == {"scenario": "mine"}
@@ -53,7 +54,7 @@ def test_the_new_scenario_says_all_that_is_known(project):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_keeps_its_published_settings_and_fits_the_schedule_that_is_taken_over(method, project):
-    create(project, "mine", replace(OPTIONS, method=method))
+    create(project, "mine", replace(OPTIONS, method=method), NullReporter())
     distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
     synthesis = METHODS[method].Config.model_validate(distill["synthesis"])
     published = {name: field.default for name, field in METHODS[method].Config.model_fields.items()}
@@ -90,17 +91,18 @@ def test_a_method_keeps_its_published_settings_and_fits_the_schedule_that_is_tak
         ("mine", {"teacher": "sly.safetensors", "architecture": None}, "names the code 'os:abort'"),
         ("mine", {"method": "gan"}, "METHOD: unknown value 'gan'"),
         ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
+        ("mine", {"minutes": 2.0}, "MINUTES: 2 is refused"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_written(name, changes, words, project):
     before = sorted((project / "conf").rglob("*"))
     with pytest.raises(InputError, match=words):
-        create(project, name, replace(OPTIONS, **changes))
+        create(project, name, replace(OPTIONS, **changes), NullReporter())
     assert sorted((project / "conf").rglob("*")) == before
 
 
 def test_a_preset_of_one_channel_makes_grey_test_pictures(project):
-    create(project, "mine", replace(OPTIONS, normalisation="fashion_mnist", test_data="pictures"))
+    create(project, "mine", replace(OPTIONS, normalisation="fashion_mnist", test_data="pictures"), NullReporter())
     assert yaml.safe_load((project / "conf/mine/parameters_data.yml").read_text())["data"]["channels"] == 1
 
 
@@ -108,14 +110,14 @@ def test_a_classifier_of_this_project_tells_all_that_is_asked(project):
     Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,))).save(
         project / "own.safetensors"
     )
-    teacher = create(project, "mine", TeacherOptions("own.safetensors"))
+    teacher = create(project, "mine", TeacherOptions("own.safetensors"), NullReporter())
     assert (teacher.architecture, teacher.images) == ("wrn-10-1", ImageSpec(8, 1, (0.3,), (0.4,)))
 
 
 def test_published_weights_tell_all_that_is_asked_and_what_is_said_goes_first(project, monkeypatch):
     network = build_network("torchvision:resnet18", 3, 1000)
     monkeypatch.setitem(SOURCES, "torchvision", replace(SOURCES["torchvision"], read=lambda _: network.state_dict()))
-    teacher = create(project, "mine", TeacherOptions("torchvision:resnet18", image_size=64))
+    teacher = create(project, "mine", TeacherOptions("torchvision:resnet18", image_size=64), NullReporter())
     assert teacher.images == ImageSpec(64, 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert len((project / "conf/mine/class_names.txt").read_text().splitlines()) == 1000
     said = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]

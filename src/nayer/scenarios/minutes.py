@@ -1,0 +1,107 @@
+"""A distillation that fills so many minutes of this machine.
+
+The recipe is what gave the best student in minutes (docs/results/minutes.md); its schedule comes from what steps cost
+here. Both are written down once: from then on a run is as reproducible as any.
+"""
+
+import time
+from math import ceil
+from typing import Any
+
+import torch
+
+from nayer import datasets
+from nayer.core.errors import InputError
+from nayer.core.formats import duration
+from nayer.core.images import ImageSpec
+from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
+from nayer.distillation.build import build
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.cost import shortened, time_steps
+from nayer.distillation.plan import plan, schedule_of
+from nayer.engine.progress import Reporter
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier, freeze
+from nayer.models.inference import predict
+from nayer.workflow.parameters import Parameters
+
+# Of a run, for its start, the text encoder, figures and the report.
+OVERHEAD_SECONDS = 25
+STUDENT_SHARE, WARMUP_SHARE, MOST_EPOCHS = 0.5, 0.25, 60
+BATCH = 200
+# Of every text encoder that comes with the project; other widths cost the same but for a percent.
+EMBEDDING_WIDTH = 384
+
+
+def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
+    """NAYER for minutes; its schedule is a mere place holder."""
+    return {
+        "warmup_epochs": 1,
+        "epochs": 1,
+        "augmentation": {"padding": images.size // 8, "flip": True},
+        "synthesis": {
+            "method": "nayer",
+            "batch_size": BATCH // classes * classes or BATCH,  # no set of classes is cut short
+            "steps": 30,
+            "batches": 1,
+            "warmup_batches": 1,
+            "generator_width": 32,
+        },
+        "student": {
+            "architecture": "wrn-16-1",
+            "batch_size": 256,
+            "steps": 1,
+            "learning_rate": 0.1,
+            "cached_targets": 8,
+        },
+    }
+
+
+def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: Reporter) -> dict[str, Any]:
+    """The schedule with which a run of these parameters takes so many minutes, as they stand in `distill`.
+
+    Raises:
+        InputError: they are too few for it.
+    """
+    reporter.say(f"Measuring what steps cost on this machine, to fill {minutes:g} min ...")
+    values = parameters.distill.model_dump() | {"synthesis": parameters.distill.synthesis.model_dump()}
+    names = teacher.class_names
+    table = LabelEmbeddings(torch.randn(len(names), EMBEDDING_WIDTH), names, "random", "", "unused")
+    made = plan(freeze(teacher), table, shortened(values), parameters.runtime, seed=0)
+    cost = time_steps(made, build(made))
+    beside = OVERHEAD_SECONDS + evaluation_seconds(parameters, teacher, made.device)
+    probes = ceil(made.config.probe_images / made.schedule.batch_size) * cost.batch(made.schedule.steps)
+    left = minutes - (beside + probes) / 60
+    if left <= 0:
+        raise InputError(
+            f"MINUTES: {minutes:g}, but what a run does here beside the distillation takes "
+            f"{duration(beside + probes)}; give more."
+        )
+    budget = Budget(left, STUDENT_SHARE, cost.student_step, WARMUP_SHARE, MOST_EPOCHS)
+    schedule = schedule_for(parameters.distill, cost, budget)
+    filled = scaled(values, schedule)
+    whole = schedule_of(DistillConfig.model_validate(filled))
+    promised = counted_seconds(filled, cost, whole.total_epochs)
+    reporter.say(
+        f"A synthesis step of {whole.batch_size} images takes {cost.synthesis_step:.2f} s, a student step of "
+        f"{parameters.distill.student.batch_size} {cost.student_step:.3f} s: {whole.images:,} images and "
+        f"{whole.epochs * whole.student_steps:,} student steps in {duration(promised)}, and "
+        f"{duration(beside + probes)} for the rest of a run."
+    )
+    return schedule
+
+
+def evaluation_seconds(parameters: Parameters, teacher: Classifier, device: torch.device) -> float:
+    """Of teacher and student on the test images, taking the student for as slow as its teacher."""
+    data, batch = parameters.data, parameters.evaluate.batch_size
+    if data.dataset == datasets.NONE:
+        return 0.0
+    count = len(datasets.load(data).test.images)
+    spec = teacher.images
+    images = torch.zeros(batch, spec.channels, spec.size, spec.size, dtype=torch.uint8)
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        predict(teacher, images, device, batch)
+        seconds.append(time.perf_counter() - began)
+    return 2 * count / batch * seconds[-1]
