@@ -1,246 +1,170 @@
-"""What one accelerator makes of NAYER, with the library alone: no Kedro, MLflow or DVC.
+"""All that is to be measured on one accelerator, most valuable first, in calls of some minutes each.
 
-Needs torch >= 2.11, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil, rich and
-scikit-learn.
+    python benchmarks/gpu.py --minutes 9 --list        # what it would do, in which order
+    python benchmarks/gpu.py --minutes 9               # does it; the same command goes on where that ended
+    python benchmarks/gpu.py --pack data/01_raw/cifar-10-batches-py --out packs
+    python benchmarks/gpu.py --unpack packs
 
-    python benchmarks/gpu.py --data data/01_raw --out results            # CIFAR-10, WRN-40-2 > WRN-16-1, NAYER-100
-    python benchmarks/gpu.py --teacher resnet-34 --student resnet-18 ...
-
-Works for `--minutes` at most and ends with "unfinished"; the same command goes on. Every finished part is a JSON file
-in `--out`; all of them make one table. Test images are read once, after the last epoch.
+Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
+rich, scikit-learn) and, for the studies, optuna, mlflow, pandas, scipy and jinja2. Data travel in packs where a machine
+can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables of the studies.
 """
 
 import argparse
 import json
-import os
-import signal
-import threading
+import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
 import torch
-from harness.scenario import PROJECT, parameters, runtime
-from torch.utils.flop_counter import FlopCounterMode
+from harness import packs, selftest
+from harness.rates import rates
+from harness.run import UNFINISHED
+from harness.scenario import PROJECT, runtime
 
-from nayer import datasets
-from nayer.core.errors import Interrupted
 from nayer.core.files import write_atomically
-from nayer.datasets.config import DataConfig
-from nayer.distillation.build import build
-from nayer.distillation.config import DistillConfig
-from nayer.distillation.loop import distill
-from nayer.distillation.plan import plan
-from nayer.engine.device import resolve_device, seconds_to_synchronize
-from nayer.engine.progress import Terminal
-from nayer.engine.resume import ResumePoint
-from nayer.lte.config import LteConfig
-from nayer.lte.embeddings import LabelEmbeddings
-from nayer.lte.encoders import embed_labels
-from nayer.models.classifier import Classifier, freeze
-from nayer.models.inference import accuracy
-from nayer.teachers.config import TrainingConfig
-from nayer.teachers.train import train
+from nayer.engine.device import resolve_device
 
-MATRIX, ROUNDS, UNFINISHED = 8192, 10, 75
+STUDIES = PROJECT / "benchmarks" / "studies"
+# A call that has less left begins no further part.
+LEAST_MINUTES = 0.5
 
 
-class Benchmark:
-    """The parts, each done once; what they made lies in `out`."""
+@dataclass(frozen=True)
+class Part:
+    """Something to find out."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.options = options
-        self.out = Path(options.out)
-        self.out.mkdir(parents=True, exist_ok=True)
-        views = f"_v{options.cached_targets}" if options.cached_targets else ""
-        schedule = f"w{options.warmup_epochs}_e{options.epochs}{views}_{Path(options.encoder).stem}"
-        # Results of other settings have other names.
-        self.taught = f"{options.scenario}_{options.teacher}_e{options.teacher_epochs}_s{options.seed}"
-        self.pair = f"{self.taught}_{options.student}_{schedule}"
-        folder = {"folder": options.data, "channels": None, "class_names": None}
-        self.data = DataConfig.model_validate({**parameters(options.scenario, "data"), **folder})
-        # A state of its own for every pair.
-        states = str(self.out / "resume" / self.pair)
-        self.runtime = runtime(device=options.device, memory_gib=16, resume="auto", resume_folder=states)
-        distillation = parameters(options.scenario, "distill")
-        distillation |= {"warmup_epochs": options.warmup_epochs, "epochs": options.epochs}
-        distillation["student"] |= {"architecture": options.student, "cached_targets": options.cached_targets}
-        self.distillation = DistillConfig.model_validate(distillation)
-        self.device = resolve_device(self.runtime)
-        self.reporter = Terminal(interval=20)
+    name: str
+    minutes: float
+    """What it is planned to take on one H100; nothing was measured for it yet."""
+    study: str | None = None
+    """The study whose runs, those called like `pattern`, it is; else one of MEASUREMENTS."""
+    pattern: str = ""
 
-    def once(self, name: str, part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What the part found, now or in an earlier call, and the seconds of all calls that it took."""
-        file, spent = self.out / f"{name}.json", self.out / f"{name}.seconds"
-        if not file.exists():
-            before, began = float(spent.read_text()) if spent.exists() else 0.0, time.monotonic()
-            try:
-                found = {"device": self.name, "torch": torch.__version__, "seed": self.options.seed, **part()}
-            finally:
-                spent.write_text(str(before + time.monotonic() - began))
-            found["wall_seconds"] = float(spent.read_text())
-            write_atomically(file, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
-        result: dict[str, Any] = json.loads(file.read_text())
-        return result
 
-    @property
-    def name(self) -> str:
-        """Of the device."""
-        return torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
+PARTS = (
+    Part("self-test", 1),
+    Part("step times, cifar10 wrn-40-2 > wrn-16-1", 1),
+    Part("step times, cifar10 wrn-40-2 > wrn-16-1, compiled", 2),
+    Part("step times, cifar10 resnet-34 > resnet-18", 1),
+    Part("step times, cifar10 resnet-34 > resnet-18, compiled", 2),
+    Part("sweep", 4),
+    Part("NAYER-100, CIFAR-10, WRN-40-2 > WRN-16-1, with its teacher", 15, "paper", "cifar10_wrn-16-1-*nayer_100-*-s0"),
+    Part("NAYER-100, CIFAR-100, WRN-40-2 > WRN-16-2", 15, "paper", "cifar100_wrn-16-2-*nayer_100-*-s0"),
+    Part("FastDFKD-10, CIFAR-10", 6, "paper", "cifar10_wrn-16-1-*fast_dfkd_10-*-s0"),
+    Part("ResNet-34 > ResNet-18, CIFAR-10", 30, "paper", "cifar10_resnet-18-*nayer_100-*-s0"),
+    Part("all pairs and seeds of the paper", 200, "paper", "*"),
+)
 
-    def resume(self, stage: str, fingerprint: Mapping[str, Any]) -> ResumePoint:
-        """Where a stage goes on."""
-        return ResumePoint(self.runtime, stage, fingerprint, self.reporter)
 
-    def teacher(self) -> Classifier:
-        """Trained once by the scenario's recipe, with `--teacher-epochs`."""
-        file = self.out / f"teacher_{self.taught}.safetensors"
+def step_times(name: str, device: torch.device) -> dict[str, Any]:
+    """The part of this name: `step times, SCENARIO TEACHER > STUDENT`, and maybe `, compiled`."""
+    _, pair, *compiled = name.split(", ")
+    scenario, teacher, _, student = pair.split()
+    return rates(scenario, teacher, student, device, bool(compiled))
 
-        def fit() -> dict[str, Any]:
-            recipe = parameters(self.options.scenario, "teacher")["training"]
-            config = TrainingConfig.model_validate({**recipe, "epochs": self.options.teacher_epochs})
-            real = datasets.load(self.data)
-            torch.manual_seed(self.options.seed)
-            teacher = Classifier.build(self.options.teacher, real.class_names, real.spec)
-            made_by = {"config": config.model_dump(), "network": self.options.teacher, "seed": self.options.seed}
-            resume = self.resume("teacher", made_by)
-            history, seconds = train(teacher, real.train, real.validation, config, self.runtime, resume, self.reporter)
-            teacher.cpu().save(file)
-            resume.discard()
-            return {"seconds": seconds, "epochs": config.epochs, "validation": history[-1]["validation_accuracy"]}
 
-        self.once(f"teacher_{self.taught}", fit)
-        return freeze(Classifier.load(file))
+def sweep(device: torch.device) -> dict[str, Any]:
+    """Precision, memory format and compilation."""
+    shape = "cifar10 wrn-40-2 > wrn-16-1"
+    command = [sys.executable, str(PROJECT / "benchmarks" / "steps.py"), "--sweep", "--shapes", shape, "--device"]
+    done = subprocess.run([*command, str(device)], stdout=subprocess.PIPE, text=True, check=True)
+    return {"table": done.stdout.splitlines()}
 
-    def embeddings(self, teacher: Classifier) -> LabelEmbeddings:
-        """Of the class names, made once: another processor rounds them differently, and no state would fit."""
-        file = self.out / f"embeddings_{self.pair}.safetensors"
-        if not file.exists():
-            lte = {**parameters(self.options.scenario, "lte"), "encoder": self.options.encoder}
-            embed_labels(LteConfig.model_validate(lte), teacher.class_names, self.options.seed).save(file)
-        return LabelEmbeddings.load(file)
 
-    def rates(self) -> dict[str, Any]:
-        """Step times with random weights, and what share of the device's own matmul rate they reach."""
-        spec, names = datasets.load(self.data).spec, datasets.class_names(self.data)
-        teacher = freeze(Classifier.build(self.options.teacher, names, spec))
-        table = LabelEmbeddings(torch.randn(len(names), 384), names, "random", "", "unused")
-        short = self.distillation.synthesis.model_copy(update={"steps": ROUNDS})
-        config = self.distillation.model_copy(update={"synthesis": short, "memory": 20 * short.batch_size})
-        # Not compiled: FLOPs are counted operation by operation.
-        eager = self.runtime.model_copy(update={"compile": False})
-        planned = plan(teacher, table, config, eager, self.options.seed)
-        state = build(planned)
-        state.method.start_epoch(config.warmup_epochs)
+def measurement(name: str, device: torch.device) -> Callable[[], dict[str, Any]]:
+    """What finds out a part that is no study."""
+    if name == "self-test":
+        return lambda: {each.name: asdict(each) for each in selftest.run(device)}
+    return partial(sweep, device) if name == "sweep" else partial(step_times, name, device)
 
-        def synthesis() -> None:
-            made = state.method.step(state.trainer.student)
-            state.targets.add(made.images, made.labels)
 
-        def distillation() -> None:
-            for _ in range(ROUNDS):
-                state.learn(config.student)
+class Call:
+    """One call, which ends after so many minutes."""
 
-        peak = self.matmul_rate(torch.bfloat16 if planned.precision == "bf16" else torch.float32)
-        found: dict[str, Any] = {"matmul_tflops": peak}
-        for name, steps in (("synthesis", synthesis), ("distillation", distillation)):
-            steps()
-            with FlopCounterMode(display=False) as counter:
-                steps()
-            seconds = median(self.seconds(steps) for _ in range(3))
-            rate = counter.get_total_flops() / seconds / 1e12
-            found |= {f"{name}_step_seconds": seconds / ROUNDS, f"{name}_tflops": rate, f"{name}_share": rate / peak}
-        return found
-
-    def matmul_rate(self, dtype: torch.dtype) -> float:
-        """TFLOP/s of a large matrix product in the run's precision: a CPU without bf16 takes minutes for one in it."""
-        size = MATRIX if self.device.type != "cpu" else MATRIX // 4
-        a = torch.randn(size, size, device=self.device, dtype=dtype)
-        a @ a
-        return 2 * size**3 / median(self.seconds(lambda: a @ a) for _ in range(ROUNDS)) / 1e12
-
-    def seconds(self, work: Callable[[], object]) -> float:
-        """Until the device has done it."""
-        seconds_to_synchronize(self.device)
-        began = time.perf_counter()
-        work()
-        seconds_to_synchronize(self.device)
-        return time.perf_counter() - began
+    def __init__(self, out: Path, device: str, minutes: float) -> None:
+        self.out, self.device, self.ends = out, device, time.monotonic() + 60 * minutes
+        out.mkdir(parents=True, exist_ok=True)
 
     @property
-    def student(self) -> Path:
-        """Where it lies."""
-        return self.out / f"student_{self.pair}.safetensors"
+    def left(self) -> float:
+        """Minutes."""
+        return (self.ends - time.monotonic()) / 60
 
-    def distilled(self) -> dict[str, Any]:
-        """The student of the last epoch; `seconds` are those of the loops, without estimate and checkpoints."""
-        teacher = self.teacher()
-        planned = plan(teacher, self.embeddings(teacher), self.distillation, self.runtime, self.options.seed)
-        resume = self.resume("distill", planned.fingerprint)
-        found = distill(planned, resume, self.reporter)
-        found.student.cpu().save(self.student)
-        resume.discard()
-        return {"seconds": sum(found.seconds.values()), **found.seconds}
+    def file(self, part: Part) -> Path:
+        """Where what was found about it lies, once it is done."""
+        words = "".join(letter if letter.isalnum() else " " for letter in part.name.lower()).split()
+        return self.out / f"{'-'.join(words)}.json"
 
-    def tested(self) -> dict[str, Any]:
-        """Both on the test images."""
-        test = datasets.load(self.data).test
-        models = {"teacher": self.teacher(), "student": Classifier.load(self.student)}
-        return {name: accuracy(model, test, self.device) for name, model in models.items()}
+    def perform(self, part: Part) -> None:
+        """Do a part; one that is cut short leaves no file, and a study keeps its state."""
+        began = time.monotonic()
+        device = resolve_device(runtime(device=self.device))
+        found = self.study(part) if part.study else measurement(part.name, device)()
+        if found is None:
+            return
+        name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
+        found |= {"device": name, "torch": torch.__version__, "seconds": time.monotonic() - began}
+        text = json.dumps(found, indent=1) + "\n"
+        write_atomically(self.file(part), lambda each: each.write_text(text))
+        click.echo(f"{part.name}:\n{text}")
 
-
-def interrupt(number: int, _: object) -> None:
-    """What has no state of its own is done again by the next call."""
-    raise Interrupted("time is up", number)
-
-
-def table(benchmark: Benchmark) -> str:
-    """All that was found so far, and what this pair took from the first real image to the tested student."""
-    lines = ["| part | figure | value |", "|---|---|---|"]
-    found = {file.stem: json.loads(file.read_text()) for file in sorted(benchmark.out.glob("*.json"))}
-    lines += [f"| {part} | {name} | {value} |" for part, values in found.items() for name, value in values.items()]
-    whole = [f"teacher_{benchmark.taught}", f"distilled_{benchmark.pair}", f"tested_{benchmark.pair}"]
-    if all(part in found for part in whole):
-        seconds = sum(found[part]["wall_seconds"] for part in whole)
-        lines.append(f"| {benchmark.pair} | end to end, wall seconds of all calls | {seconds:.0f} |")
-    return "\n".join(lines)
+    def study(self, part: Part) -> dict[str, Any] | None:
+        """The runs of a study, as many as there is time for; None if some are left."""
+        script, file = PROJECT / "benchmarks" / "study.py", STUDIES / f"{part.study}.yml"
+        command = [str(script), str(file), "--only", part.pattern, "--minutes", f"{self.left:g}"]
+        options = ["--device", self.device, "--folder", str(self.out / "states")]
+        done = subprocess.run([sys.executable, *command, *options], check=False)
+        for folder in (f"docs/results/{part.study}", "docs/results/teachers"):
+            if (PROJECT / folder).exists():
+                shutil.copytree(PROJECT / folder, self.out / folder, dirs_exist_ok=True)
+        if done.returncode not in (0, UNFINISHED):
+            raise SystemExit(f"{part.name}: the study ended with {done.returncode}.")
+        return {} if done.returncode == 0 else None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="NAYER on one accelerator.")
-    parser.add_argument("--scenario", default="cifar10")
-    parser.add_argument("--teacher", default="wrn-40-2")
-    parser.add_argument("--student", default="wrn-16-1")
-    parser.add_argument("--teacher-epochs", type=int, default=200)
-    parser.add_argument("--warmup-epochs", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--cached-targets", type=int)
-    parser.add_argument("--encoder", default="minilm", help="as lte.encoder: minilm, a folder, a table")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--data", default=str(PROJECT / "data" / "01_raw"))
-    parser.add_argument("--out", default=str(PROJECT / "data" / "benchmark"))
+    parser = argparse.ArgumentParser(description="What one accelerator can do.")
     parser.add_argument("--minutes", type=float, default=9)
+    parser.add_argument("--list", action="store_true", help="what is done, and what would be done next")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=PROJECT / "data" / "gpu")
+    parser.add_argument("--pack", type=Path, nargs="+", metavar="PATH", help="write packs of files of this project")
+    parser.add_argument("--mib", type=float, default=60, help="of a pack at most")
+    parser.add_argument("--unpack", type=Path, metavar="FOLDER", help="of packs that have arrived")
     options = parser.parse_args()
-    benchmark = Benchmark(options)
-    signal.signal(signal.SIGTERM, interrupt)
-    alarm = threading.Timer(60 * options.minutes, os.kill, (os.getpid(), signal.SIGTERM))
-    alarm.daemon = True
-    alarm.start()
-    try:
-        benchmark.once(f"rates_{benchmark.pair}", benchmark.rates)
-        benchmark.teacher()
-        benchmark.once(f"distilled_{benchmark.pair}", benchmark.distilled)
-        benchmark.once(f"tested_{benchmark.pair}", benchmark.tested)
-    except Interrupted:
-        click.echo("unfinished: the same command goes on")
-        raise SystemExit(UNFINISHED) from None
-    finally:
-        alarm.cancel()
-        click.echo(table(benchmark))
+    if options.pack:
+        for each in packs.pack(options.pack, PROJECT, options.out, options.mib):
+            click.echo(each)
+        return
+    if options.unpack:
+        click.echo(packs.unpack(options.unpack, PROJECT))
+        return
+    call = Call(options.out, options.device, options.minutes)
+    todo = [part for part in PARTS if not call.file(part).exists()]
+    if options.list:
+        planned = 0.0
+        for part in PARTS:
+            planned += part.minutes if part in todo else 0
+            when = "done" if part not in todo else "this call" if planned <= options.minutes else "a later call"
+            click.echo(f"{when:13} {part.minutes:4g} min  {part.name}")
+        return
+    for part in todo:
+        if call.left < LEAST_MINUTES:
+            break
+        call.perform(part)
+    left = [part.name for part in PARTS if not call.file(part).exists()]
+    if left:
+        click.echo(f"unfinished: the same command goes on with {left[0]}")
+        raise SystemExit(UNFINISHED)
+    click.echo(f"Next: {options.out} holds all that was found.")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+"""Step times of a pair on one device, and what share of the device's own matmul rate they reach."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.scenario import parameters, runtime
+from nayer.core.images import ImageSpec
+from nayer.distillation.build import build
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.plan import Plan, plan
+from nayer.engine.device import seconds_to_synchronize
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier, freeze
+
+MATRIX, STEPS, ROUNDS = 8192, 10, 3
+
+
+def rates(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> dict[str, Any]:
+    """Seconds, TFLOP/s and their share of the matmul rate, of a synthesis and of a student step; random weights."""
+    planned = planned_pair(scenario, teacher, student, device, compiled)
+    peak = matmul_rate(device, torch.bfloat16 if planned.precision == "bf16" else torch.float32)
+    counted = work(planned_pair(scenario, teacher, student, device, False))
+    found: dict[str, Any] = {"precision": planned.precision, "compiled": compiled, "matmul_tflops": peak}
+    for name, (steps, count) in parts(planned).items():
+        steps()
+        seconds = median(timed(steps, device) for _ in range(ROUNDS)) / count
+        rate = counted[name] / seconds / 1e12
+        found |= {f"{name}_seconds": seconds, f"{name}_tflops": rate, f"{name}_share_of_matmul": rate / peak}
+    return found
+
+
+def planned_pair(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> Plan:
+    """The scenario's batches, a memory of some of them."""
+    values = parameters(scenario, "distill")
+    size, channels, classes = (32, 3, 100) if scenario == "cifar100" else (32, 3, 10)
+    names = tuple(f"class {number}" for number in range(classes))
+    spec = ImageSpec(size, channels, (0.5,) * channels, (0.25,) * channels)
+    values["memory"] = 20 * values["synthesis"]["batch_size"]
+    values["synthesis"]["steps"] = STEPS
+    values["student"]["architecture"] = student
+    table = LabelEmbeddings(torch.randn(classes, 384), names, "random", "", "unused")
+    settings = runtime(device=str(device), compile=compiled)
+    network = freeze(Classifier.build(teacher, names, spec))
+    return plan(network, table, DistillConfig.model_validate(values), settings, seed=0)
+
+
+def parts(planned: Plan) -> dict[str, tuple[Callable[[], object], int]]:
+    """The two kinds of steps, and how many each call does."""
+    state = build(planned)
+    state.method.start_epoch(planned.config.warmup_epochs)
+
+    def synthesis() -> None:
+        made = state.method.step(state.trainer.student)
+        state.targets.add(made.images, made.labels)
+
+    def student() -> None:
+        for _ in range(STEPS):
+            state.learn(planned.config.student)
+
+    synthesis()
+    return {"synthesis": (synthesis, STEPS), "student": (student, STEPS)}
+
+
+def work(planned: Plan) -> dict[str, float]:
+    """FLOP of a step of each kind, counted operation by operation."""
+    found = {}
+    for name, (steps, count) in parts(planned).items():
+        with FlopCounterMode(display=False) as counter:
+            steps()
+        found[name] = counter.get_total_flops() / count
+    return found
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """TFLOP/s of a large matrix product in this precision."""
+    size = MATRIX if device.type != "cpu" else MATRIX // 4
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    a @ a
+    return 2 * size**3 / median(timed(lambda: a @ a, device) for _ in range(10)) / 1e12
+
+
+def timed(steps: Callable[[], object], device: torch.device) -> float:
+    """Seconds until the device has done them."""
+    seconds_to_synchronize(device)
+    began = time.perf_counter()
+    steps()
+    seconds_to_synchronize(device)
+    return time.perf_counter() - began

@@ -1,0 +1,221 @@
+"""Whether an accelerator does what the distillation needs, before hours are spent on it."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+
+from harness.scenario import parameters, runtime
+from nayer.core.errors import InputError, Interrupted
+from nayer.core.images import ImageSpec
+from nayer.core.tensors import tensors_digest
+from nayer.distillation.build import build
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.launch import check_processes
+from nayer.distillation.loop import distill
+from nayer.distillation.plan import Plan, plan
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.progress import NullReporter
+from nayer.engine.resume import ResumePoint
+from nayer.lte.embeddings import LabelEmbeddings
+from nayer.models.classifier import Classifier, freeze
+from nayer.student.losses import distillation_loss
+
+SPEC = ImageSpec(32, 3, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+NAMES = tuple(f"class {number}" for number in range(10))
+# Of a step in fp32, whose sums another device takes in another order.
+CLOSE = 1e-3
+# Of a few steps of a device whose sums come in any order.
+ROUNDED = 0.1
+
+
+@dataclass(frozen=True)
+class Found:
+    """One check."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class StopAfter(NullReporter):
+    """Stops a distillation in its middle."""
+
+    def __init__(self, units: int) -> None:
+        self.left = units
+
+    def advance(self, done: float, text: str) -> None:
+        """One unit of work is done."""
+        self.left -= 1
+        if not self.left:
+            raise Interrupted("stopped", 15)
+
+
+def require(holds: bool, detail: str) -> str:
+    """The detail of a check that holds.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    if not holds:
+        raise AssertionError(detail)
+    return detail
+
+
+def planned(device: str, folder: str, **changes: object) -> Plan:
+    """A short distillation of CIFAR's shapes, the same on every device but for the device."""
+    torch.manual_seed(0)
+    teacher = freeze(Classifier.build("wrn-16-1", NAMES, SPEC))
+    table = LabelEmbeddings(torch.randn(len(NAMES), 64), NAMES, "random", "", "unused")
+    values = parameters("cifar10", "distill")
+    values |= {"warmup_epochs": 1, "epochs": 2, "memory": None, "probe_images": 20}
+    values["augmentation"] = {"padding": 0, "flip": False}  # which draws nothing
+    values["synthesis"] |= {"batch_size": 40, "steps": 2, "warmup_batches": 2}
+    values["student"] |= {"batch_size": 32, "steps": 4}
+    settings = runtime(device=device, resume="auto", resume_folder=folder, **{"compile": False, **changes})
+    return plan(teacher, table, DistillConfig.model_validate(values), settings, seed=0)
+
+
+def bf16(device: torch.device) -> str:
+    """A product in bf16 is as near to fp32's as eight bits are."""
+    a = torch.randn(256, 256, device=device)
+    with torch.autocast(device.type, torch.bfloat16):
+        found = a @ a
+    off = ((found.float() - a @ a).norm() / (a @ a).norm()).item()
+    return require(found.dtype == torch.bfloat16 and off < 0.01, f"off by {off:.2%}")
+
+
+def channels_last(device: torch.device) -> str:
+    """A convolution keeps the format and the values."""
+    conv = nn.Conv2d(16, 32, 3, padding=1).to(device)
+    x = torch.randn(8, 16, 32, 32, device=device)
+    wanted = conv(x)
+    found = conv.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+    off = (found - wanted).abs().max().item()
+    return require(found.is_contiguous(memory_format=torch.channels_last) and off < CLOSE, f"off by {off:.1e}")
+
+
+def fused(device: torch.device) -> str:
+    """Fused SGD and Adam step as the others do."""
+    worst = 0.0
+    for kind in (partial(torch.optim.SGD, lr=0.1, momentum=0.9), partial(torch.optim.Adam, lr=0.01)):
+        ends = []
+        for fast in (True, False):
+            torch.manual_seed(0)
+            weight = nn.Parameter(torch.ones(64, device=device))
+            optimiser = kind([weight], fused=fast)
+            for step in range(3):
+                weight.grad = torch.full_like(weight, 0.1 * (step + 1))
+                optimiser.step()
+            ends.append(weight.detach())
+        worst = max(worst, (ends[0] - ends[1]).abs().max().item())
+    return require(worst < 1e-5, f"off by {worst:.1e}")
+
+
+def compiled(device: torch.device) -> str:
+    """A compiled network gives what it gave."""
+    with TemporaryDirectory() as folder:
+        network = planned(str(device), folder, precision="fp32").teacher.network.to(device)
+    x = torch.randn(8, 3, 32, 32, device=device)
+    wanted = network(x)
+    found = torch.compile(copy.deepcopy(network), dynamic=False)(x)
+    off = ((found - wanted).norm() / wanted.norm()).item()
+    return require(off < CLOSE, f"off by {off:.1e}")
+
+
+def graphs(device: torch.device) -> str:
+    """A network's forward pass can be captured in a CUDA graph and replayed on other values."""
+    if device.type != "cuda":
+        return "no CUDA: not tried"
+    with TemporaryDirectory() as folder:
+        network = planned(str(device), folder, precision="fp32").teacher.network.to(device).eval()
+    x = torch.randn(8, 3, 32, 32, device=device)
+    with torch.no_grad():
+        replayed = torch.cuda.make_graphed_callables(network, (x,))
+        other = torch.randn_like(x)
+        off = (replayed(other) - network(other)).abs().max().item()
+    return require(off < CLOSE, f"off by {off:.1e}")
+
+
+def equal_steps(device: torch.device) -> str:
+    """One synthesis loss and one student step in fp32 are the CPU's, from the same weights and images."""
+    found = []
+    with TemporaryDirectory() as folder:
+        start = build(planned("cpu", folder, precision="fp32"))
+        made = start.method.step(start.trainer.student)
+        for name in ("cpu", str(device)):
+            state = build(planned(name, folder, precision="fp32"))
+            state.method.load_state_dict(copy.deepcopy(start.method.state_dict()))
+            state.trainer.load_state_dict(copy.deepcopy(start.trainer.state_dict()))
+            method, images = state.method, made.images.to(name)
+            with method.loss.for_one_batch(state.trainer.student):  # type: ignore[attr-defined]
+                losses, logits = method.loss(images / 255, made.labels.to(name), state.trainer.student)  # type: ignore[attr-defined]
+            loss = partial(distillation_loss, logits.detach(), temperature=20.0)
+            state.trainer.step(images / 255, loss)
+            weights = torch.cat([each.detach().cpu().flatten() for each in state.trainer.student.parameters()])
+            found.append((torch.stack([*losses.values()]).detach().cpu(), weights))
+    off = max(relative(each, wanted) for each, wanted in zip(found[1], found[0], strict=True))
+    return require(off < CLOSE, f"off by {off:.1e}")
+
+
+def relative(found: Tensor, wanted: Tensor) -> float:
+    """The length of the difference by that of what is wanted."""
+    return float((found - wanted).norm() / wanted.norm())
+
+
+def resumes(device: torch.device) -> str:
+    """A distillation that is stopped and goes on ends as one that is not; whether to the bit is told."""
+    students = []
+    for stopped in (False, True):
+        with TemporaryDirectory() as folder:
+            made = planned(str(device), folder)
+            for reporter in (StopAfter(7), NullReporter()) if stopped else (NullReporter(),):
+                resume = ResumePoint(settings_of(device, folder), "distill", made.fingerprint, reporter)
+                with suppress(Interrupted):
+                    students.append(distill(made, resume, reporter).student)
+    same = tensors_digest(students[0].state_dict()) == tensors_digest(students[1].state_dict())
+    ends = [torch.cat([each.detach().cpu().flatten() for each in student.parameters()]) for student in students]
+    off = relative(ends[1], ends[0])
+    return require(same or off < ROUNDED, "to the bit" if same else f"off by {off:.1e}, not to the bit")
+
+
+def settings_of(device: torch.device, folder: str) -> RuntimeConfig:
+    """Of a run that keeps its state."""
+    return runtime(device=str(device), compile=False, resume="auto", resume_folder=folder, checkpoint_seconds=1e9)
+
+
+def refuses_two(device: torch.device) -> str:
+    """Two processes on one device are refused in a sentence."""
+    if device.type == "cpu":
+        return "a CPU serves several: not tried"
+    try:
+        check_processes(runtime(device=device.type, processes=1 + torch.accelerator.device_count()))
+    except InputError as error:
+        return str(error)
+    return require(False, "they are accepted")
+
+
+CHECKS: dict[str, Callable[[torch.device], str]] = {
+    "bf16": bf16,
+    "channels_last": channels_last,
+    "fused optimisers": fused,
+    "compiled": compiled,
+    "CUDA graphs": graphs,
+    "a step as on the CPU": equal_steps,
+    "resume": resumes,
+    "two processes": refuses_two,
+}
+
+
+def run(device: torch.device) -> Iterator[Found]:
+    """All of them, one after the other; one that fails does not stop the rest."""
+    for name, check in CHECKS.items():
+        try:
+            yield Found(name, True, check(device))
+        except Exception as error:
+            yield Found(name, False, f"{type(error).__name__}: {error}".splitlines()[0])
