@@ -1,0 +1,129 @@
+"""A teacher as its owner would make it: transformers' own network, trained by a plain script, saved by save_pretrained.
+
+    python benchmarks/transformers_teacher.py convnext fashion_mnist data/teachers/convnext --epochs 10
+    make scenario NAME=mine TEACHER=transformers:data/teachers/convnext TEST_DATA=fashion_mnist
+
+Nothing of this project is imported. The last images of the training data (10,000 of Fashion-MNIST, 5,000 of CIFAR) are
+kept for validation; test images are not read.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision import datasets
+from transformers import (
+    ConvNextConfig,
+    ConvNextForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
+
+DATA: dict[str, Any] = {
+    "fashion_mnist": datasets.FashionMNIST,
+    "cifar10": datasets.CIFAR10,
+    "cifar100": datasets.CIFAR100,
+}
+HELD_OUT = {"fashion_mnist": 10_000, "cifar10": 5_000, "cifar100": 5_000}
+PADDING = {28: 2, 32: 4}
+BATCH, RATE, DECAY = 256, 2e-3, 0.05
+
+
+def network(kind: str, size: int, channels: int, names: list[str]) -> Any:
+    """Small ones, of some hundred thousand weights."""
+    common: dict[str, Any] = {
+        "num_channels": channels,
+        "image_size": size,
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
+    if kind == "convnext":
+        sizes = {"hidden_sizes": [32, 64, 128], "depths": [1, 2, 1], "num_stages": 3, "patch_size": 2}
+        model: Any = ConvNextForImageClassification(ConvNextConfig(**sizes, **common))
+    else:
+        sizes = {"hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 192}
+        model = ViTForImageClassification(ViTConfig(**sizes, patch_size=4, **common))
+    return model
+
+
+def images_of(name: str, folder: str) -> tuple[Tensor, Tensor, list[str]]:
+    """Training images, uint8 (N, C, H, W), their labels, and the names of the classes."""
+    data = DATA[name](folder, train=True)
+    pixels = torch.as_tensor(data.data)
+    images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    return images.contiguous(), torch.as_tensor(data.targets), [str(each) for each in data.classes]
+
+
+def views(images: Tensor) -> Tensor:
+    """Each image shifted and flipped by chance, on the [0, 1] scale."""
+    padding, size = PADDING[images.shape[-1]], images.shape[-1]
+    padded = F.pad(images.float() / 255, [padding] * 4)
+    shift = torch.randint(2 * padding + 1, (2, len(images), 1))
+    rows, columns = (torch.arange(size) + each for each in shift)
+    columns = torch.where(torch.rand(len(images), 1) < 0.5, columns.flip(1), columns)
+    each = torch.arange(len(images))[:, None, None]
+    return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train a small network of transformers.")
+    parser.add_argument("kind", choices=("convnext", "vit"))
+    parser.add_argument("data", choices=DATA)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--folder", default="data/01_raw")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    images, labels, names = images_of(options.data, options.folder)
+    held = HELD_OUT[options.data]
+    size, channels = images.shape[-1], images.shape[1]
+    mean = (images[:-held].float().mean((0, 2, 3)) / 255).view(-1, 1, 1)
+    std = (images[:-held].float().std((0, 2, 3)) / 255).view(-1, 1, 1)
+    model = network(options.kind, size, channels, names)
+    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
+    count = (len(images) - held) // BATCH
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=options.epochs * count + 1)
+    precision = torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("avx512_bf16")))
+
+    def logits(pixels: Tensor) -> Tensor:
+        with precision:
+            found: Tensor = model(pixel_values=(pixels - mean) / std).logits.float()
+        return found
+
+    began = time.monotonic()
+    for epoch in range(options.epochs):
+        model.train()
+        total = 0.0
+        for chosen in torch.randperm(len(images) - held)[: count * BATCH].split(BATCH):
+            loss = F.cross_entropy(logits(views(images[chosen])), labels[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += loss.item()
+        model.eval()
+        with torch.inference_mode():
+            answers = torch.cat([logits(part.float() / 255).argmax(1) for part in images[-held:].split(500)])
+        accuracy = (answers == labels[-held:]).float().mean().item()
+        took = time.monotonic() - began
+        click.echo(f"epoch {epoch + 1}: loss {total / count:.3f}, validation {accuracy:.2%}, {took:.0f} s")
+    model.save_pretrained(options.out)
+    ViTImageProcessor(
+        size={"height": size, "width": size},
+        image_mean=mean.flatten().tolist(),
+        image_std=std.flatten().tolist(),
+    ).save_pretrained(options.out)
+    said = {"kind": options.kind, "data": options.data, "epochs": options.epochs, "seed": options.seed}
+    (options.out / "training.json").write_text(json.dumps({**said, "validation_accuracy": accuracy}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
