@@ -40,7 +40,7 @@ class LoopState:
 
     def __post_init__(self) -> None:
         self.memory = self.targets.memory
-        self.loss_names = (*self.method.loss_names, TOTAL)
+        self.loss_names = (*self.method.terms(self.method.config), TOTAL)
         device = self.memory.labels.device
         self.synthesis_sums = torch.zeros(len(self.loss_names), device=device)
         self.student_sums = torch.zeros(len(STUDENT_FIGURES), device=device)

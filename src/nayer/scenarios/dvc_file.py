@@ -137,7 +137,7 @@ def has(values: Any, key: str) -> bool:
 
 def plots(catalog: DataCatalog, project: Path, root: Path, synthesis: SynthesisConfig) -> list[dict[str, Any]]:
     """Curves by epoch for `dvc plots show`."""
-    terms = {"distill_history": {"synthesis": list(registry.method_of(synthesis).loss_names)}}
+    terms = {"distill_history": {"synthesis": list(registry.method_of(synthesis).terms(synthesis))}}
     return [
         {f"{history} {title}": {"x": "epoch", "y": {str(root / file): columns}}}
         for history, curves in PLOTS.items()

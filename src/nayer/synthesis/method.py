@@ -143,6 +143,11 @@ class Method(ABC, Generic[Settings]):
         """Refuse, by an InputError, a teacher that the method cannot work with; returns warnings."""
         return []
 
+    @classmethod
+    def terms(cls, config: Settings) -> Mapping[str, str]:
+        """The terms that these parameters have: those of `loss_names`, unless a method says otherwise."""
+        return cls.loss_names
+
     def start_epoch(self, epoch: int) -> None:
         """Called before the first batch of an epoch, counted from 0."""
 

@@ -13,6 +13,7 @@ from golden import GOLDEN, SETTINGS, golden_losses
 from torch import nn
 
 from nayer.core.errors import InputError, Interrupted
+from nayer.core.images import ImageSpec
 from nayer.core.tensors import tensors_digest
 from nayer.distillation import plan as planning
 from nayer.distillation.build import build
@@ -187,6 +188,21 @@ def test_a_teacher_without_batchnorm_is_refused_unless_its_weight_is_zero(teache
     result = run(plain, embeddings, distill_config(synthesis__bn_weight=0.0), runtime, reporter)
     assert any("Warning" in said and "BatchNorm2d" in said for said in reporter.said)
     assert result.history[-1]["bn"] == 0
+
+
+def test_a_prior_that_stands_in_for_batchnorm_is_a_term_of_its_own(embeddings, distill_config, runtime):
+    vit = (
+        'transformers:vit{"hidden_size":8,"image_size":8,"num_attention_heads":2,"num_hidden_layers":1,"patch_size":4}'
+    )
+    teacher = Classifier.build(vit, embeddings.class_names, ImageSpec(8, 1, (0.5,), (0.5,)))
+    weights = {"synthesis__bn_weight": 0.0, "synthesis__ce_weight": 0.5, "synthesis__adversarial_weight": 0.0}
+    reporter = StopAfter(-1)
+    config = distill_config(synthesis__prior="patches", synthesis__prior_weight=3.0, **weights)
+    result = run(teacher, embeddings, config, runtime, reporter)
+    for row in result.history:
+        assert row["prior"] > 0
+        assert row["synthesis_loss"] == pytest.approx(0.5 * row["ce"] + 3.0 * row["prior"], rel=1e-4)
+    assert not any("BatchNorm2d" in said for said in reporter.said)
 
 
 def test_a_schedule_of_fewer_images_than_a_student_batch_is_estimated(make_plan):

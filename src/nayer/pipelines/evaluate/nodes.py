@@ -121,7 +121,7 @@ def report_results(
     """The four figures, and everything on one page."""
     names, method = embeddings.class_names, method_of(distill.synthesis)
     drawn = {
-        "training_curves": figures.training_curves(teacher_history, distill_history, method.loss_names),
+        "training_curves": figures.training_curves(teacher_history, distill_history, method.terms(distill.synthesis)),
         "synthetic_images": figures.synthetic_images(sample.images, sample.labels, names),
         "embedding_similarity": figures.embedding_similarity(embeddings.table, names),
         "confusion_matrix": figures.confusion(

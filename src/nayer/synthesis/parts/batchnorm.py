@@ -22,8 +22,8 @@ def layers_with_statistics(network: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in found if layer.running_mean is not None and layer.running_var is not None]
 
 
-def check_batchnorm(teacher: Classifier, weight: float) -> list[str]:
-    """Refuse a teacher without the layers that the term needs; returns a warning if the term is left out.
+def check_batchnorm(teacher: Classifier, weight: float, stand_in: bool = False) -> list[str]:
+    """Refuse a teacher without the layers that the term needs; returns a warning if nothing stands in for it.
 
     Raises:
         InputError: it has none, and the term is asked for.
@@ -35,7 +35,7 @@ def check_batchnorm(teacher: Classifier, weight: float) -> list[str]:
             f"distill.synthesis.bn_weight: {weight:g}, but '{teacher.architecture}' "
             "has no BatchNorm2d with statistics to compare with; set it to 0 to go on without that term."
         )
-    return ["the teacher has no BatchNorm2d; going on without that term, expect a weaker student"]
+    return [] if stand_in else ["the teacher has no BatchNorm2d; going on without that term, expect a weaker student"]
 
 
 class ChannelStatistics(torch.autograd.Function):

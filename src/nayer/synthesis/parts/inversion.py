@@ -4,7 +4,7 @@ Three terms, as NAYER (arXiv 2310.00258, equation of L_G), FastDFKD, CMI and Dee
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
@@ -18,10 +18,12 @@ from nayer.synthesis.method import TOTAL, Context, Method, StudentLoss, Syntheti
 from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm
 from nayer.synthesis.parts.generator import upsamplings
 from nayer.synthesis.parts.losses import adversarial_loss, class_loss
+from nayer.synthesis.parts.priors import PRIORS, check_prior
 from nayer.synthesis.parts.settings import GeneratorConfig, InversionConfig
 
 Losses = dict[str, Tensor]
 Inverting = TypeVar("Inverting", bound=InversionConfig)
+PRIOR = {"prior": "prior"}
 LOSS_NAMES = {"ce": "class (cross-entropy)", "bn": "BatchNorm statistics", "adversarial": "adversarial"}
 
 
@@ -31,12 +33,13 @@ class InversionLoss:
     def __init__(self, context: Context, config: InversionConfig, competition: StudentLoss = adversarial_loss) -> None:
         self.context, self.config, self.competition = context, config, competition
         self.statistics = BatchNormStatistics(context.teacher.network, config.bn_momentum)
+        self.prior = PRIORS[config.prior](context.teacher)
         self.adversarial = False
 
     @contextmanager
     def for_one_batch(self, student: Classifier) -> Iterator[None]:
         """Statistics are recorded and the student is frozen inside; on leaving the running statistics advance."""
-        with self.statistics.recording(), frozen(student):
+        with self.statistics.recording(), self.prior.recording(), frozen(student):
             yield
             self.statistics.advance()
 
@@ -54,7 +57,11 @@ class InversionLoss:
             torch.zeros_like(ce) if student_logits is None else self.competition(teacher_logits, student_logits)
         )
         total = config.ce_weight * ce + config.bn_weight * bn + config.adversarial_weight * adversarial
-        return {"ce": ce, "bn": bn, "adversarial": adversarial, TOTAL: total}, teacher_logits
+        losses = {"ce": ce, "bn": bn, "adversarial": adversarial}
+        if config.prior != "none":
+            losses["prior"] = self.prior.loss(views, teacher_logits)
+            total = total + config.prior_weight * losses["prior"]
+        return {**losses, TOTAL: total}, teacher_logits
 
     def state_dict(self) -> dict[str, Any]:
         """The running statistics and the phase."""
@@ -84,11 +91,17 @@ class InversionMethod(Method[Inverting]):
         return adversarial_loss(teacher_logits, student_logits)
 
     @classmethod
+    def terms(cls, config: Inverting) -> Mapping[str, str]:
+        """With the prior, if there is one."""
+        return {**cls.loss_names, **(PRIOR if config.prior != "none" else {})}
+
+    @classmethod
     def check(cls, config: Inverting, teacher: Classifier) -> list[str]:
-        """A generator has sizes that it can make, and the BatchNorm term needs a teacher with BatchNorm."""
+        """A generator has sizes that it can make; BatchNorm term and prior need what they look at."""
         if isinstance(config, GeneratorConfig):
             upsamplings(teacher.images.size)
-        return check_batchnorm(teacher, config.bn_weight)
+        check_prior(teacher, config.prior)
+        return check_batchnorm(teacher, config.bn_weight, config.prior != "none")
 
     def start_epoch(self, epoch: int) -> None:
         """The adversarial term sets in after the warm-up."""

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from nayer.core.config import Count, Momentum, Rate, Weight
 from nayer.synthesis.method import SynthesisConfig
+from nayer.synthesis.parts.priors import PriorName
 
 # Strict parameters refuse a list for a pair, and YAML knows lists only.
 Betas = Annotated[tuple[Momentum, Momentum], Field(strict=False)]
@@ -37,3 +38,8 @@ class InversionConfig(SynthesisConfig):
     """Of the adversarial term, which is off during the warm-up."""
     bn_momentum: Share
     """Share of the current batch in the compared statistics; the rest is the running mean."""
+    prior: PriorName = "none"
+    """For a teacher without BatchNorm: smooth pictures (variation), strong features of balanced classes (activation),
+    inputs of LayerNorm like a Gaussian's (layer_norm), or patches of varied likeness (patches)."""
+    prior_weight: Weight = 1.0
+    """Of that term."""

@@ -1,0 +1,98 @@
+"""What stands in for the BatchNorm term: each prior prefers what it says, and looks at what it says."""
+
+from math import log
+
+import pytest
+import torch
+from torch import nn
+
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
+from nayer.models.classifier import Classifier
+from nayer.synthesis.parts.priors import POINTS, PRIORS, check_prior, likeness_entropy
+
+NAMES, SPEC = ("ant", "bee", "cat"), ImageSpec(8, 1, (0.5,), (0.5,))
+VIT = (
+    'transformers:vit{"hidden_size":16,"image_size":8,"intermediate_size":16,"num_attention_heads":2,'
+    '"num_hidden_layers":2,"patch_size":2}'
+)
+CONVNEXT = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":8,"num_stages":2,"patch_size":2}'
+
+
+def judged(name: str, teacher: Classifier, images: torch.Tensor) -> float:
+    prior = PRIORS[name](teacher)
+    with prior.recording():
+        return prior.loss(images, teacher(images)).item()
+
+
+@pytest.fixture(params=[VIT, CONVNEXT], ids=["vit", "convnext"])
+def teacher(request) -> Classifier:
+    torch.manual_seed(0)
+    return Classifier.build(request.param, NAMES, SPEC).eval()
+
+
+@pytest.mark.parametrize("name", [name for name in PRIORS if name != "none"])
+def test_a_prior_has_a_gradient_for_every_image_and_leaves_no_hooks(name, teacher):
+    images = torch.rand(6, 1, 8, 8, requires_grad=True)
+    prior = PRIORS[name](teacher)
+    with prior.recording():
+        loss = prior.loss(images, teacher(images))
+    loss.backward()
+    assert loss.ndim == 0
+    assert (images.grad.flatten(1).abs().sum(1) > 0).all()
+    assert not any(module._forward_pre_hooks for module in teacher.modules())
+
+
+def test_variation_is_the_mean_difference_of_neighbours(teacher):
+    ramp = torch.arange(8.0).div(8).expand(2, 1, 8, 8)
+    assert judged("variation", teacher, ramp) == pytest.approx(1 / 8)
+    assert judged("variation", teacher, torch.full((2, 1, 8, 8), 0.3)) == 0
+
+
+def test_activation_rewards_strong_features_and_classes_that_come_equally_often(teacher):
+    images = torch.rand(6, 1, 8, 8)
+    head = [module for module in teacher.network.modules() if isinstance(module, nn.Linear)][-1]
+    seen = []
+    hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    share = teacher(images).softmax(1).mean(0)
+    hook.remove()
+    wanted = -seen[0].abs().mean() + 50 * (share * share.log()).sum()
+    assert judged("activation", teacher, images) == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_layer_norm_statistics_are_those_of_what_is_normalised_channel_by_channel():
+    torch.manual_seed(0)
+    teacher = Classifier.build(VIT, NAMES, SPEC).eval()
+    seen = []
+    layers = [module for module in teacher.network.modules() if isinstance(module, nn.LayerNorm)]
+    hooks = [layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for layer in layers]
+    images = torch.rand(6, 1, 8, 8)
+    teacher(images)
+    for hook in hooks:
+        hook.remove()
+    terms = []
+    for values in seen:
+        centred = values - values.mean(-1, keepdim=True)
+        normal = (centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()).reshape(-1, values.shape[-1])
+        variance = normal.square().mean(0) - normal.mean(0).square()
+        terms.append((normal.mean(0).square() + (variance - 1).square()).mean())
+    assert judged("layer_norm", teacher, images) == pytest.approx(torch.stack(terms).mean().item(), rel=1e-3)
+
+
+def test_patches_that_are_all_alike_have_the_least_entropy():
+    alike = torch.ones(2, 9, 4)
+    torch.manual_seed(0)
+    varied = torch.randn(2, 9, 4)
+    assert likeness_entropy(alike) < likeness_entropy(varied) <= log(POINTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("layer_norm", "prior: 'layer_norm' needs a LayerNorm, which 'wrn-10-1' has not; take one of none, variation"),
+        ("patches", "'patches' needs a LayerNorm"),
+    ],
+)
+def test_a_prior_that_looks_at_what_is_not_there_is_refused(name, words):
+    with pytest.raises(InputError, match=words):
+        check_prior(Classifier.build("wrn-10-1", NAMES, SPEC), name)
