@@ -138,10 +138,11 @@ class Bench:
         )
         file = folder / "job.json"
         write_atomically(file, lambda part: part.write_text(job.model_dump_json(indent=1)))
+        here, said = str(PROJECT / "benchmarks"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
         # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
         self.child = subprocess.Popen(
             [sys.executable, "-m", "harness.run", str(file)],
-            env={**os.environ, "PYTHONPATH": str(PROJECT / "benchmarks")},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in (here, *said) if path)},
             start_new_session=True,
         )
         code = self.child.wait()
