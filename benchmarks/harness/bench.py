@@ -102,24 +102,19 @@ class Bench:
 
     def distillation(self, run: Run, costs: dict[str, Cost]) -> dict[str, Any]:
         """The run's parameters: the scenario's own schedule, or one that fills the minutes."""
-        setting, reference = self.study.settings[run.setting], self.study.reference
-        if run.minutes is None or reference is None:
-            return self.study.distillation(run.pair, reference if setting.baseline and reference else run.setting)
-        pair = self.study.pairs[run.pair]
-        budget = Budget(
-            run.minutes,
-            pair.student_share,
-            costs[self.study.cost_name(run.pair, reference)].student_step,
-            pair.warmup_share,
-            pair.epochs,
-        )
-        if not setting.baseline:
-            values = self.study.distillation(run.pair, run.setting)
-            cost = costs[self.study.cost_name(run.pair, run.setting)]
-            return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
-        # A baseline takes as many student steps as a method; what it would synthesise is of no interest.
-        values = self.study.distillation(run.pair, reference)
-        return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
+        study, setting = self.study, self.study.settings[run.setting]
+        # A baseline takes as many student steps as a method; what that would synthesise is of no interest.
+        name = (study.reference or run.setting) if setting.baseline else run.setting
+        values = study.distillation(run.pair, name)
+        if run.minutes is None:
+            return values
+        pair, cost = study.pairs[run.pair], costs[study.cost_name(run.pair, name)]
+        share = setting.student_share or pair.student_share
+        step = costs[study.cost_name(run.pair, study.reference or name)].student_step
+        budget = Budget(run.minutes, share, step, pair.warmup_share, pair.epochs)
+        if setting.baseline:
+            return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
+        return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
 
     def perform(self, run: Run, costs: dict[str, Cost]) -> dict[str, Any]:
         """One run in a process of its own; what came out, with what only the study knows."""

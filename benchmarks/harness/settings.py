@@ -15,6 +15,7 @@ from nayer.lte.config import LteConfig
 from nayer.scenarios.create import by_method
 
 Changes = dict[str, Any]
+IDLE = {"steps", "betas", "generator_life"}
 Baseline = Literal["real", "kd_real", "kd_noise"]
 
 
@@ -41,6 +42,8 @@ class Setting(Config):
     synthesis: Changes = Field(default_factory=dict)
     distill: Changes = Field(default_factory=dict)
     lte: Changes = Field(default_factory=dict)
+    student_share: Fraction | None = None
+    """Of the minutes; null takes the pair's."""
 
     @model_validator(mode="after")
     def not_both(self) -> "Setting":
@@ -81,10 +84,14 @@ class Run(Config):
 
 def work(setting: Setting) -> tuple[Any, ...]:
     """What decides how long a step takes: neither how many there are, nor rates, weights (but for 0) and wording."""
-    idle = {key for key, value in setting.synthesis.items() if isinstance(value, float) and value} | {"steps", "betas"}
-    synthesis = {key: value for key, value in setting.synthesis.items() if key not in idle}
     lte = {key: value for key, value in setting.lte.items() if key != "prompt"}
-    return setting.method, synthesis, setting.distill, lte
+    return setting.method, busy(setting.synthesis), busy(setting.distill), lte
+
+
+def busy(changes: Changes) -> Changes:
+    """Of some changes, those that make a step take longer or shorter."""
+    inner = {key: busy(value) if isinstance(value, dict) else value for key, value in changes.items()}
+    return {key: value for key, value in inner.items() if key not in IDLE and not (isinstance(value, float) and value)}
 
 
 class Study(Config):
@@ -94,7 +101,8 @@ class Study(Config):
     results: Text
     """Folder, in the project, of the table and what is made from it."""
     reference: Text | None = None
-    """The setting whose student step says how many steps the student's share of the minutes buys, for all methods."""
+    """The setting whose student step says how many steps the student's share of the minutes buys, for all methods;
+    null: each setting's own, where what is compared changes the student's steps."""
     teachers: dict[str, TeacherSpec]
     pairs: dict[str, Pair]
     settings: dict[str, Setting]
@@ -112,6 +120,8 @@ class Study(Config):
         for place, names in used.items():
             if unknown := [name for name in names if name not in getattr(self, place)]:
                 raise ValueError(f"{place}: there is no '{unknown[0]}'")
+        if not self.reference and any(self.settings[run.setting].baseline for run in self.runs() if run.minutes):
+            raise ValueError("reference: a baseline takes as many steps as a setting; name one")
         return self
 
     @classmethod

@@ -7,7 +7,7 @@ import pytest
 import torch
 from harness.charts import strip
 from harness.queue import Queue
-from harness.settings import Run, Study
+from harness.settings import Run, Study, busy
 from harness.table import Table
 from pydantic import ValidationError
 
@@ -58,6 +58,10 @@ def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same
     assert study.cost_name("cifar10", "try_dfq_2") == "cifar10 try_dfq_1", "another rate"
     assert study.cost_name("cifar10", "nayer_name_alone") == "cifar10 try_nayer_1", "another wording"
     assert study.cost_name("cifar10", "nayer_no_layer") == "cifar10 nayer_no_layer"
+    assert busy({"temperature": 4.0, "weight": 0.0, "student": {"steps": 3, "batch_size": 64}}) == {
+        "weight": 0.0,
+        "student": {"batch_size": 64},
+    }
     timed = study.timed_runs()
     assert all(run.minutes and not study.settings[run.setting].baseline for run in timed)
     assert {run.setting for run in timed if run.pair == "cifar100"} >= {study.reference, "nayer_noise", "cmi"}
@@ -76,6 +80,13 @@ def test_a_name_that_stands_for_nothing_is_refused(tmp_path):
     text = (STUDIES / "recipes.yml").read_text().replace("settings: [recipe, new_views]", "settings: [recipe, gone]")
     (tmp_path / "study.yml").write_text(text)
     with pytest.raises(ValidationError, match="settings: there is no 'gone'"):
+        Study.read(tmp_path / "study.yml")
+
+
+def test_a_baseline_for_some_minutes_takes_as_many_steps_as_a_setting_that_is_named(tmp_path):
+    text = (STUDIES / "claim.yml").read_text().replace("reference: try_nayer_1", "reference: null")
+    (tmp_path / "study.yml").write_text(text)
+    with pytest.raises(ValidationError, match="reference: a baseline takes as many steps as a setting; name one"):
         Study.read(tmp_path / "study.yml")
 
 
