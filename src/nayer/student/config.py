@@ -25,6 +25,8 @@ class StudentConfig(Config):
     """Power of an image's divergence when last seen, by which it is drawn (SSD-KD); 0 draws all equally often."""
     learning_rate: Rate
     """Start of the cosine."""
+    rise: Fraction
+    """Share of all steps in which the rate rises to where the cosine starts (one cycle); 0 starts there."""
     final_learning_rate: Weight
     """End of the cosine over the epochs after the warm-up."""
     momentum: Momentum

@@ -1,10 +1,13 @@
 """How a student learns from views of images, wherever they come from."""
 
 from collections.abc import Callable
+from math import cos, pi
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
 from nayer.engine.device import Autocast
 from nayer.engine.distributed import average_gradients
@@ -13,6 +16,20 @@ from nayer.student.config import StudentConfig
 
 Loss = Callable[[Tensor], Tensor]
 """Student logits (N, classes) -> scalar."""
+
+
+def rate_schedule(optimiser: Optimizer, config: StudentConfig, total_steps: int) -> LRScheduler:
+    """A cosine over all steps, or over those that a linear rise at the beginning leaves (one cycle)."""
+    if not config.rise:
+        return CosineAnnealingLR(optimiser, total_steps, eta_min=config.final_learning_rate)
+    top, end = max(1, round(config.rise * total_steps)), config.final_learning_rate / config.learning_rate
+
+    def factor(step: int) -> float:
+        if step < top:
+            return (step + 1) / top
+        return end + (1 - end) * (1 + cos(pi * (step - top) / max(1, total_steps - top))) / 2
+
+    return LambdaLR(optimiser, factor)
 
 
 class StudentTrainer:
@@ -34,9 +51,7 @@ class StudentTrainer:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimiser, total_steps, eta_min=config.final_learning_rate
-        )
+        self.schedule = rate_schedule(self.optimiser, config, total_steps)
 
     def step(self, views: Tensor, loss_of: Loss) -> tuple[Tensor, Tensor]:
         """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's logits, both detached."""

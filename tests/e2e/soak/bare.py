@@ -33,6 +33,7 @@ STUDENT = {
     "cached_targets": None,
     "refreshed_targets": 0.0,
     "priority": 0.0,
+    "rise": 0.0,
     "learning_rate": 0.05,
     "final_learning_rate": 2e-4,
     "momentum": 0.9,
