@@ -104,7 +104,7 @@ class Bench:
         """The run's parameters: the scenario's own schedule, or one that fills the minutes."""
         study, setting = self.study, self.study.settings[run.setting]
         # A baseline takes as many student steps as a method; what that would synthesise is of no interest.
-        name = (study.reference or run.setting) if setting.baseline else run.setting
+        name = study.like(run.setting) or run.setting
         values = study.distillation(run.pair, name)
         if run.minutes is None:
             return values

@@ -39,6 +39,8 @@ class Setting(Config):
 
     method: Text | None = None
     baseline: Baseline | None = None
+    like: Text | None = None
+    """Of a baseline: the setting whose student it trains, for as many steps; null takes the study's reference."""
     synthesis: Changes = Field(default_factory=dict)
     distill: Changes = Field(default_factory=dict)
     lte: Changes = Field(default_factory=dict)
@@ -115,14 +117,20 @@ class Study(Config):
             "teachers": [pair.teacher for pair in self.pairs.values()],
             "pairs": [group.pair for group in self.groups.values()],
             "settings": [each for group in self.groups.values() for each in group.settings]
-            + ([self.reference] if self.reference else []),
+            + [each for each in (self.reference, *(setting.like for setting in self.settings.values())) if each],
         }
         for place, names in used.items():
             if unknown := [name for name in names if name not in getattr(self, place)]:
                 raise ValueError(f"{place}: there is no '{unknown[0]}'")
-        if not self.reference and any(self.settings[run.setting].baseline for run in self.runs() if run.minutes):
-            raise ValueError("reference: a baseline takes as many steps as a setting; name one")
+        for name in {run.setting for run in self.runs() if run.minutes}:
+            if self.settings[name].baseline and not self.like(name):
+                raise ValueError(f"settings.{name}: a baseline takes as many steps as a setting; name one by like")
         return self
+
+    def like(self, setting: str) -> str | None:
+        """The setting whose student a setting trains: its own, or of a baseline another's."""
+        chosen = self.settings[setting]
+        return (chosen.like or self.reference) if chosen.baseline else setting
 
     @classmethod
     def read(cls, file: Path) -> "Study":
@@ -146,8 +154,8 @@ class Study(Config):
         found = []
         for run in self.runs():
             if run.minutes:
-                found += [run.model_copy(update={"setting": self.reference})] if self.reference else []
-                found += [] if self.settings[run.setting].baseline else [run]
+                names = {self.reference, self.like(run.setting)} - {None}
+                found += [run.model_copy(update={"setting": name}) for name in sorted(map(str, names))]
         return found
 
     def cost_name(self, pair: str, setting: str) -> str:

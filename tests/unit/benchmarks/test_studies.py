@@ -86,7 +86,9 @@ def test_a_name_that_stands_for_nothing_is_refused(tmp_path):
 def test_a_baseline_for_some_minutes_takes_as_many_steps_as_a_setting_that_is_named(tmp_path):
     text = (STUDIES / "claim.yml").read_text().replace("reference: try_nayer_1", "reference: null")
     (tmp_path / "study.yml").write_text(text)
-    with pytest.raises(ValidationError, match="reference: a baseline takes as many steps as a setting; name one"):
+    with pytest.raises(
+        ValidationError, match=r"settings\.\w+: a baseline takes as many steps as a setting; name one by like"
+    ):
         Study.read(tmp_path / "study.yml")
 
 
