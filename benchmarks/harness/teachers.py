@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from harness.scenario import data_of, parameters, runtime
+from harness.scenario import PROJECT, data_of, parameters, runtime
 from nayer.core.config import Config, Place
 from nayer.core.errors import InputError
 from nayer.core.files import digest, write_atomically
@@ -16,21 +19,35 @@ from nayer.evaluation.cost import machine
 from nayer.models.classifier import Classifier, freeze
 from nayer.pipelines.teacher.nodes import train_teacher
 from nayer.teachers.config import TRAIN, TeacherConfig
+from nayer.teachers.pretrained import load_pretrained
+from nayer.teachers.sources import SOURCES, describe
+
+KINDS = ("convnext", "vit")
+SCRIPT = PROJECT / "benchmarks" / "transformers_teacher.py"
 
 
 class TeacherSpec(Config):
-    """A teacher by the recipe of its scenario, and what of that it changes."""
+    """A teacher by the recipe of its scenario and what of that it changes, or one of somebody's script."""
 
     scenario: str
     architecture: Place
+    """`convnext` and `vit` are made by benchmarks/transformers_teacher.py, and brought as any user brings theirs."""
     training: dict[str, Any] = Field(default_factory=dict)
     """What differs from the scenario's recipe; chosen on validation images."""
     seed: int | None = 0
     """null: each run has a teacher of its own seed."""
 
 
-def recipe(spec: TeacherSpec) -> TeacherConfig:
-    """The whole recipe."""
+def recipe(spec: TeacherSpec) -> dict[str, Any]:
+    """All that made it."""
+    said = {"scenario": spec.scenario, "seed": spec.seed}
+    if spec.architecture in KINDS:
+        return {"script": SCRIPT.name, "architecture": spec.architecture, "training": spec.training, **said}
+    return {**trained_by(spec).model_dump(mode="json"), **said}
+
+
+def trained_by(spec: TeacherSpec) -> TeacherConfig:
+    """The recipe of a teacher of this project."""
     of_scenario = parameters(spec.scenario, "teacher")
     training = {**of_scenario["training"], **spec.training}
     return TeacherConfig.model_validate(
@@ -44,24 +61,42 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, resume: Path, reporte
     Raises:
         InputError: the one that is there was made by another recipe.
     """
-    file, record, config = folder / f"{name}.safetensors", folder / f"{name}.json", recipe(spec)
-    made_by = {**config.model_dump(mode="json"), "scenario": spec.scenario, "seed": spec.seed}
+    file, record, made_by = folder / f"{name}.safetensors", folder / f"{name}.json", recipe(spec)
     if not record.exists():
-        settings = runtime(resume="auto", resume_folder=str(resume))
-        assert config.training is not None  # noqa: S101 (TRAIN has a recipe)
-        teacher, history, cost = train_teacher(
-            config, config.training, data_of(spec.scenario), settings, spec.seed or 0, reporter
-        )
+        make = bring if spec.architecture in KINDS else train_here
+        teacher, found = make(spec, resume, reporter)
         teacher.cpu().save(file)
-        found = {
-            "recipe": made_by,
-            "validation_accuracy": history["validation_accuracy"].iloc[-1],
-            "seconds": cost["seconds"],
-            "sha256": digest(file),
-            "machine": machine(),
-        }
+        found = {"recipe": made_by, **found, "sha256": digest(file), "machine": machine()}
         write_atomically(record, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
-        shutil.rmtree(settings.resume_folder, ignore_errors=True)
+        shutil.rmtree(resume, ignore_errors=True)
     if json.loads(record.read_text())["recipe"] != made_by:
         raise InputError(f"teachers.{name}: '{file}' was made by another recipe; give the new one another name.")
     return freeze(Classifier.load(file))
+
+
+def train_here(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:
+    """By the scenario's recipe; returns the teacher with its validation accuracy and the seconds."""
+    config = trained_by(spec)
+    assert config.training is not None  # noqa: S101 (TRAIN has a recipe)
+    settings = runtime(resume="auto", resume_folder=str(resume))
+    teacher, history, cost = train_teacher(
+        config, config.training, data_of(spec.scenario), settings, spec.seed or 0, reporter
+    )
+    return teacher, {"validation_accuracy": history["validation_accuracy"].iloc[-1], "seconds": cost["seconds"]}
+
+
+def bring(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:
+    """By its owner's script, then from its folder as from anybody's."""
+    reporter.say(f"{SCRIPT.name} trains a {spec.architecture} on {spec.scenario}.")
+    options = [f"--{key}={value}" for key, value in {**spec.training, "seed": spec.seed or 0}.items()]
+    data = data_of(spec.scenario)
+    command = [spec.architecture, spec.scenario, str(resume), "--folder", str(data.folder), *options]
+    began = time.monotonic()
+    subprocess.run([sys.executable, str(SCRIPT), *command], check=True)
+    source, about = describe(f"transformers:{resume}", SOURCES)
+    own = {"source": source, "weights": about.weights, "architecture": about.architecture, "training": None}
+    values = {**parameters(spec.scenario, "teacher"), **own}
+    values["normalisation"] = {"mean": list(about.mean or ()), "std": list(about.std or ())}
+    teacher = load_pretrained(TeacherConfig.model_validate(values), data)
+    said = json.loads((resume / "training.json").read_text())
+    return teacher, {"validation_accuracy": said["validation_accuracy"], "seconds": time.monotonic() - began}
