@@ -49,9 +49,10 @@ def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
         },
         "student": {
             "architecture": "wrn-16-1",
-            "batch_size": 256,
+            "batch_size": 64,
             "steps": 1,
             "learning_rate": 0.1,
+            "temperature": 4.0,
             "cached_targets": 8,
         },
     }
