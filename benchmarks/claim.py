@@ -73,8 +73,8 @@ class Page:
     def __init__(self) -> None:
         self.study = Study.read(FILE)
         self.results = PROJECT / self.study.results
-        table = Table(self.results)
-        self.rows, self.ends = table.read(), table.ends()
+        self.table = Table(self.results)
+        self.rows, self.ends = self.table.read(), self.table.ends()
         self.published: dict[str, Any] = yaml.safe_load((FILE.parent / "published.yml").read_text())
 
     def text(self) -> str:
@@ -91,7 +91,7 @@ class Page:
             pictures={name: self.saved(name, title, figure) for name, title, figure in self.figures()},
             share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
             teachers=list(self.teachers()),
-            machines=list(self.machines()),
+            machines=self.table.machines(),
         )
 
     def verdict(self, group: str, base: str, other: str) -> Verdict:
@@ -182,13 +182,6 @@ class Page:
             each = json.loads(file.read_text())
             training, accuracy = each["recipe"]["training"], f"{100 * each['validation_accuracy']:.2f}"
             yield [file.stem, training["epochs"], training["learning_rate"], accuracy, f"`{each['sha256'][:12]}`"]
-
-    def machines(self) -> Iterator[str]:
-        """Where the runs ran."""
-        columns = ["processor", "cores", "threads", "accelerator", "python", "torch", "torchvision"]
-        found = self.ends[[f"machine.{name}" for name in columns]].drop_duplicates().astype(object).fillna("none")
-        for row in found.itertuples(index=False):
-            yield ", ".join(f"{name} {value}" for name, value in zip(columns, row, strict=True))
 
     def tuning(self) -> pd.DataFrame:
         """Every trial, what it changed, what it reached, and whether it was taken."""

@@ -69,6 +69,12 @@ class Table:
         found = self.read()
         return found[found[END].notna()]
 
+    def machines(self) -> list[str]:
+        """Where the runs ran."""
+        found = self.ends()[[f"machine.{name}" for name in MACHINE]].drop_duplicates().astype(object)
+        rows = found.where(pd.notna(found), "none").itertuples(index=False)
+        return [", ".join(f"{name} {value}" for name, value in zip(MACHINE, row, strict=True)) for row in rows]
+
     def add(self, run: Run, result: dict[str, Any]) -> None:
         """Append a run that is not in it."""
         if run.key in self.done:

@@ -1,6 +1,7 @@
 """Pages of results are those of their tables: no figure in them was typed."""
 
 import claim
+import minutes
 import pandas as pd
 import quantize
 
@@ -11,6 +12,12 @@ def test_the_page_of_the_claim_is_made_from_its_table(monkeypatch):
     assert claim.PAGE.read_text() == page.text(), "python benchmarks/claim.py"
     written = (page.results / "tuning.csv").read_text()
     assert written == page.tuning().to_csv(index=False), "python benchmarks/claim.py"
+
+
+def test_the_page_of_the_levers_is_made_from_its_table(monkeypatch):
+    page = minutes.Page()
+    monkeypatch.setattr(minutes.Page, "saved", lambda self, group: (page.results / f"{group}.png").exists())
+    assert minutes.PAGE.read_text() == page.text(), "python benchmarks/minutes.py"
 
 
 def test_the_page_of_int8_is_made_from_its_table():

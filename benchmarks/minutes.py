@@ -1,0 +1,89 @@
+"""docs/results/minutes.md and its figures, from the table of the study of levers.
+
+python benchmarks/minutes.py
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.charts import bars
+from harness.scenario import PROJECT
+from harness.settings import Setting, Study
+from harness.table import END, Table
+from harness.templates import fill
+from harness.verdicts import NOISE, by_seed, compare
+
+from nayer.core.files import write_atomically
+
+FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
+PAGE = PROJECT / "docs" / "results" / "minutes.md"
+# What each group's settings are compared with, and the group in which that runs.
+AGAINST = {"student": ("published", "student"), "images": ("student", "student")}
+
+
+class Page:
+    """The levers' results as Markdown and figures."""
+
+    def __init__(self) -> None:
+        self.study = Study.read(FILE)
+        self.results = PROJECT / self.study.results
+        self.table = Table(self.results)
+        self.ends = self.table.ends()
+
+    def text(self) -> str:
+        """The page, its figures saved beside the table."""
+        return fill(
+            FILE.parent / "minutes.md.j2",
+            runs=len(self.ends),
+            planned=len(self.study.runs()),
+            noise=NOISE,
+            groups={name: list(self.levers(name)) for name in AGAINST},
+            against={name: setting for name, (setting, _) in AGAINST.items()},
+            pictures=[name for name in AGAINST if self.saved(name)],
+            machines=self.table.machines(),
+        )
+
+    def levers(self, group: str) -> Iterator[list[Any]]:
+        """Each setting of a group: what it changes, what it reaches, and how far that is from what it changes."""
+        base, home = AGAINST[group]
+        for setting in self.study.groups[group].settings:
+            chosen = self.ends[(self.ends["group"] == group) & (self.ends["setting"] == setting)]
+            found = 100 * chosen[END].astype(float)
+            if chosen.empty:
+                yield [setting, changes(self.study.settings[setting]), 0, "not run", "", "", "", "", ""]
+                continue
+            spread = f"{found.std():.2f}" if len(found) > 1 else ""
+            against = compare(by_seed(self.ends, group, setting), by_seed(self.ends, home, base))
+            spent = (f"{chosen[key].astype(float).mean() / 60:.1f}" for key in ("synthesis_seconds", "student_seconds"))
+            images, steps = (f"{chosen[key].astype(float).mean():,.0f}" for key in ("images", "student_steps"))
+            points = "" if setting == base else str(against)
+            what = changes(self.study.settings[setting])
+            yield [setting, what, len(found), f"{found.mean():.2f}", spread, points, images, steps, " + ".join(spent)]
+
+    def saved(self, group: str) -> bool:
+        """Draw the bars of a group that has some."""
+        settings = self.study.groups[group].settings
+        if self.ends[self.ends["group"] == group].empty:
+            return False
+        title = "Fashion-MNIST, 5 min: validation accuracy, %"
+        bars(self.ends, group, settings, title).savefig(self.results / f"{group}.png", dpi=110)
+        return True
+
+
+def changes(setting: Setting) -> str:
+    """What a setting changes, as its study says it."""
+    said = {"synthesis": setting.synthesis, **setting.distill, "student_share": setting.student_share}
+    return "; ".join(f"`{key}: {json.dumps(value)}`" for key, value in said.items() if value) or "nothing"
+
+
+def main() -> None:
+    page = Page()
+    page.results.mkdir(parents=True, exist_ok=True)
+    text = page.text()
+    write_atomically(PAGE, lambda part: Path(part).write_text(text))
+
+
+if __name__ == "__main__":
+    main()
