@@ -35,6 +35,7 @@ from nayer.engine.device import resolve_device
 STUDIES = PROJECT / "benchmarks" / "studies"
 # A call that has less left begins no further part.
 LEAST_MINUTES = 0.5
+SWEPT = "cifar10 wrn-40-2 > wrn-16-1"
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ def step_times(name: str, device: torch.device) -> dict[str, Any]:
 
 def sweep(device: torch.device) -> dict[str, Any]:
     """Precision, memory format and compilation."""
-    shape = "cifar10 wrn-40-2 > wrn-16-1"
-    command = [sys.executable, str(PROJECT / "benchmarks" / "steps.py"), "--sweep", "--shapes", shape, "--device"]
+    command = [sys.executable, str(PROJECT / "benchmarks" / "steps.py"), "--sweep", "--shapes", SWEPT, "--device"]
     done = subprocess.run([*command, str(device)], stdout=subprocess.PIPE, text=True, check=True)
     return {"table": done.stdout.splitlines()}
 
