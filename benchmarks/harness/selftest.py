@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from nayer.engine.resume import ResumePoint
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
 from nayer.student.losses import distillation_loss
+from nayer.synthesis.methods.nayer import Nayer
 
 SPEC = ImageSpec(32, 3, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 NAMES = tuple(f"class {number}" for number in range(10))
@@ -152,9 +154,9 @@ def equal_steps(device: torch.device) -> str:
             state = build(planned(name, folder, precision="fp32"))
             state.method.load_state_dict(copy.deepcopy(start.method.state_dict()))
             state.trainer.load_state_dict(copy.deepcopy(start.trainer.state_dict()))
-            method, images = state.method, made.images.to(name)
-            with method.loss.for_one_batch(state.trainer.student):  # type: ignore[attr-defined]
-                losses, logits = method.loss(images / 255, made.labels.to(name), state.trainer.student)  # type: ignore[attr-defined]
+            method, images = cast(Nayer, state.method), made.images.to(name)
+            with method.loss.for_one_batch(state.trainer.student):
+                losses, logits = method.loss(images / 255, made.labels.to(name), state.trainer.student)
             loss = partial(distillation_loss, logits.detach(), temperature=20.0)
             state.trainer.step(images / 255, loss)
             weights = torch.cat([each.detach().cpu().flatten() for each in state.trainer.student.parameters()])

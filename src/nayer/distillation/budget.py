@@ -30,12 +30,17 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
     """The parameters of a schedule that fills the budget, as they stand among those of the distillation.
 
     Raises:
-        InputError: there is no time for one batch before the student learns and one after.
+        InputError: there is no time for one batch before the student learns and one after, or for one turn.
     """
     turn = method_of(config.synthesis).alternates
     seconds = 60 * budget.minutes
     if turn:
         turns = int(seconds / (cost.batch(config.synthesis.steps) + turn * cost.student_step))
+        if not turns:
+            raise InputError(
+                f"distill.synthesis: one batch and the student's {turn} steps after it take longer than the "
+                f"{seconds:.0f} s there are; take a smaller batch_size, or more minutes."
+            )
         epochs = min(budget.epochs, turns)
         warmup, batches, steps = 0, turns // epochs, turns // epochs * turn
     else:

@@ -1,7 +1,7 @@
 """A distillation that fills so many minutes of this machine.
 
-The recipe is what gave the best student in minutes (docs/results/minutes.md); its schedule comes from what steps cost
-here. Both are written down once: from then on a run is as reproducible as any.
+The recipe is NAYER as published, but for what was seen to help in minutes (docs/results/minutes.md); its schedule comes
+from what steps cost here. Both are written down once: from then on a run is as reproducible as any.
 """
 
 import time

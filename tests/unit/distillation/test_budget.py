@@ -69,6 +69,12 @@ def test_too_little_time_for_two_batches_is_answered_with_one_sentence():
         fitted("deep_inversion", steps=2000)
 
 
+def test_too_little_time_for_one_turn_is_answered_with_one_sentence():
+    short = Budget(minutes=0.02, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
+    with pytest.raises(InputError, match=r"one batch and the student's 10 steps after it take longer than the 1 s"):
+        fitted("dfq", budget=short)
+
+
 def test_measuring_counts_every_kind_of_step(make_plan):
     found = measure(make_plan(warmup_epochs=0))
     again = measure(make_plan(warmup_epochs=0))
