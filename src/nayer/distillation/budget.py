@@ -19,6 +19,9 @@ class Budget:
     """Seconds of the reference's: so every method with a memory takes the same number of student steps."""
     warmup_share: float
     epochs: int
+    """At most, that make images."""
+    closing_share: float = 0.0
+    """Of the student's steps, those that it takes after the last image is made."""
 
     @property
     def student_steps(self) -> int:
@@ -42,7 +45,7 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
                 f"{seconds:.0f} s there are; take a smaller batch_size, or more minutes."
             )
         epochs = min(budget.epochs, turns)
-        warmup, batches, steps = 0, turns // epochs, turns // epochs * turn
+        warmup, closing, batches, steps = 0, 0, turns // epochs, turns // epochs * turn
     else:
         left = seconds - budget.student_steps * cost.student_step
         made = int(left / cost.batch(config.synthesis.steps))
@@ -56,10 +59,12 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
         epochs = min(budget.epochs, made - warmup)
         batches = (made - warmup) // epochs
         warmup = made - epochs * batches
-        steps = max(1, budget.student_steps // epochs)
+        closing = round(epochs * budget.closing_share / (1 - budget.closing_share))
+        steps = max(1, budget.student_steps // (epochs + closing))
     return {
         "warmup_epochs": int(warmup > 0),
-        "epochs": epochs,
+        "epochs": epochs + closing,
+        "closing_epochs": closing,
         "synthesis": {"batches": batches, "warmup_batches": max(1, warmup)},
         "student": {"steps": steps},
     }
@@ -82,7 +87,8 @@ def counted_seconds(parameters: dict[str, Any], cost: StepSeconds, epoch: int) -
     """
     synthesis, warmup = parameters["synthesis"], parameters["warmup_epochs"]
     learnt = max(0, epoch - warmup)
-    batches = min(epoch, warmup) * synthesis["warmup_batches"] + learnt * synthesis["batches"]
+    making = min(learnt, parameters["epochs"] - parameters["closing_epochs"])
+    batches = min(epoch, warmup) * synthesis["warmup_batches"] + making * synthesis["batches"]
     seconds: float = (
         batches * cost.batch(synthesis["steps"]) + learnt * parameters["student"]["steps"] * cost.student_step
     )

@@ -17,6 +17,8 @@ class DistillConfig(Config):
     """Epochs that only make images, before the student learns; methods leave out their adversarial term."""
     epochs: Count
     """Epochs of distillation after the warm-up."""
+    closing_epochs: NonNegativeCount = 0
+    """The last of `epochs`, in which the student learns from all images and no more are made."""
     memory: Count | None
     """Images kept; null keeps all that the schedule makes."""
     memory_sample: Annotated[int, Field(ge=1, le=5000)]

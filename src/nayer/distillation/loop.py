@@ -174,12 +174,12 @@ def _row(state: LoopState, plan: Plan) -> Row:
     """The means of a finished epoch, over all processes."""
     distributed.average([state.synthesis_sums, state.student_sums, state.prediction_counts])
     batches, steps = plan.schedule.batches_in(state.epoch), plan.schedule.student_steps_in(state.epoch)
-    means = dict(zip(state.loss_names, (state.synthesis_sums / batches).tolist(), strict=True))
+    losses = (state.synthesis_sums / batches).tolist() if batches else [None] * len(state.loss_names)
     figures = (state.student_sums / steps).tolist() if steps else [None] * len(STUDENT_FIGURES)
     return {
         "epoch": state.epoch + 1,
-        "phase": "distillation" if steps else "warm-up",
-        **means,
+        "phase": ("distillation" if batches else "closing") if steps else "warm-up",
+        **dict(zip(state.loss_names, losses, strict=True)),
         **dict(zip(STUDENT_FIGURES, figures, strict=True)),
         "memory_images": len(state.memory) * distributed.size(),
         "learning_rate": state.trainer.schedule.get_last_lr()[0],
@@ -200,7 +200,9 @@ def _last(state: LoopState) -> str:
     if not state.history:
         return "epoch 1"
     row = state.history[-1]
-    text = f"epoch {row['epoch']} ({row['phase']}): synthesis loss {row[TOTAL]:.3f}"
+    text = f"epoch {row['epoch']} ({row['phase']})"
+    if row[TOTAL] is not None:
+        text += f": synthesis loss {row[TOTAL]:.3f}"
     if row["kd_loss"] is not None:
         text += f", student loss {row['kd_loss']:.2f}, agreement {row['agreement']:.1%}"
     return text

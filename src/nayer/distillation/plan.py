@@ -124,10 +124,17 @@ def schedule_of(config: DistillConfig) -> Schedule:
     """When images are made and when the student learns.
 
     Raises:
-        InputError: the method alternates, and the student's steps cannot be divided among the batches.
+        InputError: the method alternates, and the student's steps cannot be divided among the batches, or there are
+            epochs without any; or all epochs are such.
     """
     synthesis, steps = config.synthesis, config.student.steps
     alternates = registry.method_of(synthesis).alternates
+    if config.closing_epochs >= config.epochs or (config.closing_epochs and alternates):
+        most = f"{synthesis.method} learns from the newest images alone; set 0" if alternates else "leave at least one"
+        raise InputError(
+            f"distill.closing_epochs: {config.closing_epochs} of {config.epochs} epochs (distill.epochs) make no "
+            f"images; {most}."
+        )
     if alternates and steps % synthesis.batches:
         raise InputError(
             f"distill.student.steps: {steps} cannot be divided among the {synthesis.batches} batches of an epoch "
@@ -136,6 +143,7 @@ def schedule_of(config: DistillConfig) -> Schedule:
     return Schedule(
         warmup_epochs=config.warmup_epochs,
         epochs=config.epochs,
+        closing_epochs=config.closing_epochs,
         warmup_batches=synthesis.warmup_batches,
         batches=synthesis.batches,
         batch_size=synthesis.batch_size,

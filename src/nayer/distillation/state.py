@@ -53,7 +53,8 @@ class LoopState:
     def begin_epoch(self) -> None:
         """Put the sums of the epoch to zero, and remember the student as it is now, to go back to."""
         self.begun = True
-        self.method.start_epoch(self.epoch)
+        if self.method.context.schedule.batches_in(self.epoch):
+            self.method.start_epoch(self.epoch)
         for sums in (self.synthesis_sums, self.student_sums, self.prediction_counts):
             sums.zero_()
         self.health.remember(self.trainer)

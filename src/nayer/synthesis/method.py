@@ -38,7 +38,7 @@ class Schedule:
     """How synthetic batches and student steps take turns: `epochs` counts those of distillation, after the warm-up.
 
     An epoch has one turn, all of its batches and then all of its student steps; of a method that alternates, one turn
-    per batch, each with its share of the student steps.
+    per batch, each with its share of the student steps. In the last `closing_epochs` no more images are made.
     """
 
     warmup_epochs: int
@@ -51,6 +51,7 @@ class Schedule:
     student_steps: int
     """Per epoch after the warm-up."""
     alternates: bool = False
+    closing_epochs: int = 0
 
     @property
     def total_epochs(self) -> int:
@@ -58,9 +59,14 @@ class Schedule:
         return self.warmup_epochs + self.epochs
 
     @property
+    def making_epochs(self) -> int:
+        """Epochs of distillation in which images are made."""
+        return self.epochs - self.closing_epochs
+
+    @property
     def images(self) -> int:
         """All images that the schedule makes."""
-        return self.batch_size * (self.warmup_epochs * self.warmup_batches + self.epochs * self.batches)
+        return self.batch_size * (self.warmup_epochs * self.warmup_batches + self.making_epochs * self.batches)
 
     def warms_up(self, epoch: int) -> bool:
         """Whether an epoch, counted from 0, only makes images."""
@@ -68,6 +74,8 @@ class Schedule:
 
     def batches_in(self, epoch: int) -> int:
         """Synthetic batches of an epoch."""
+        if epoch >= self.warmup_epochs + self.making_epochs:
+            return 0
         return self.warmup_batches if self.warms_up(epoch) else self.batches
 
     def student_steps_in(self, epoch: int) -> int:

@@ -41,6 +41,18 @@ def test_synthesis_gets_what_the_student_leaves_and_is_not_late(method, steps):
     assert early >= round(0.25 * made)
 
 
+def test_the_last_share_of_the_students_steps_comes_after_the_images():
+    closing = Budget(5, 0.5, 0.1, 0.25, 30, closing_share=0.75)
+    plain, config = (fitted("nayer", steps=15, budget=each) for each in (BUDGET, closing))
+    assert schedule_of(config).images == schedule_of(plain).images
+    assert config.closing_epochs == 3 * (config.epochs - config.closing_epochs) > 0
+    assert config.epochs * config.student.steps == pytest.approx(1500, rel=0.05)
+    values, last = config.model_dump(), config.warmup_epochs + config.epochs
+    of_steps = config.student.steps * 0.1
+    assert counted_seconds(values, COST, last) - counted_seconds(values, COST, last - 1) == pytest.approx(of_steps)
+    assert counted_seconds(values, COST, last) <= 300
+
+
 def test_a_method_that_alternates_keeps_its_published_ratio():
     config = fitted("dfq")
     schedule = schedule_of(config)

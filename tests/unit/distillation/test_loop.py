@@ -18,7 +18,7 @@ from nayer.core.tensors import tensors_digest
 from nayer.distillation import plan as planning
 from nayer.distillation.build import build
 from nayer.distillation.estimate import estimate
-from nayer.distillation.loop import distill
+from nayer.distillation.loop import distill, fit
 from nayer.distillation.plan import plan
 from nayer.engine.progress import NullReporter
 from nayer.engine.resume import ResumePoint
@@ -83,10 +83,11 @@ def test_a_second_signal_stops_at_once_and_is_told_from_a_failure(teacher, embed
 
 @pytest.mark.parametrize(("cached_targets", "memory_gib"), [(None, 1.0), (2, 1.0), (2, 1e-9)])
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
+@pytest.mark.parametrize("closing_epochs", [0, 1])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
-    calls, cached_targets, memory_gib, teacher, embeddings, distill_config, runtime
+    calls, closing_epochs, cached_targets, memory_gib, teacher, embeddings, distill_config, runtime
 ):
-    config = distill_config(student__cached_targets=cached_targets)
+    config = distill_config(student__cached_targets=cached_targets, closing_epochs=closing_epochs)
     whole = run(teacher, embeddings, config, runtime)
     runtime = runtime.model_copy(update={"memory_gib": memory_gib})  # the smaller one has the images on disk
     with pytest.raises(Interrupted, match="same command goes on"):
@@ -124,6 +125,24 @@ def test_a_finished_stage_whose_results_were_lost_is_not_done_again(teacher, emb
     assert tensors_digest(again.student.state_dict()) == tensors_digest(first.student.state_dict())
     assert again.history == first.history
     assert torch.equal(again.probes.images, first.probes.images)
+
+
+def test_closing_epochs_make_no_images_and_renew_no_generator(make_plan, runtime):
+    made = make_plan(epochs=5, closing_epochs=3, synthesis__generator_life=1, student__steps=2)
+    state, reporter = build(made), NullReporter()
+    began: list[int] = []
+    start = state.method.start_epoch
+    state.method.start_epoch = lambda epoch: (began.append(epoch), start(epoch))[1]  # type: ignore[method-assign]
+    fit(state, made, ResumePoint(runtime, "distill", made.fingerprint, reporter), reporter)
+    warmup = made.schedule.warmup_epochs
+    assert began == list(range(warmup + 2))
+    assert state.memory.added == made.schedule.images
+    assert [row["phase"] for row in state.history] == warmup * ["warm-up"] + 2 * ["distillation"] + 3 * ["closing"]
+    closing = state.history[-1]
+    assert closing["synthesis_loss"] is None
+    assert closing["kd_loss"] > 0
+    assert closing["memory_images"] == made.schedule.images
+    assert state.trainer.schedule.last_epoch == 5 * 2, "one cosine over all of the student's steps"
 
 
 def test_probes_are_made_and_never_learnt_from(teacher, embeddings, distill_config, runtime):

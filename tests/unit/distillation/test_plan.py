@@ -58,6 +58,15 @@ def test_student_steps_that_batches_do_not_divide_are_refused_where_both_alterna
         make_plan(synthesis__method="dafl", **changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "way_out"),
+    [({"closing_epochs": 2}, "leave at least one"), ({"synthesis__method": "dafl", "closing_epochs": 1}, "set 0")],
+)
+def test_epochs_without_images_that_cannot_be_are_refused(changes, way_out, make_plan):
+    with pytest.raises(InputError, match=rf"distill\.closing_epochs: \d of 2 epochs .*; .*{way_out}\."):
+        make_plan(epochs=2, student__steps=4, **changes)
+
+
 def test_a_method_without_a_memory_has_room_for_one_batch(make_plan):
     assert make_plan(synthesis__method="dafl").capacity == 25
 
