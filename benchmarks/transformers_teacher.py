@@ -46,7 +46,7 @@ def network(kind: str, size: int, channels: int, names: list[str]) -> Any:
     }
     if kind == "convnext":
         sizes = {"hidden_sizes": [32, 64, 128], "depths": [1, 2, 1], "num_stages": 3, "patch_size": 2}
-        # Blocks that begin at a millionth of their weight, as is usual in deep ones, would hardly learn in a few epochs.
+        # Blocks that begin at a millionth of their weight, the default, hardly learn in a few epochs.
         model: Any = ConvNextForImageClassification(ConvNextConfig(layer_scale_init_value=1.0, **sizes, **common))
     else:
         sizes = {"hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 192}
