@@ -127,12 +127,12 @@ def test_a_finished_stage_whose_results_were_lost_is_not_done_again(teacher, emb
     assert torch.equal(again.probes.images, first.probes.images)
 
 
-def test_closing_epochs_make_no_images_and_renew_no_generator(make_plan, runtime):
+def test_closing_epochs_make_no_images_and_renew_no_generator(make_plan, runtime, monkeypatch):
     made = make_plan(epochs=5, closing_epochs=3, synthesis__generator_life=1, student__steps=2)
     state, reporter = build(made), NullReporter()
     began: list[int] = []
     start = state.method.start_epoch
-    state.method.start_epoch = lambda epoch: (began.append(epoch), start(epoch))[1]  # type: ignore[method-assign]
+    monkeypatch.setattr(state.method, "start_epoch", lambda epoch: (began.append(epoch), start(epoch)))
     fit(state, made, ResumePoint(runtime, "distill", made.fingerprint, reporter), reporter)
     warmup = made.schedule.warmup_epochs
     assert began == list(range(warmup + 2))
