@@ -58,8 +58,8 @@ def training_curves(
     """Teacher's accuracy, synthesis losses, and how the student learns to answer like its teacher, by epoch.
 
     `teacher_history` has epoch, train_accuracy, validation_accuracy (0..1); `distill_history` has epoch, phase
-    ("warm-up" or "distillation"), the terms `loss_names` of the method, which says what to call them, and kd_loss and
-    agreement, which are NaN in the warm-up.
+    ("warm-up", "distillation" or "closing"), the terms `loss_names` of the method, which says what to call them and
+    which are NaN in closing epochs, and kd_loss and agreement, which are NaN in the warm-up.
     """
     figure = Figure(figsize=(10.4, 6.4), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     (teacher, agreement), (synthesis, distillation) = figure.subplots(2, 2)
