@@ -1,6 +1,6 @@
 """The figures of a study's page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,41 +9,60 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from harness.table import END
 from nayer.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 from nayer.synthesis.sample import SyntheticSample
 
-COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#F0E442", "#000000")
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#8C510A", "#000000")
+DASHES = (":", "--", "-.")
 SHEET_COLUMNS = 10
 
 
 @mpl.rc_context(STYLE)
-def accuracy_by_minutes(rows: pd.DataFrame, groups: Sequence[str], settings: Sequence[str]) -> Figure:
-    """Accuracy on validation images against minutes (logarithmic), a panel for each group; the band spans all seeds."""
-    figure = Figure(figsize=(5.2 * len(groups), 4.2), layout="constrained")
-    panels = figure.subplots(1, len(groups), squeeze=False, sharey=False)[0]
-    for panel, group in zip(panels, groups, strict=True):
-        chosen = rows[(rows["group"] == group) & rows["epoch"].notna()]
-        longest = chosen["minutes"].max()
-        chosen = chosen[chosen["minutes"] == longest]
-        for color, setting in zip(COLORS, settings, strict=False):
-            part = chosen[chosen["setting"] == setting]
-            if part.empty:
-                continue
-            by_epoch = part.assign(spent=part["counted_seconds"] / 60).groupby("epoch")
-            spent, accuracy = by_epoch["spent"].mean(), 100 * by_epoch["validation_accuracy_2000"].mean()
-            low, high = (100 * getattr(by_epoch["validation_accuracy_2000"], name)() for name in ("min", "max"))
-            panel.plot(spent, accuracy, color=color, label=setting)
-            panel.fill_between(spent, low, high, color=color, alpha=0.15, lw=0)
+def accuracy_by_minutes(
+    rows: pd.DataFrame, groups: Mapping[str, str], curves: Mapping[str, str], levels: Mapping[str, str]
+) -> Figure:
+    """Accuracy on validation images against minutes (logarithmic), a panel for each group; the band spans all seeds.
+
+    Every mapping is of names in the table to what a reader is told: groups, settings with a curve, and baselines, whose
+    accuracy on test images is a line across the panel.
+    """
+    figure = Figure(figsize=(8.4, 3.9 * len(groups)), layout="constrained")
+    panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
+    for panel, (group, title) in zip(panels, groups.items(), strict=True):
+        chosen = rows[rows["group"] == group]
+        chosen = chosen[chosen["minutes"] == chosen["minutes"].max()]
+        for color, (setting, label) in zip(COLORS, curves.items(), strict=False):
+            draw_curve(panel, chosen[(chosen["setting"] == setting) & chosen["epoch"].notna()], color, label)
+        for dash, (setting, label) in zip(DASHES, levels.items(), strict=True):
+            found = 100 * chosen[chosen["setting"] == setting][END].astype(float).mean()
+            if pd.notna(found):
+                panel.axhline(found, color=GREY, lw=1.2, ls=dash, label=f"{label}: {found:.1f}")
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel("minutes of synthesis and student steps")
-        panel.set_title(f"{group}: validation accuracy, %")
+        panel.set_ylabel("accuracy, %")
+        panel.set_title(title)
         panel.grid(visible=True, axis="y")
-        panel.legend(loc="upper left")
+        panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:
+    """The mean over a setting's seeds, and the band between the least and the most; nothing where nothing was run."""
+    if part.empty:
+        return
+    by_epoch = part.groupby("epoch")
+    minutes, accuracy = by_epoch["counted_seconds"].mean() / 60, by_epoch["validation_accuracy_2000"]
+    panel.plot(minutes, 100 * accuracy.mean(), color=color, label=label)
+    panel.fill_between(minutes, 100 * accuracy.min(), 100 * accuracy.max(), color=color, alpha=0.15, lw=0)
 
 
 @mpl.rc_context(STYLE)

@@ -27,7 +27,7 @@ from nayer.distillation.plan import plan
 from nayer.distillation.state import LoopState
 from nayer.engine.allocator import keep_freed_memory
 from nayer.engine.config import RuntimeConfig
-from nayer.engine.device import resolve_device
+from nayer.engine.device import resolve_device, resolve_precision
 from nayer.engine.progress import MultiReporter, NullReporter, Terminal
 from nayer.engine.resume import ResumePoint
 from nayer.evaluation.baselines import accuracy_of
@@ -130,7 +130,14 @@ def baseline(job: Job, name: str, real: RealData, settings: RuntimeConfig) -> di
     )
     steps = config.epochs * config.student.steps
     seconds = time.monotonic() - began
-    return {"curve": [], "accuracy": found, "judged_on": "test", "student_seconds": seconds, "student_steps": steps}
+    return {
+        "curve": [],
+        "accuracy": found,
+        "judged_on": "test",
+        "student_seconds": seconds,
+        "student_steps": steps,
+        "precision": resolve_precision(settings, resolve_device(settings)),
+    }
 
 
 def perform(job: Job) -> dict[str, Any]:

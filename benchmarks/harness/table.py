@@ -70,10 +70,14 @@ class Table:
         return found[found[END].notna()]
 
     def machines(self) -> list[str]:
-        """Where the runs ran."""
-        found = self.ends()[[f"machine.{name}" for name in MACHINE]].drop_duplicates().astype(object)
-        rows = found.where(pd.notna(found), "none").itertuples(index=False)
-        return [", ".join(f"{name} {value}" for name, value in zip(MACHINE, row, strict=True)) for row in rows]
+        """Where the runs ran, in which precision, and how many of them."""
+        told = {"precision": "precision"} | {f"machine.{name}": name for name in MACHINE}
+        found = self.ends()[list(told)].rename(columns=told).dropna(subset="precision").convert_dtypes().astype(object)
+        counted = found.where(found.notna(), "none").value_counts(sort=False)
+        return [
+            f"{n} runs: " + ", ".join(f"{name} {value}" for name, value in zip(counted.index.names, each, strict=True))
+            for each, n in counted.items()
+        ]
 
     def add(self, run: Run, result: dict[str, Any]) -> None:
         """Append a run that is not in it."""

@@ -30,6 +30,17 @@ def test_every_run_of_a_study_has_parameters_that_are_accepted(file):
         study.lte(pair, setting)
 
 
+def test_a_table_tells_its_machines_once_each_with_their_precision_and_the_number_of_their_runs(tmp_path):
+    study, table = Study.read(STUDIES / "claim.yml"), Table(tmp_path)
+    machine = {"processor": "P", "cores": 2, "threads": 1, "accelerator": None, "python": "3", "torch": "t"}
+    machine["torchvision"] = "v"
+    for run, precision in zip(study.runs(), ("bf16", "fp32", "fp32", None), strict=False):
+        result = {"curve": [], "accuracy": 0.5, "precision": precision, "machine": machine}
+        table.add(run, result)
+    told = "processor P, cores 2, threads 1, accelerator none, python 3, torch t, torchvision v"
+    assert table.machines() == [f"1 runs: precision bf16, {told}", f"2 runs: precision fp32, {told}"]
+
+
 def test_tuning_reads_validation_images_alone_and_gives_nayer_no_more_trials_than_others():
     study = Study.read(STUDIES / "claim.yml")
     assert not study.groups["tuning"].test
