@@ -73,10 +73,10 @@ class Table:
         """Where the runs ran, in which precision, and how many of them."""
         told = {"precision": "precision"} | {f"machine.{name}": name for name in MACHINE}
         found = self.ends()[list(told)].rename(columns=told).dropna(subset="precision").convert_dtypes().astype(object)
-        counted = found.where(found.notna(), "none").value_counts(sort=False)
+        counted = found.where(found.notna(), "none").value_counts(sort=False).reset_index(name="runs")
         return [
-            f"{n} runs: " + ", ".join(f"{name} {value}" for name, value in zip(counted.index.names, each, strict=True))
-            for each, n in counted.items()
+            f"{row.pop('runs')} runs: " + ", ".join(f"{name} {value}" for name, value in row.items())
+            for row in counted.to_dict("records")
         ]
 
     def add(self, run: Run, result: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from nayer.engine.compilation import compile_network
 from nayer.engine.device import autocast
 from nayer.engine.distributed import broadcast_module, seed_each_process
 from nayer.models.classifier import Classifier, freeze
+from nayer.student.start import new_student
 from nayer.student.targets import build_targets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.memory import MemoryBank
@@ -24,7 +25,7 @@ def build(plan: Plan) -> LoopState:
     precision = autocast(plan.device, plan.precision)
     # A copy: the caller's is neither moved, nor frozen, nor compiled.
     teacher = freeze(copy.deepcopy(plan.teacher)).to(plan.device).to(memory_format=torch.channels_last)
-    student = Classifier.build(config.student.architecture, teacher.class_names, images)
+    student = new_student(teacher, config.student)
     student.to(plan.device).to(memory_format=torch.channels_last)
     broadcast_module(student)
     if plan.compile:

@@ -17,12 +17,12 @@ from nayer.engine.fingerprint import code_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models import architectures
 from nayer.models.classifier import Classifier
+from nayer.student.start import STUDENT_KEY, new_student
 from nayer.synthesis import registry
 from nayer.synthesis.method import Method, Schedule
 
 # BatchNorm has no statistics of a single image.
 MIN_SHARE = 2
-STUDENT_KEY = "distill.student.architecture"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def plan(
     embeddings = embeddings if method.needs_embeddings else None
     warnings = [*check_embeddings(method, embeddings, teacher), *method.check(config.synthesis, teacher)]
     architectures.check_image_size(config.student.architecture, teacher.images.size, STUDENT_KEY)
-    Classifier.build(config.student.architecture, teacher.class_names, teacher.images, key=STUDENT_KEY)
+    new_student(teacher, config.student)
     device = resolve_device(runtime)
     precision = resolve_precision(runtime, device)
     pixels = schedule.images * schedule.steps * teacher.images.size**2

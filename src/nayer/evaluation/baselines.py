@@ -16,6 +16,7 @@ from nayer.evaluation.config import EvaluateConfig
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.inference import accuracy
 from nayer.student.losses import distillation_loss
+from nayer.student.start import new_student
 from nayer.student.targets import OnlineTargets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.memory import MemoryBank
@@ -54,7 +55,7 @@ def accuracy_of(
     _, channels, height, width = real.train.images.shape
     pool = MemoryBank(len(real.train), (channels, height, width), device)
     pool.add((noise_like if name == "kd_noise" else same)(real.train.images).to(device), real.train.labels.to(device))
-    student = Classifier.build(config.student.architecture, teacher.class_names, teacher.images).to(device)
+    student = new_student(teacher, config.student).to(device)
     augment = config.augmentation.build()
     taught = OnlineTargets(teacher, pool, augment, precision)
     steps, batch = config.epochs * config.student.steps, config.student.batch_size

@@ -19,6 +19,8 @@ from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
 from nayer.scenarios.minutes import fill, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
+from nayer.student.config import Start
+from nayer.student.start import STUDENT_KEY, of_one_family
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
@@ -55,6 +57,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
+    if groups["distill"]["student"].get("start") == "teacher":
+        reporter.say("The student is of its teacher's family: it starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -127,11 +131,19 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
         distill = yaml.safe_load(model.read_text())["distill"]
     if options.student:
         distill["student"]["architecture"] = options.student
+    if options.minutes and not options.like:
+        distill["student"]["start"] = start(distill["student"]["architecture"], teacher)
     if options.method:
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher.network):
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
     return distill
+
+
+def start(architecture: str, teacher: Classifier) -> Start:
+    """The teacher's weights where the student is of its family: the better start for few steps."""
+    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
+    return "teacher" if of_one_family(student, teacher) else "random"
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Parameters of the student."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from nayer.core.config import MAX_VALUE, Architecture, BatchSize, Config, Count, Fraction, Momentum, Rate, Weight
+
+Start = Literal["random", "teacher"]
 
 
 class StudentConfig(Config):
@@ -12,6 +14,8 @@ class StudentConfig(Config):
 
     architecture: Architecture
     """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or your own."""
+    start: Start
+    """Weights before the first step: fresh, or of the teacher as far as it has layers like the student's."""
     batch_size: BatchSize
     """Images of a step."""
     steps: Count

@@ -10,7 +10,7 @@ from nayer.core.images import ImageSpec
 from nayer.datasets.config import DataConfig
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.launch import check_processes
-from nayer.distillation.plan import STUDENT_KEY, schedule_of, shard_config
+from nayer.distillation.plan import schedule_of, shard_config
 from nayer.engine.device import resolve_device
 from nayer.engine.resume import check_resume
 from nayer.evaluation.baselines import check_baselines
@@ -20,6 +20,7 @@ from nayer.lte.encoders import check_encoder
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import build_network, check_image_size, check_logits
 from nayer.models.classifier import Classifier
+from nayer.student.start import STUDENT_KEY, new_student
 from nayer.synthesis.registry import method_of
 from nayer.teachers.config import TRAIN, TeacherConfig
 from nayer.teachers.pretrained import check_same_channels, check_source, load_pretrained
@@ -66,7 +67,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
         check_onnx(onnx)
         check_folders([Path(onnx)], "promote.onnx: ")
     if chosen >= {"teacher", "distill"}:
-        check_student(parameters.distill, parameters.data, channels)
+        check_student(parameters.distill, parameters.data, teacher)
 
 
 def check_data(parameters: Parameters, chosen: set[str]) -> None:
@@ -98,8 +99,8 @@ def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Cl
     return Classifier.build(teacher.architecture, ("one", "another"), images, TEACHER_KEY)
 
 
-def check_student(distill: DistillConfig, data: DataConfig, channels: int) -> None:
-    """A student that can take the teacher's images."""
+def check_student(distill: DistillConfig, data: DataConfig, teacher: Classifier) -> None:
+    """A student that can take the teacher's images, and its weights if it is to start from them."""
     check_image_size(distill.student.architecture, data.image_size, STUDENT_KEY)
-    student = build_network(distill.student.architecture, channels, 2, STUDENT_KEY)
-    check_logits(student, channels, data.image_size, 2, STUDENT_KEY)
+    network = new_student(teacher, distill.student).network
+    check_logits(network, teacher.images.channels, data.image_size, len(teacher.class_names), STUDENT_KEY)

@@ -61,3 +61,14 @@ def test_the_floor_never_shows_the_student_a_real_image(real, recipe, runtime):
 def test_the_same_seed_gives_the_same_figure(teacher, real, recipe, runtime):
     figures = {accuracy_of("real", teacher, real, recipe, runtime, 7, NullReporter()) for _ in range(2)}
     assert len(figures) == 1
+
+
+def test_a_baseline_starts_where_the_student_does(real, distill_config, runtime):
+    teacher, changes = taught(real), {"epochs": 1, "student__steps": 1, "student__architecture": "wrn-10-1"}
+    found = [
+        accuracy_of(
+            "kd_noise", teacher, real, distill_config(**changes, student__start=start), runtime, 1, NullReporter()
+        )
+        for start in ("random", "teacher")
+    ]
+    assert found[0] < 0.7 < found[1]

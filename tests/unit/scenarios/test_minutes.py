@@ -68,12 +68,22 @@ def test_batches_and_student_steps_take_the_minutes_but_for_the_rest_of_a_run(sh
 def test_what_steps_cost_is_measured_here_and_said(project):
     teacher_of(8, 1, 3)
     listener = Listener()
-    create(project, "mine", TeacherOptions("teacher.safetensors", minutes=3.0, student="wrn-10-1"), listener)
+    create(project, "mine", TeacherOptions("teacher.safetensors", minutes=30.0, student="wrn-10-1"), listener)
     found = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
-    assert "to fill 3 min" in listener.said[0]
+    assert "starts from its weights (distill.student.start)" in listener.said[0]
+    assert "to fill 30 min" in listener.said[1]
     images = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
-    assert f"{images * found['synthesis']['batch_size']:,} images" in listener.said[1]
+    assert f"{images * found['synthesis']['batch_size']:,} images" in listener.said[2]
     assert found["student"]["architecture"] == "wrn-10-1"
+
+
+@pytest.mark.parametrize(
+    ("student", "start"), [("wrn-10-1", "teacher"), ("wrn-16-1", "random"), ("resnet-18", "random")]
+)
+def test_a_student_of_its_teachers_family_starts_from_it(student, start, project, monkeypatch):
+    teacher_of(28, 1, 10)
+    monkeypatch.setattr(minutes, "time_steps", lambda *_: COST)
+    assert made(project, minutes=10.0, student=student)["student"]["start"] == start
 
 
 def test_a_scenarios_recipe_and_another_method_can_fill_minutes_too(project, monkeypatch):

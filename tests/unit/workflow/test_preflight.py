@@ -107,6 +107,12 @@ def test_a_student_that_cannot_take_the_images_is_refused_before_the_teacher_tra
         check_parameters(parameters, ALL)
 
 
+def test_a_student_that_cannot_start_from_its_teacher_is_refused_before_that_trains(parameters):
+    parameters["distill"]["student"] |= {"architecture": "resnet-18", "start": "teacher"}
+    with pytest.raises(InputError, match=r"distill.student.start: 'teacher' .* resnet-18 have no counterpart in wrn-"):
+        check_parameters(parameters, ALL)
+
+
 def test_an_onnx_file_is_refused_without_its_packages_or_under_another_name(parameters, monkeypatch):
     parameters["promote"]["onnx"] = "student.txt"
     check_parameters(parameters, ALL)

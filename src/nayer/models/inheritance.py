@@ -1,0 +1,84 @@
+"""Weights of a larger network of the same family for a smaller one, layer by layer and channel by channel.
+
+The first layers of each stage, and of a layer evenly spaced channels, the same everywhere a width is cut to the same
+size: Xu et al., "Initializing Models with Larger Ones", arXiv 2311.18823, section 3. No data are needed.
+"""
+
+from itertools import zip_longest
+
+import torch
+from torch import Tensor, nn
+
+
+def inherit(heir: nn.Module, network: nn.Module) -> None:
+    """Put what it has a counterpart for into `heir`, in place; the rest keeps the values it has."""
+    weights, own = network.state_dict(), heir.state_dict()
+    for name, source in counterparts(heir, network).items():
+        own[name].copy_(selected(weights[source], own[name].shape))
+
+
+def inherited_share(heir: nn.Module, network: nn.Module) -> float:
+    """Of the heir's weights, those that have a counterpart, 0..1; no value is read."""
+    sizes = {name: each.numel() for name, each in heir.state_dict().items()}
+    share: float = sum(sizes[name] for name in counterparts(heir, network)) / sum(sizes.values())
+    return share
+
+
+def counterparts(heir: nn.Module, network: nn.Module) -> dict[str, str]:
+    """Names of the heir's tensors, and of those of which they are a part.
+
+    A tensor's counterpart has its name, but for blocks in a row (`nn.Sequential`): there the first blocks of a stage
+    correspond, and a stage begins where a block strides.
+    """
+    prefixes = corresponding_blocks(heir, network)
+    theirs, found = network.state_dict(), {}
+    for name, value in heir.state_dict().items():
+        parts = name.split(".")
+        for depth in range(len(parts), 0, -1):
+            if (prefix := ".".join(parts[:depth])) in prefixes:
+                source = prefixes[prefix] and ".".join([prefixes[prefix], *parts[depth:]])
+                break
+        else:
+            source = name
+        if source and source in theirs and is_part(value, theirs[source]):
+            found[name] = source
+    return found
+
+
+def corresponding_blocks(heir: nn.Module, network: nn.Module) -> dict[str, str]:
+    """Paths of the heir's blocks and of those they correspond to; "" for none."""
+    rows = {path: each for path, each in network.named_modules() if isinstance(each, nn.Sequential)}
+    found = {}
+    for path, row in heir.named_modules():
+        if isinstance(row, nn.Sequential) and path in rows:
+            for mine, theirs in zip_longest(stages(row), stages(rows[path]), fillvalue=()):
+                for own, other in zip_longest(mine, theirs[: len(mine)], fillvalue=""):
+                    found[f"{path}.{own}"] = other and f"{path}.{other}"
+    return found
+
+
+def stages(row: nn.Sequential) -> list[list[str]]:
+    """Names of blocks in a row; one that strides begins a stage."""
+    found: list[list[str]] = [[]]
+    for name, block in row.named_children():
+        strides = any(max(each.stride) > 1 for each in block.modules() if isinstance(each, nn.Conv2d))
+        if strides and found[-1]:
+            found.append([])
+        found[-1].append(name)
+    return found
+
+
+def is_part(small: Tensor, large: Tensor) -> bool:
+    """Whether channels of one can make the other: as many dimensions, none larger, kernels of the same size."""
+    if small.ndim != large.ndim or small.dtype != large.dtype or small.shape[2:] != large.shape[2:]:
+        return False
+    return all(less <= more for less, more in zip(small.shape, large.shape, strict=True))
+
+
+def selected(value: Tensor, shape: torch.Size) -> Tensor:
+    """Evenly spaced entries along every dimension that is longer than wanted."""
+    for dimension, (length, wanted) in enumerate(zip(value.shape, shape, strict=True)):
+        if length != wanted:
+            places = torch.linspace(0, length - 1, wanted, dtype=torch.float64, device=value.device).round().long()
+            value = value.index_select(dimension, places)
+    return value
