@@ -75,7 +75,8 @@ class Table:
         found = self.ends()[list(told)].rename(columns=told).dropna(subset="precision").convert_dtypes().astype(object)
         counted = found.where(found.notna(), "none").value_counts(sort=False).reset_index(name="runs")
         return [
-            f"{row.pop('runs')} runs: " + ", ".join(f"{name} {value}" for name, value in row.items())
+            f"{(n := row.pop('runs'))} run{'s' * (n > 1)}: "
+            + ", ".join(f"{name} {value}" for name, value in row.items())
             for row in counted.to_dict("records")
         ]
 
