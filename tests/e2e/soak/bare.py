@@ -30,6 +30,7 @@ STUDENT = {
     "architecture": "wrn-10-1",
     "batch_size": 16,
     "steps": 3,
+    "start": "random",
     "cached_targets": None,
     "refreshed_targets": 0.0,
     "priority": 0.0,
