@@ -74,7 +74,7 @@ class Page:
 
 def changes(setting: Setting) -> str:
     """What a setting changes, as its study says it."""
-    shares = {"student_share": setting.student_share, "closing_share": setting.closing_share}
+    shares = {name: getattr(setting, name) for name in ("student_share", "warmup_share", "closing_share")}
     said = {"synthesis": setting.synthesis, **setting.distill, **shares}
     return "; ".join(f"`{key}: {json.dumps(value)}`" for key, value in said.items() if value) or "nothing"
 

@@ -111,7 +111,8 @@ class Bench:
         pair, cost = study.pairs[run.pair], costs[study.cost_name(run.pair, name)]
         share = setting.student_share or pair.student_share
         step = costs[study.cost_name(run.pair, study.reference or name)].student_step
-        budget = Budget(run.minutes, share, step, pair.warmup_share, pair.epochs, setting.closing_share)
+        warmup = setting.warmup_share or pair.warmup_share
+        budget = Budget(run.minutes, share, step, warmup, pair.epochs, setting.closing_share)
         if setting.baseline:
             return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
         return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))

@@ -46,6 +46,8 @@ class Setting(Config):
     lte: Changes = Field(default_factory=dict)
     student_share: Fraction | None = None
     """Of the minutes; null takes the pair's."""
+    warmup_share: Fraction | None = None
+    """Of the images, those made before the student learns; null takes the pair's."""
     closing_share: Annotated[float, Field(ge=0, le=0.95)] = 0.0
     """Of the student's steps, those after the last image is made."""
 
