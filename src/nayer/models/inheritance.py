@@ -4,7 +4,8 @@ The first layers of each stage, and of a layer evenly spaced channels, the same 
 size: Xu et al., "Initializing Models with Larger Ones", arXiv 2311.18823, section 3. No data are needed.
 """
 
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -25,36 +26,32 @@ def inherited_share(heir: nn.Module, network: nn.Module) -> float:
 
 
 def counterparts(heir: nn.Module, network: nn.Module) -> dict[str, str]:
-    """Names of the heir's tensors, and of those of which they are a part.
-
-    A tensor's counterpart has its name, but for blocks in a row (`nn.Sequential`): there the first blocks of a stage
-    correspond, and a stage begins where a block strides.
-    """
-    prefixes = corresponding_blocks(heir, network)
-    theirs, found = network.state_dict(), {}
-    for name, value in heir.state_dict().items():
-        parts = name.split(".")
-        for depth in range(len(parts), 0, -1):
-            if (prefix := ".".join(parts[:depth])) in prefixes:
-                source = prefixes[prefix] and ".".join([prefixes[prefix], *parts[depth:]])
-                break
-        else:
-            source = name
-        if source and source in theirs and is_part(value, theirs[source]):
-            found[name] = source
-    return found
-
-
-def corresponding_blocks(heir: nn.Module, network: nn.Module) -> dict[str, str]:
-    """Paths of the heir's blocks and of those they correspond to; "" for none."""
-    rows = {path: each for path, each in network.named_modules() if isinstance(each, nn.Sequential)}
+    """Names of the heir's tensors, and of those of which they are a part."""
+    own, theirs = heir.state_dict(), network.state_dict()
     found = {}
-    for path, row in heir.named_modules():
-        if isinstance(row, nn.Sequential) and path in rows:
-            for mine, theirs in zip_longest(stages(row), stages(rows[path]), fillvalue=()):
-                for own, other in zip_longest(mine, theirs[: len(mine)], fillvalue=""):
-                    found[f"{path}.{own}"] = other and f"{path}.{other}"
+    for path, other, module in corresponding(heir, network):
+        for name, _ in chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False)):
+            mine, source = path + name, other + name
+            if mine in own and source in theirs and is_part(own[mine], theirs[source]):
+                found[mine] = source
     return found
+
+
+def corresponding(
+    heir: nn.Module, network: nn.Module, path: str = "", other: str = ""
+) -> Iterator[tuple[str, str, nn.Module]]:
+    """Prefixes of the names in the heir and in the network of modules that correspond, and the heir's.
+
+    They have the same name, but for blocks in a row (`nn.Sequential`): there the first blocks of a stage correspond,
+    and a stage begins where a block strides.
+    """
+    yield path, other, heir
+    mine, theirs = dict(heir.named_children()), dict(network.named_children())
+    pairs: Iterable[tuple[str, str]] = ((name, name) for name in mine if name in theirs)
+    if isinstance(heir, nn.Sequential) and isinstance(network, nn.Sequential):
+        pairs = (pair for both in zip(stages(heir), stages(network), strict=False) for pair in zip(*both, strict=False))
+    for name, source in pairs:
+        yield from corresponding(mine[name], theirs[source], f"{path}{name}.", f"{other}{source}.")
 
 
 def stages(row: nn.Sequential) -> list[list[str]]:

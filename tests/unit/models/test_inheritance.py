@@ -66,6 +66,18 @@ def test_what_has_no_counterpart_keeps_its_values():
     assert 0.4 < inherited_share(heir, network) < 0.6
 
 
+def test_blocks_within_blocks_follow_those_around_them():
+    def row(blocks: int) -> nn.Sequential:
+        inner = [nn.Sequential(nn.Conv2d(2, 2, 1, stride=1 + (place % blocks == 0))) for place in range(2 * blocks)]
+        return nn.Sequential(*inner)
+
+    found = counterparts(row(1), row(2))
+    assert {name: source for name, source in found.items() if "weight" in name} == {
+        "0.0.weight": "0.0.weight",
+        "1.0.weight": "2.0.weight",
+    }
+
+
 def test_networks_of_other_families_have_next_to_nothing_in_common():
     network = build_network("vgg-11-bn", 3, 10, "key")
     assert inherited_share(build_network("resnet-18", 3, 10, "key"), network) < 0.01
