@@ -72,7 +72,8 @@ class Table:
     def machines(self) -> list[str]:
         """Where the runs ran, in which precision, and how many of them."""
         told = {"precision": "precision"} | {f"machine.{name}": name for name in MACHINE}
-        found = self.ends()[list(told)].rename(columns=told).dropna(subset="precision").convert_dtypes().astype(object)
+        found = self.ends()[list(told)].rename(columns=told).convert_dtypes().astype(object)
+        found["precision"] = found["precision"].fillna("not told")
         counted = found.where(found.notna(), "none").value_counts(sort=False).reset_index(name="runs")
         return [
             f"{(n := row.pop('runs'))} run{'s' * (n > 1)}: "

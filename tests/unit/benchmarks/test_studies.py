@@ -38,7 +38,11 @@ def test_a_table_tells_its_machines_once_each_with_their_precision_and_the_numbe
         result = {"curve": [], "accuracy": 0.5, "precision": precision, "machine": machine}
         table.add(run, result)
     told = "processor P, cores 2, threads 1, accelerator none, python 3, torch t, torchvision v"
-    assert table.machines() == [f"1 run: precision bf16, {told}", f"2 runs: precision fp32, {told}"]
+    assert table.machines() == [
+        f"1 run: precision bf16, {told}",
+        f"2 runs: precision fp32, {told}",
+        f"1 run: precision not told, {told}",
+    ]
 
 
 def test_tuning_reads_validation_images_alone_and_gives_nayer_no_more_trials_than_others():
