@@ -20,7 +20,7 @@ from nayer.core.files import write_atomically
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
 # What each group's settings are compared with, and the group in which that runs.
-AGAINST = {"student": ("published", "student"), "start": ("student", "student"), "images": ("student", "student")}
+AGAINST = {"student": ("published", "student"), "start": ("student", "student"), "images": ("start_early", "start")}
 
 
 class Page:

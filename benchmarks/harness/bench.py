@@ -170,8 +170,8 @@ class Bench:
         costs = self.measured(todo)
         self.queue.add(run.key for run in todo)
         self.collect(by_key)
-        while any(key in by_key for key in self.queue.waiting):
-            self.queue.take(by_key, lambda key: self.perform(by_key[key], costs))
+        while self.queue.holds_any(by_key.keys()):
+            self.queue.take(by_key.keys(), lambda key: self.perform(by_key[key], costs))
             self.collect(by_key)
 
     def collect(self, runs: dict[str, Run]) -> None:

@@ -1,7 +1,8 @@
 """The queue of a study's runs, which several machines may share: Optuna's storage carries it (docs/decisions/013)."""
 
+import time
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 import optuna
@@ -11,6 +12,7 @@ from optuna.trial import TrialState
 RUN, RESULT = "run", "result"
 # A machine that was silent for so long is taken for dead, and its run goes back into the queue.
 HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
+LOOKS, SECONDS_BETWEEN_LOOKS = 5, 0.5
 OPEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 
 
@@ -40,13 +42,21 @@ class Queue:
         """The keys of runs that nobody has begun, in their order."""
         return [trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])]
 
+    def holds_any(self, wanted: Set[str]) -> bool:
+        """Whether one of these runs waits; looks again, as what another machine passes on is away for a moment."""
+        for look in range(LOOKS):
+            if not wanted.isdisjoint(self.waiting):
+                return True
+            time.sleep(SECONDS_BETWEEN_LOOKS if look + 1 < LOOKS else 0)
+        return False
+
     @property
     def results(self) -> dict[str, dict[str, Any]]:
         """What has come out so far, of whichever machine."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
 
-    def take(self, wanted: Collection[str], perform: Callable[[str], dict[str, Any]]) -> None:
+    def take(self, wanted: Set[str], perform: Callable[[str], dict[str, Any]]) -> None:
         """Do the next run; one that is stopped, or that is for others, goes back to the queue."""
 
         def objective(trial: optuna.Trial) -> float:

@@ -15,7 +15,7 @@ from nayer.lte.config import LteConfig
 from nayer.scenarios.create import by_method
 
 Changes = dict[str, Any]
-IDLE = {"steps", "betas", "generator_life"}
+IDLE = {"steps", "betas", "generator_life", "rise", "start"}
 Baseline = Literal["real", "kd_real", "kd_noise"]
 
 
@@ -97,7 +97,8 @@ def work(setting: Setting) -> tuple[Any, ...]:
 def busy(changes: Changes) -> Changes:
     """Of some changes, those that make a step take longer or shorter."""
     inner = {key: busy(value) if isinstance(value, dict) else value for key, value in changes.items()}
-    return {key: value for key, value in inner.items() if key not in IDLE and not (isinstance(value, float) and value)}
+    idle = {key for key, value in inner.items() if value == {} or (isinstance(value, float) and value)}
+    return {key: value for key, value in inner.items() if key not in IDLE | idle}
 
 
 class Study(Config):

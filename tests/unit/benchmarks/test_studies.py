@@ -1,5 +1,6 @@
 """The studies that are here can be read, name what there is, and keep to the terms that their page states."""
 
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -73,10 +74,8 @@ def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same
     assert study.cost_name("cifar10", "try_dfq_2") == "cifar10 try_dfq_1", "another rate"
     assert study.cost_name("cifar10", "nayer_name_alone") == "cifar10 try_nayer_1", "another wording"
     assert study.cost_name("cifar10", "nayer_no_layer") == "cifar10 nayer_no_layer"
-    assert busy({"temperature": 4.0, "weight": 0.0, "student": {"steps": 3, "batch_size": 64}}) == {
-        "weight": 0.0,
-        "student": {"batch_size": 64},
-    }
+    changes = {"weight": 0.0, "student": {"steps": 3, "batch_size": 64, "start": "teacher"}, "other": {"rise": 0.3}}
+    assert busy(changes) == {"weight": 0.0, "student": {"batch_size": 64}}
     timed = study.timed_runs()
     assert all(run.minutes and not study.settings[run.setting].baseline for run in timed)
     assert {run.setting for run in timed if run.pair == "cifar100"} >= {study.reference, "nayer_noise", "cmi"}
@@ -118,19 +117,32 @@ def test_a_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_pat
         raise InputError(f"{key} was stopped")
 
     with pytest.raises(InputError, match="a was stopped"):
-        queue.take(["a", "b"], stopped)
+        queue.take({"a", "b"}, stopped)
     assert other.waiting == ["b", "a"]
-    other.take(["a"], stopped)
+    other.take({"a"}, stopped)
     assert other.waiting == ["a", "b"], "it was another's"
     done = []
     for each in (other, queue):
-        each.take(["a", "b"], lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
+        each.take({"a", "b"}, lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
     assert done == ["a", "b"]
     assert queue.waiting == []
     assert {key: value["of"] for key, value in other.results.items()} == {"a": "a", "b": "b"}
-    queue.take(["a"], stopped)  # nothing is left to be taken
+    queue.take({"a"}, stopped)  # nothing is left to be taken
     queue.add(["a"])
     assert queue.waiting == [], "what is done is not done again"
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+def test_a_run_that_another_machine_passes_on_is_waited_for(tmp_path):
+    queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    queue.add(["a"])
+    other.study.ask()
+    assert queue.waiting == []
+    passed_on = threading.Timer(0.2, other.add, (["b"],))
+    passed_on.start()
+    assert queue.holds_any({"b"})
+    passed_on.join()
+    assert not queue.holds_any({"a"}), "that one is under way"
 
 
 def test_a_table_has_a_row_an_epoch_and_the_end_in_the_last_and_no_run_twice(tmp_path):
