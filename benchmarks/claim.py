@@ -143,7 +143,9 @@ class Page:
             name = BASELINES.get(str(setting), MEANING.get(str(setting), str(setting)))
             figures = ["" if pd.isna(mean.get(key)) else form.format(by * mean[key]) for key, by, form in COLUMNS]
             spread = f"{100 * part[END].std():.2f}" if len(part) > 1 else ""
-            yield [str(group), name, str(len(part)), figures[0], spread, *figures[1:]]
+            precisions = ", ".join(sorted(part["precision"].dropna().unique()))
+            where = self.where(str(group)) if group in GROUPS else str(group)
+            yield [where, name, str(len(part)), figures[0], spread, *figures[1:], precisions]
 
     def figures(self) -> Iterator[tuple[str, str, Figure]]:
         """Name, title and figure, of what there is."""

@@ -5,15 +5,17 @@ python benchmarks/minutes.py
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from harness.charts import bars
 from harness.scenario import PROJECT
 from harness.settings import Setting, Study
 from harness.table import END, Table
 from harness.templates import fill
-from harness.verdicts import NOISE, by_seed, compare
+from harness.verdicts import NOISE, Verdict, by_seed, compare
 
 from nayer.core.files import write_atomically
 
@@ -21,6 +23,36 @@ FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
 # What each group's settings are compared with, and the group in which that runs.
 AGAINST = {"student": ("published", "student"), "start": ("student", "student"), "images": ("start_early", "start")}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the recipe for minutes is held to, on test images: accuracy in %, and points above the published recipe."""
+
+    pair: str
+    group: str
+    least: float | None
+    above: float | None
+
+    def __str__(self) -> str:
+        held = {"≥ {:.1f} %": self.least, "≥ {:g} points above": self.above}
+        return ", ".join(text.format(value) for text, value in held.items() if value is not None)
+
+    def met(self, ours: pd.Series, points: Verdict) -> str:
+        """What the runs so far say of it."""
+        if ours.empty:
+            return "not run"
+        low = self.least is not None and ours.mean() < self.least
+        close = self.above is not None and not points.mean >= self.above
+        return "missed" if low or close else "met"
+
+
+GOALS = (
+    Goal("Fashion-MNIST, WRN-16-1 > WRN-10-1", "goal_fashion_mnist", 91.0, 1.0),
+    Goal("CIFAR-10, WRN-16-2 > WRN-16-1", "goal_cifar10", 87.0, 3.0),
+    Goal("CIFAR-10, WRN-40-2 > WRN-16-1", "goal_cifar10_wrn-40-2", 90.0, None),
+    Goal("CIFAR-100, WRN-16-2 > WRN-16-1", "goal_cifar100", None, 4.0),
+)
 
 
 class Page:
@@ -39,11 +71,21 @@ class Page:
             runs=len(self.ends),
             planned=len(self.study.runs()),
             noise=NOISE,
+            goals=list(self.goals()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
             pictures=[name for name in AGAINST if self.saved(name)],
             machines=self.table.machines(),
         )
+
+    def goals(self) -> Iterator[list[Any]]:
+        """What the recipe for minutes reaches on test images, beside the published one in the same minutes."""
+        for goal in GOALS:
+            minutes = (self.study.groups[goal.group].minutes or [0])[0]
+            ours, published = (by_seed(self.ends, goal.group, setting) for setting in ("minutes", "published"))
+            points = compare(ours, published)
+            shown = (with_deviation(each) for each in (published, ours))
+            yield [goal.pair, f"{minutes:g}", len(ours), *shown, points, goal, goal.met(ours, points)]
 
     def levers(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group: what it changes, what it reaches, and how far that is from what it changes."""
@@ -70,6 +112,13 @@ class Page:
         title = "Fashion-MNIST, 5 min: validation accuracy, %"
         bars(self.ends, group, settings, title).savefig(self.results / f"{group}.png", dpi=110)
         return True
+
+
+def with_deviation(found: pd.Series) -> str:
+    """Mean and, of some seeds, deviation."""
+    if found.empty:
+        return "not run"
+    return f"{found.mean():.2f}" + (f" ({found.std():.2f})" if len(found) > 1 else "")
 
 
 def changes(setting: Setting) -> str:

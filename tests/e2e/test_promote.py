@@ -12,6 +12,7 @@ from clones import PROJECT, heard_until_distilling
 from nayer.core.images import to_float
 from nayer.datasets import load
 from nayer.datasets.config import DataConfig
+from nayer.export.onnx import OnnxFile
 from nayer.models.classifier import Classifier
 
 RUN = ("kedro", "run", "--env", "test")
@@ -96,7 +97,9 @@ def assert_int8_answers_alike(store: str, pixels: torch.Tensor, served: np.ndarr
     done = typed("python", "classify.py")
     assert done.returncode == 0, done.stderr
     says = np.array(done.stdout.split(), dtype=int)
-    assert (says == served.argmax(1)).mean() > 0.9, "an untrained student is coarser than those of docs/results"
+    assert says.tolist() == OnnxFile((project / "int8.onnx").read_bytes()).predict(pixels).argmax(1).tolist()
+    # How near it comes to fp32 is for docs/results: a student that has hardly learnt tells few classes apart.
+    assert (says == served.argmax(1)).mean() > 0.5
 
 
 def test_promotion_without_a_student_says_what_to_run(typed):

@@ -71,12 +71,21 @@ def _read_picture(file: Path, size: int, mode: str) -> Tensor:
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
             Image.open(file, formats=FORMATS) as opened,
         ):
-            square = ImageOps.fit(opened.convert(mode), (size, size), Image.Resampling.BILINEAR)
+            square = ImageOps.fit(_of_bytes(opened).convert(mode), (size, size), Image.Resampling.BILINEAR)
     except Exception as error:  # a damaged picture may raise anything
         raise InputError(
             f"data.folder: '{file}' is no readable picture ({first_line(error)}): replace or remove it."
         ) from error
     return torch.from_numpy(np.array(square)).view(size, size, -1).permute(2, 0, 1)
+
+
+def _of_bytes(picture: Image.Image) -> Image.Image:
+    """A picture of 16 bits as one of 8: Pillow itself cuts off what is brighter than 255."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture).astype(np.uint16) // 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"its pixels are numbers of 32 bits, mode {picture.mode}; save it with 8 or 16")
+    return picture
 
 
 def _check_memory(count: int, size: int) -> None:

@@ -20,7 +20,7 @@ class DistillConfig(Config):
     closing_epochs: NonNegativeCount = 0
     """The last of `epochs`, in which the student learns from all images and no more are made."""
     memory: Count | None
-    """Images kept; null keeps all that the schedule makes."""
+    """Images kept; null keeps all that the schedule makes, and a method that keeps no memory those of one batch."""
     memory_sample: Annotated[int, Field(ge=1, le=5000)]
     """Images of the memory handed on for a look, balanced by class."""
     probe_images: Annotated[int, Field(ge=1, le=5000)]

@@ -12,13 +12,16 @@ from nayer.distillation.state import LoopState
 from nayer.engine import distributed
 
 PROBE_STEPS = 2
+BANK = ("memory", "targets")
 
 
 def estimate(plan: Plan, state: LoopState) -> str:
-    """One sentence with time, memory and disk; the state, random generators included, stays as it was."""
-    before = copy.deepcopy(state.state_dict())
+    """One sentence with time, memory and disk; a state that has no images yet stays so, random generators included."""
+    # The images are left out: a copy of a part of a tensor takes as much as the whole, and here that is the bank.
+    before = copy.deepcopy({name: part for name, part in state.state_dict().items() if name not in BANK})
     cost = time_steps(plan, state, many=PROBE_STEPS, rounds=1)
-    state.load_state_dict(before)
+    state.memory.clear()
+    state.load_state_dict({**state.state_dict(), **before})
     schedule, config, processes = plan.schedule, plan.config, distributed.size()
     student_steps = schedule.epochs * schedule.student_steps
     synthesis = (schedule.images + config.probe_images) / schedule.batch_size * cost.batch(schedule.steps)

@@ -76,6 +76,7 @@ def plan(
     schedule = schedule_of(shard)
     embeddings = embeddings if method.needs_embeddings else None
     warnings = [*check_embeddings(method, embeddings, teacher), *method.check(config.synthesis, teacher)]
+    warnings += check_student_batch(shard)
     architectures.check_image_size(config.student.architecture, teacher.images.size, STUDENT_KEY)
     new_student(teacher, config.student)
     device = resolve_device(runtime)
@@ -84,6 +85,11 @@ def plan(
     compiled = resolve_compile(runtime, device, pixels)
     capacity = memory_capacity(shard, schedule)
     image_gib, target_gib = memory_gib(teacher, shard, capacity)
+    if target_gib > runtime.memory_gib:
+        warnings.append(
+            f"distill.student.cached_targets: with the teacher's logits they take {target_gib:.1f} GiB of memory; "
+            f"runtime.memory_gib, {runtime.memory_gib:g}, puts images on disk, never these"
+        )
     inputs = {"teacher": tensors_digest(teacher.network.state_dict())}
     if embeddings:
         inputs["label_embeddings"] = tensors_digest({"table": embeddings.table})
@@ -101,7 +107,7 @@ def plan(
         capacity=capacity,
         image_gib=image_gib,
         target_gib=target_gib,
-        spill=spill_folder(image_gib + target_gib, runtime),
+        spill=spill_folder(image_gib, target_gib, runtime),
         resume_folder=Path(runtime.resume_folder),
         warnings=tuple(warnings),
         provenance={"stage": "distill", "method": method.title, "seed": seed, **inputs},
@@ -179,6 +185,18 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
     return config.model_copy(update={"synthesis": synthesis, "student": student, "memory": memory})
 
 
+def check_student_batch(config: DistillConfig) -> list[str]:
+    """A warning where a student that learns from the newest images alone has fewer of them than its batch takes."""
+    made, learnt = config.synthesis.batch_size, config.student.batch_size
+    method = registry.method_of(config.synthesis)
+    if method.keeps_memory or learnt <= made:
+        return []
+    return [
+        f"distill.student.batch_size: {learnt}, but under {method.title} a step of the student has the newest {made} "
+        "images, no more (distill.synthesis.batch_size)"
+    ]
+
+
 def check_embeddings(method: type[Method[Any]], embeddings: LabelEmbeddings | None, teacher: Classifier) -> list[str]:
     """Refuse a table that is missing or of another number of classes; returns warnings."""
     if not method.needs_embeddings:
@@ -211,17 +229,18 @@ def memory_gib(teacher: Classifier, config: DistillConfig, capacity: int) -> tup
     return images * pixels, images * views * (3 + 2 * len(teacher.class_names))
 
 
-def spill_folder(gib: float, runtime: RuntimeConfig) -> Path | None:
+def spill_folder(image_gib: float, target_gib: float, runtime: RuntimeConfig) -> Path | None:
     """Where the images of a memory too large for this machine's lie; None for one that fits.
 
     Raises:
         InputError: several processes, whose states are gathered in the memory of the first.
     """
-    if gib <= runtime.memory_gib:
+    if image_gib + target_gib <= runtime.memory_gib:
         return None
     if distributed.size() > 1:
         raise InputError(
-            f"runtime.memory_gib: {runtime.memory_gib:g}, but the images of each of the {distributed.size()} processes "
-            f"take {gib:.1f} GiB, and only one process alone keeps them on disk; raise it, or lower distill.memory."
+            f"runtime.memory_gib: {runtime.memory_gib:g}, but images and cached targets of each of the "
+            f"{distributed.size()} processes take {image_gib + target_gib:.1f} GiB, and only one process alone keeps "
+            "images on disk; raise it, or lower distill.memory."
         )
     return Path(runtime.resume_folder)

@@ -23,10 +23,9 @@ def size() -> int:
 
 
 def average(tensors: Iterable[Tensor]) -> None:
-    """Put in place of each tensor its mean over the processes; one message for all."""
-    if size() == 1:
+    """Put in place of each tensor its mean over the processes; one message for all, none where there are none."""
+    if size() == 1 or not (found := list(tensors)):
         return
-    found = list(tensors)
     flat = torch.cat([tensor.flatten() for tensor in found])
     dist.all_reduce(flat)
     flat /= size()

@@ -22,15 +22,16 @@ from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.memory import MemoryBank
 
 
-def check_baselines(evaluate: EvaluateConfig) -> None:
-    """Refuse baselines where there are test images only.
+def check_baselines(evaluate: EvaluateConfig, dataset: str) -> None:
+    """Refuse baselines where there are test images only, or none at all.
 
     Raises:
         InputError: names the key.
     """
     if evaluate.baselines:
         raise InputError(
-            f"evaluate.baselines: {evaluate.baselines} need training images, which a test_folder has not; set []."
+            f"evaluate.baselines: {evaluate.baselines} need training images, which data.dataset: {dataset} has not; "
+            "set []."
         )
 
 

@@ -60,7 +60,7 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
     point_to_store(project, settings["tracking_uri"])
     made = create(project, name, options, Terminal(interval=10))
     shape = f"{made.images.channels}x{made.images.size}x{made.images.size}"
-    if not layers_with_statistics(made.network):
+    if not layers_with_statistics(made):
         click.echo("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0: expect a weaker student.")
     click.echo(f"conf/{name} written: {made.architecture}, {len(made.class_names)} classes, {shape}.")
 

@@ -135,7 +135,7 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
         distill["student"]["start"] = start(distill["student"]["architecture"], teacher)
     if options.method:
         distill = by_method(options.method, distill)
-    if not layers_with_statistics(teacher.network):
+    if not layers_with_statistics(teacher):
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
     return distill
 
@@ -163,4 +163,5 @@ def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
         batches = max(1, student["steps"] // method.alternates)
         synthesis |= {"batches": batches, "warmup_batches": batches}
         student["steps"] = batches * method.alternates
+        student["batch_size"] = min(student["batch_size"], synthesis["batch_size"])  # it has no more images
     return {**distill, "synthesis": {**synthesis, "method": name}, "student": student}

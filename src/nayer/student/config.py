@@ -38,4 +38,4 @@ class StudentConfig(Config):
     weight_decay: Weight
     """Of SGD."""
     temperature: Annotated[float, Field(ge=1e-3, le=MAX_VALUE)]
-    """Of the softened outputs that student and teacher are compared by."""
+    """Of the softened outputs that student and teacher are compared by; ZSKT compares them as they are."""

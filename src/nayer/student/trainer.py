@@ -67,7 +67,7 @@ class StudentTrainer:
         return loss.detach(), logits.detach()
 
     def scale_rate(self, factor: float) -> None:
-        """From here on the learning rate is `factor` times what it would be, but for its end."""
+        """From here on the learning rate is `factor` times what it would be; a cosine alone keeps its end."""
         for group in self.optimiser.param_groups:
             group["lr"] *= factor
             group["initial_lr"] *= factor

@@ -48,7 +48,8 @@ class MemoryBank:
     """Keeps the newest `capacity` images (C, H, W) with their labels, and deals them out without replacement.
 
     With a `spill` folder the images lie in a file there instead of on the device. With a `priority` above 0 a batch is
-    drawn by chance, each image by that power of its divergence when last seen (SSD-KD, CVPR 2024).
+    drawn by chance, each image by that power of its divergence when last seen (SSD-KD, CVPR 2024); the logarithms of
+    these chances are kept, as the powers may be beyond what a float holds.
     """
 
     def __init__(
@@ -64,12 +65,18 @@ class MemoryBank:
         self.labels = torch.zeros(capacity, dtype=torch.long, device=device)
         self.capacity = capacity
         self.priority = priority
-        self.chances = torch.ones(capacity if priority else 0, device=device)
-        self.added = 0
+        self.chances = torch.zeros(capacity if priority else 0, device=device)
         self._order = torch.empty(0, dtype=torch.long, device=device)
+        self.added = 0
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
+
+    def clear(self) -> None:
+        """As if none had been added."""
+        self.added = 0
+        self._order = self._order[:0]
+        self.chances.zero_()
 
     def add(self, images: Tensor, labels: Tensor) -> Tensor:
         """Store uint8 images (N, C, H, W) with labels (N,) over the oldest, and shuffle afresh for the next draws.
@@ -88,10 +95,16 @@ class MemoryBank:
         return slots[keep]
 
     def draw(self, count: int) -> Tensor:
-        """Slots of `count` images, fewer if the bank is smaller; none twice before all have come, or by chance."""
+        """Slots of `count` images, fewer if the bank is smaller.
+
+        None comes twice before all have, but for a rest that makes no batch, which is shuffled in again; with a
+        priority, each comes by its chance and once a batch (the greatest of log chance + Gumbel noise).
+        """
         count = min(count, len(self))
         if self.priority:
-            return torch.multinomial(self.chances[: len(self)], count)
+            chances = self.chances[: len(self)]
+            gumbel = -torch.empty_like(chances).exponential_().log()
+            return (chances + gumbel).topk(count, sorted=False).indices
         if len(self._order) < count:
             self._order = torch.randperm(len(self), device=self.labels.device)
         chosen, self._order = self._order[:count], self._order[count:]
@@ -100,7 +113,8 @@ class MemoryBank:
     def weigh(self, slots: Tensor, divergences: Tensor) -> None:
         """How far the student was from its teacher (N,) on the images in these slots, for the next draws."""
         if self.priority:
-            self.chances[slots] = divergences.clamp(min=LEAST_DIVERGENCE) ** self.priority
+            # What is no number counts as least: the loop's own check answers it.
+            self.chances[slots] = self.priority * divergences.nan_to_num().clamp(min=LEAST_DIVERGENCE).log()
 
     def take(self, slots: Tensor) -> Tensor:
         """The images in these slots, on the device."""

@@ -40,7 +40,7 @@ class TrainingConfig(Config):
     weight_decay: Weight
     """Of SGD."""
     label_smoothing: Fraction
-    """Share of the label that is spread over all classes; it pleases the teacher and starves the student."""
+    """Share of the label that is spread over all classes; students of such a teacher are worse (arXiv 1906.02629)."""
     augmentation: AugmentationConfig
     """Of the training images."""
 

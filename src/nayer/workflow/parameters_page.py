@@ -13,10 +13,10 @@ from nayer.workflow.parameters import groups
 
 HEAD = """# Parameters
 
-Made by `make parameters` from the docstrings; do not edit. Every value of a scenario stands in `conf/base` and
-`conf/<scenario>`; what has a default here is a method's own, as published, until a scenario says otherwise. A wrong
-value is answered with one sentence before any work starts. Beside these groups stand `scenario`, which names the
-folder of outputs, and `seed`.
+Made by `make parameters` from the docstrings; do not edit. What has no default here stands in `conf/base` or, where
+that leaves it open, in `conf/<scenario>`; a default holds until a scenario says otherwise, and of a method it is what
+its authors publish. A wrong value is answered with one sentence before any work starts. Beside these groups stand
+`scenario`, which names the folder of outputs, and `seed`.
 """
 # Limits that no recipe comes near say nothing to a reader.
 FAR = MAX_VALUE

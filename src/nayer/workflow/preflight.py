@@ -58,11 +58,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
     check_resume(parameters.runtime, sorted(chosen & loops))
     if "quantize" in chosen:
         check_packages("quantize", "leave that pipeline out")
-        if parameters.quantize.images > parameters.distill.memory_sample:
-            raise InputError(
-                f"quantize.images: {parameters.quantize.images}, but distill.memory_sample hands on "
-                f"{parameters.distill.memory_sample}; lower the one or raise the other."
-            )
+        check_calibration(parameters.quantize.images, parameters.distill)
     if "promote" in chosen and (onnx := parameters.promote.onnx):
         check_onnx(onnx)
         check_folders([Path(onnx)], "promote.onnx: ")
@@ -70,13 +66,25 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
         check_student(parameters.distill, parameters.data, teacher)
 
 
+def check_calibration(images: int, distill: DistillConfig) -> None:
+    """The memory's sample holds enough of them."""
+    kept = {"distill.memory_sample": distill.memory_sample}
+    if not method_of(distill.synthesis).keeps_memory:
+        kept["distill.synthesis.batch_size"] = distill.synthesis.batch_size  # it keeps one batch
+    key = min(kept, key=kept.__getitem__)
+    if images > kept[key]:
+        raise InputError(
+            f"quantize.images: {images}, but {key} hands on {kept[key]}; lower the one or raise the other."
+        )
+
+
 def check_data(parameters: Parameters, chosen: set[str]) -> None:
     """Class names, and the real data where they are read."""
     data, teacher = parameters.data, parameters.teacher
     if chosen & {"lte", "teacher"}:
         check_class_names(datasets.class_names(data), "data.class_names")
-    if "evaluate" in chosen and data.dataset == "test_folder":
-        check_baselines(parameters.evaluate)
+    if "evaluate" in chosen and data.dataset in ("test_folder", datasets.NONE):
+        check_baselines(parameters.evaluate, data.dataset)
     tests = chosen & {"evaluate", "quantize"} and data.dataset != datasets.NONE
     if tests or ("teacher" in chosen and teacher.source == TRAIN):
         datasets.check(data)

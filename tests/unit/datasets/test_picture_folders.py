@@ -14,6 +14,7 @@ from nayer.core.errors import InputError
 from nayer.datasets import pictures
 from nayer.datasets.base import channel_statistics
 from nayer.datasets.config import DataConfig
+from nayer.datasets.pictures import read_pictures
 
 Colour = tuple[int, int, int]
 WORDS = "n03\tcrane, tower crane\nn01\tgoldfish, Carassius auratus\nn02\tcrane, bird\nn99\tnobody\n"
@@ -100,6 +101,19 @@ def test_grey_pictures_become_rgb_and_other_files_are_passed_over(folder: Path) 
     data = datasets.load(config(folder))
     assert data.test.images[1].unique().tolist() == [77]
     assert len(data.test) == 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pictures_of_sixteen_bits_keep_their_brightness_and_other_numbers_are_refused(
+    folder: Path, channels: int
+) -> None:
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    Image.fromarray(values).save(file := folder / "deep.png")
+    (read,) = read_pictures(folder, [file], 8, channels)
+    assert read[0].tolist() == (values // 257).tolist()
+    Image.fromarray(values.astype(np.float32)).save(file := folder / "float.tiff")
+    with pytest.raises(InputError, match=r"float\.tiff.*32 bits, mode F; save it with 8 or 16"):
+        read_pictures(folder, [file], 8, channels)
 
 
 def test_damaged_picture_is_named(folder: Path) -> None:

@@ -1,8 +1,10 @@
 """The distillation loop: golden losses, resume to the bit, isolation from data."""
 
+import copy
 import json
 import os
 import signal
+from copy import deepcopy
 from pathlib import Path
 
 import psutil
@@ -228,6 +230,25 @@ def test_a_schedule_of_fewer_images_than_a_student_batch_is_estimated(make_plan)
     few = {"synthesis__batch_size": 2, "synthesis__batches": 1, "student__batch_size": 16}
     made = make_plan(warmup_epochs=0, epochs=1, **few)
     assert "2 images synthesised" in estimate(made, build(made))
+
+
+def test_the_estimate_copies_no_bank_and_leaves_no_trace_of_what_was_seen(make_plan, monkeypatch):
+    made = make_plan(student__priority=1.0, memory=100_000, epochs=5000)
+    state, copied = build(made), []
+    monkeypatch.setattr(copy, "deepcopy", lambda value, memo=None: copied.append(value) or deepcopy(value, memo))
+    estimate(made, state)
+    largest = max(each.untyped_storage().nbytes() for value in copied for each in tensors_in(value))
+    assert largest < state.memory.images.nbytes / 4
+    assert (state.memory.chances == 0).all()
+    assert len(state.memory) == 0
+
+
+def tensors_in(value) -> list[torch.Tensor]:
+    """All of them, wherever they lie."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    return [each for part in inner for each in tensors_in(part)]
 
 
 @pytest.mark.parametrize("changes", [{}, {"student__cached_targets": 2}, {"synthesis__method": "dafl"}])

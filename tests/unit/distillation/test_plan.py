@@ -71,6 +71,21 @@ def test_a_method_without_a_memory_has_room_for_one_batch(make_plan):
     assert make_plan(synthesis__method="dafl").capacity == 25
 
 
+def test_a_student_that_has_fewer_images_than_its_batch_takes_is_warned_of(make_plan):
+    changes = {"synthesis__batch_size": 6, "student__batch_size": 16, "student__steps": 4}
+    warnings = make_plan(synthesis__method="dafl", **changes).warnings
+    assert any("student.batch_size: 16" in each and "newest 6 images" in each for each in warnings)
+    assert not any("batch_size" in each for each in make_plan(**changes).warnings), "NAYER's are kept"
+
+
+def test_cached_targets_that_take_more_than_the_memory_may_are_warned_of(make_plan, runtime):
+    small = runtime.model_copy(update={"memory_gib": 1e-9})
+    made = make_plan(student__cached_targets=2)
+    warned = plan(made.teacher, made.embeddings, made.config, small, 0).warnings
+    assert any("cached_targets" in each and "never these" in each for each in warned)
+    assert not made.warnings
+
+
 def test_every_process_gets_its_share_and_a_rest_is_refused(distill_config):
     config = distill_config(synthesis__batch_size=24, student__batch_size=16, memory=40)
     shard = shard_config(config, 4)

@@ -135,13 +135,22 @@ def test_images_are_drawn_by_the_power_of_their_divergence():
     assert len(set(bank.draw(3).tolist())) == 3, "within a batch none comes twice"
 
 
+@pytest.mark.parametrize("priority", [1.0, 100.0, 1e6])
+def test_whatever_the_power_and_the_divergence_a_batch_is_drawn(priority):
+    bank = MemoryBank(4, (1, 2, 2), torch.device("cpu"), priority=priority)
+    bank.add(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.arange(4))
+    for divergences in ([1e-9, 3.0, 1e-5, 1e-5], [0.0, 0.0, 0.0, 0.0], [torch.nan, torch.inf, 1.0, 2.0]):
+        bank.weigh(torch.arange(4), torch.tensor(divergences))
+        assert sorted(bank.draw(4).tolist()) == [0, 1, 2, 3]
+
+
 def test_what_the_student_has_not_seen_is_as_likely_as_the_likeliest_and_chances_are_kept():
     bank = MemoryBank(4, (1, 2, 2), torch.device("cpu"), priority=1.0)
     for count in (2, 1):
         bank.add(torch.zeros(count, 1, 2, 2, dtype=torch.uint8), torch.zeros(count, dtype=torch.long))
         bank.weigh(torch.arange(2), torch.tensor([5.0, 2.0]))
     bank.add(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), torch.zeros(1, dtype=torch.long))
-    assert bank.chances.tolist() == [5.0, 2.0, 5.0, 5.0]
+    assert bank.chances.exp().tolist() == pytest.approx([5.0, 2.0, 5.0, 5.0])
     other = MemoryBank(4, (1, 2, 2), torch.device("cpu"), priority=1.0)
     other.load_state_dict(bank.state_dict())
     assert torch.equal(other.chances, bank.chances)

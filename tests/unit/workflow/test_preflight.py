@@ -128,6 +128,10 @@ def test_int8_is_refused_without_its_packages_or_with_more_images_than_are_hande
     parameters["quantize"]["images"] = 2001
     with pytest.raises(InputError, match=r"quantize.images: 2001, but distill.memory_sample hands on 2000;"):
         check_parameters(parameters, ["quantize"])
+    parameters["quantize"]["images"] = 512
+    parameters["distill"]["synthesis"] = {**parameters["distill"]["synthesis"], "method": "dafl"}
+    with pytest.raises(InputError, match=r"quantize.images: 512, but distill.synthesis.batch_size hands on \d+;"):
+        check_parameters(parameters, ["quantize"])
     monkeypatch.setattr("nayer.export.onnx.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"^quantize: needs onnx, .* or leave that pipeline out\.$"):
         check_parameters(parameters, ["quantize"])

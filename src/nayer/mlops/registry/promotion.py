@@ -190,6 +190,11 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
 
 def check_int8(int8: Int8, student: str) -> None:
     """Refuse an INT8 file that is not the student's, or figures of another file."""
+    if int8.metrics.get("model") == "teacher":
+        raise InputError(
+            "quantize.model: teacher, so the INT8 file is not of the student; set student and run kedro run "
+            "--pipelines quantize, or take int8.onnx elsewhere to promote without."
+        )
     if int8.metrics["digests"] != {"model": student, "int8": int8.file.digest}:
         raise InputError(
             "int8: the file or its figures are not of this student; run kedro run --pipelines quantize first, or "

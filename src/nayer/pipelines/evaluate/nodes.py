@@ -20,7 +20,7 @@ from nayer.evaluation.config import EvaluateConfig
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
-from nayer.synthesis.registry import method_of
+from nayer.synthesis.registry import METHODS, method_of
 from nayer.synthesis.sample import SyntheticSample
 
 
@@ -28,11 +28,13 @@ def compare_models(
     teacher: Classifier,
     student: Classifier,
     probes: SyntheticSample,
+    distill: DistillConfig,
     evaluate: EvaluateConfig,
     data: DataConfig,
     runtime: RuntimeConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Compare student and teacher on the real test data, read once; without any, on synthetic probes."""
+    check_method(student, distill)
     device, names = resolve_device(runtime), teacher.class_names
 
     def logits(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +62,16 @@ def compare_models(
     return {**result.metrics, "digests": digests}, result.per_class, result.confusion
 
 
+def check_method(student: Classifier, distill: DistillConfig) -> None:
+    """Refuse parameters of another method than the student's, which the report would name."""
+    said, made_by = distill.synthesis.method, student.provenance.get("method")
+    if made_by not in (None, METHODS[said].title):
+        raise InputError(
+            f"distill.synthesis.method: {said}, but the student was distilled by {made_by}; set that again, or run "
+            "kedro run --pipelines distill,evaluate."
+        )
+
+
 def check_images(
     images: Tensor,
     expected: ImageSpec,
@@ -82,11 +94,9 @@ def train_baselines(
     reporter: Reporter,
 ) -> dict[str, float]:
     """Test accuracy of the ceiling and floor that `evaluate.baselines` asks for; nothing by default."""
-    if not evaluate.baselines or data.dataset == datasets.NONE:
+    if not evaluate.baselines:
         return {}
     real = datasets.load(data)
-    if not len(real.train):
-        raise InputError("evaluate.baselines: they need training images, which a test_folder has not; set [].")
     return {
         name: baselines.accuracy_of(name, teacher, real, distill, runtime, seed, reporter)
         for name in evaluate.baselines

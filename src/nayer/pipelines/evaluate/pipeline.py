@@ -11,7 +11,15 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.compare_models,
-                ["teacher", "student", "probe_sample", "params:evaluate", "params:data", "params:runtime"],
+                [
+                    "teacher",
+                    "student",
+                    "probe_sample",
+                    "params:distill",
+                    "params:evaluate",
+                    "params:data",
+                    "params:runtime",
+                ],
                 ["metrics", "per_class", "confusion"],
                 name="compare_models",
             ),

@@ -58,9 +58,10 @@ def train_teacher(
     }
     resume = ResumePoint(runtime, "teacher", identity, reporter)
     history, seconds = train(teacher, real.train, real.validation, recipe, runtime, resume, reporter)
+    batch = min(recipe.batch_size, len(real.train))
     cost = {
         "seconds": seconds,
-        "images_seen": len(real.train) * recipe.epochs,
+        "images_seen": len(real.train) // batch * batch * recipe.epochs,  # a rest that fills no batch is left out
         "training_data": real.train.digest(),
     }
     return teacher, pd.DataFrame(history, columns=COLUMNS), cost

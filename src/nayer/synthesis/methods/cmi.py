@@ -56,14 +56,14 @@ class Cmi(InversionMethod[CmiConfig]):
 
     def __init__(self, context: Context, config: CmiConfig) -> None:
         self.generator = build_generator(context, config)
-        self.features = LayerInputs(layers := layers_with_statistics(context.teacher.network), channel_means)
+        self.features = LayerInputs(layers := layers_with_statistics(context.teacher), channel_means)
         self.width = sum(layer.num_features for layer in layers)
         super().__init__(context, config)
 
     @classmethod
     def check(cls, config: CmiConfig, teacher: Classifier) -> list[str]:
         """Images are told apart by what the teacher's BatchNorm2d are given."""
-        if not layers_with_statistics(teacher.network):
+        if not layers_with_statistics(teacher):
             raise InputError(
                 f"distill.synthesis.method: cmi tells images apart by the inputs of BatchNorm2d, and '"
                 f"{teacher.architecture}' has none; choose another, as nayer with bn_weight 0."

@@ -12,7 +12,7 @@ class DeepInversionConfig(PixelConfig):
 
 
 class DeepInversion(PixelMethod):
-    """The student is never asked."""
+    """The student is not asked, unless `adversarial_weight` says so."""
 
     title = "DeepInversion"
     reference = "arXiv 1912.08795"

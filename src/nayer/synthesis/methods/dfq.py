@@ -11,7 +11,7 @@ from nayer.core.config import Count, Rate, Weight
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import Context
 from nayer.synthesis.parts.alternation import AlternatingMethod
-from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm
+from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm, layers_with_statistics
 from nayer.synthesis.parts.inversion import frozen
 from nayer.synthesis.parts.losses import balance_loss, class_loss, divergence_loss, weighted
 from nayer.synthesis.parts.settings import Betas, GeneratorConfig
@@ -52,7 +52,7 @@ class Dfq(AlternatingMethod[DfqConfig]):
 
     def __init__(self, context: Context, config: DfqConfig) -> None:
         super().__init__(context, config)
-        self.statistics = BatchNormStatistics(context.teacher.network, momentum=1.0)
+        self.statistics = BatchNormStatistics(layers_with_statistics(context.teacher), momentum=1.0)
 
     @classmethod
     def check(cls, config: DfqConfig, teacher: Classifier) -> list[str]:

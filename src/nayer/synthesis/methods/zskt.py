@@ -13,7 +13,7 @@ from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import Context
 from nayer.synthesis.parts.alternation import AlternatingMethod
-from nayer.synthesis.parts.batchnorm import layers_with_statistics
+from nayer.synthesis.parts.batchnorm import keeping_statistics, layers_with_statistics
 from nayer.synthesis.parts.features import LayerInputs, attention_map
 from nayer.synthesis.parts.inversion import frozen
 from nayer.synthesis.parts.losses import divergence_loss, weighted
@@ -44,7 +44,7 @@ class Zskt(AlternatingMethod[ZsktConfig]):
 
     def __init__(self, context: Context, config: ZsktConfig) -> None:
         super().__init__(context, config)
-        self.teacher_maps = LayerInputs(layers_with_statistics(context.teacher.network), attention_map)
+        self.teacher_maps = LayerInputs(layers_with_statistics(context.teacher), attention_map)
 
     def watching(self, student: Classifier) -> AbstractContextManager[Any]:
         """The student is asked, never changed."""
@@ -60,7 +60,7 @@ class Zskt(AlternatingMethod[ZsktConfig]):
     @contextmanager
     def learning(self, student: Classifier) -> Iterator[None]:
         """Where teacher and student look at the images of a student step."""
-        self.student_maps = LayerInputs(layers_with_statistics(student.network), attention_map)
+        self.student_maps = LayerInputs(keeping_statistics(student), attention_map)
         with self.teacher_maps.recording(), self.student_maps.recording():
             yield
 
@@ -81,7 +81,7 @@ class Zskt(AlternatingMethod[ZsktConfig]):
 
 def last_by_size(maps: LayerInputs) -> dict[tuple[int, ...], Tensor]:
     """Of each size (H, W), the map of the last layer: in a residual network, what a group of blocks gives."""
-    return {tuple(each.shape[1:]): each for each in maps.found.values()}
+    return {tuple(each.shape[1:]): each for each in maps.found.values() if each.ndim}
 
 
 def attention_distance(teacher: Tensor, student: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The BatchNorm term: do synthetic images excite the teacher's layers as its training data did?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,16 +10,24 @@ from torch import Tensor, nn
 
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
+from nayer.synthesis.parts.features import inputs_by_layer
 from nayer.synthesis.parts.losses import statistics_distance
 
 MIN_VARIANCE = 1e-12
 """Keeps a channel that is constant from a division by zero."""
 
 
-def layers_with_statistics(network: nn.Module) -> list[nn.BatchNorm2d]:
+def keeping_statistics(network: nn.Module) -> list[nn.BatchNorm2d]:
     """The layers that know what their inputs were in training."""
     found = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     return [layer for layer in found if layer.running_mean is not None and layer.running_var is not None]
+
+
+def layers_with_statistics(teacher: Classifier) -> list[nn.BatchNorm2d]:
+    """Of those the ones that its answers go through."""
+    layers = keeping_statistics(teacher)
+    used = inputs_by_layer(teacher, layers)
+    return [layer for layer in layers if layer in used]
 
 
 def check_batchnorm(teacher: Classifier, weight: float, stand_in: bool = False) -> list[str]:
@@ -70,16 +78,17 @@ def _ones_and_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class BatchNormStatistics:
-    """Statistics of the inputs of every BatchNorm2d of a network that keeps some, compared with those it learnt.
+    """Statistics of the inputs of some BatchNorm2d, compared with those that they learnt.
 
     What is compared is `momentum` times this batch's statistics plus the rest of a detached running mean, which
     advances once per synthetic batch; the very first batch has no running mean and is compared alone.
     """
 
-    def __init__(self, network: nn.Module, momentum: float) -> None:
-        self.layers = layers_with_statistics(network)
+    def __init__(self, layers: Sequence[nn.BatchNorm2d], momentum: float) -> None:
+        self.layers = layers
         self.momentum = momentum
         self.running: list[Tensor] = []
+        self._compared: list[Tensor] = []
         self._inputs: dict[int, tuple[Tensor, Tensor]] = {}
         self._forget()
 
@@ -124,8 +133,9 @@ class BatchNormStatistics:
         if not self.layers:
             return torch.zeros(())
         mixed, count = self._mixed(), len(self.layers)
+        self._compared = [statistic.detach() for statistic in mixed]
         return statistics_distance(mixed[:count], mixed[count:], *self._learnt())
 
     def advance(self) -> None:
-        """Take the last forward pass into the running mean: once per batch, after its last step."""
-        self.running = [statistic.detach().clone() for statistic in self._mixed()]
+        """Take what was compared last into the running mean: once per batch, after its last step."""
+        self.running = [statistic.clone() for statistic in self._compared]

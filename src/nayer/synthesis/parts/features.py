@@ -1,6 +1,6 @@
 """What layers of a network are given in a forward pass: the features that some terms look at."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -40,6 +40,31 @@ class LayerInputs:
     def _forget(self) -> None:
         """No numbers in place of features: to torch.compile, an empty dictionary would be another case."""
         self.found.update((index, torch.full((), torch.nan)) for index in range(len(self.layers)))
+
+
+@torch.no_grad()
+def inputs_by_layer(teacher: Classifier, layers: Iterable[nn.Module]) -> dict[nn.Module, torch.Size]:
+    """Of these layers those that a forward pass of the teacher goes through, with the shape of what they are given.
+
+    Some networks have layers for their training alone, such as a second head.
+    """
+    found: dict[nn.Module, torch.Size] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found[layer] = inputs[0].shape
+
+    spec, training = teacher.images, [each for each in teacher.modules() if each.training]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        teacher.eval()
+        with torch.compiler.set_stance("force_eager"):  # a look is not worth a compilation
+            teacher(torch.zeros(2, spec.channels, spec.size, spec.size, device=teacher.mean.device))
+    finally:
+        for each in training:
+            each.training = True
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def as_given(features: Tensor) -> Tensor:

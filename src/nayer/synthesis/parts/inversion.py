@@ -15,7 +15,7 @@ from nayer.core.images import to_uint8
 from nayer.engine.distributed import average_gradients
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, Context, Method, StudentLoss, SyntheticBatch
-from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm
+from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm, layers_with_statistics
 from nayer.synthesis.parts.generator import upsamplings
 from nayer.synthesis.parts.losses import adversarial_loss, class_loss
 from nayer.synthesis.parts.priors import PRIORS, check_prior
@@ -32,7 +32,7 @@ class InversionLoss:
 
     def __init__(self, context: Context, config: InversionConfig, competition: StudentLoss = adversarial_loss) -> None:
         self.context, self.config, self.competition = context, config, competition
-        self.statistics = BatchNormStatistics(context.teacher.network, config.bn_momentum)
+        self.statistics = BatchNormStatistics(layers_with_statistics(context.teacher), config.bn_momentum)
         self.prior = PRIORS[config.prior](context.teacher)
         self.adversarial = False
 
@@ -155,9 +155,11 @@ def invert(
 @contextmanager
 def frozen(student: Classifier) -> Iterator[None]:
     """The student in evaluation mode and without weight gradients, as it was before on leaving."""
-    training = student.training
+    training, learnt = student.training, [each for each in student.parameters() if each.requires_grad]
     student.eval().requires_grad_(False)
     try:
         yield
     finally:
-        student.train(training).requires_grad_(True)
+        student.train(training)
+        for each in learnt:
+            each.requires_grad_()

@@ -36,13 +36,17 @@ class PixelMethod(InversionMethod[PixelConfig]):
 
     loss_names: ClassVar = {**LOSS_NAMES, "variation": "total variation", "norm": "pixel norm"}
 
+    made = 0
+    """Images so far: their classes come in turns, from batch to batch."""
+
     def renew(self) -> None:
         """There are no networks."""
 
     def step(self, student: Classifier) -> SyntheticBatch:
         """Learn a batch of pixels from Gaussian noise."""
         config, images, device = self.config, self.context.teacher.images, self.context.teacher.mean.device
-        labels = torch.arange(config.batch_size, device=device) % self.context.classes
+        labels = (torch.arange(config.batch_size, device=device) + self.made) % self.context.classes
+        self.made += config.batch_size
         pixels = torch.randn(config.batch_size, images.channels, images.size, images.size, device=device)
         pixels = pixels.contiguous(memory_format=torch.channels_last).requires_grad_()
         optimiser = torch.optim.Adam([pixels], config.learning_rate, fused=True)
@@ -65,9 +69,10 @@ class PixelMethod(InversionMethod[PixelConfig]):
         return {**losses, "variation": variation, "norm": norm, TOTAL: total}, teacher_logits
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics and the phase."""
-        return self.loss.state_dict()
+        """The statistics, the phase and the turn of the classes."""
+        return {**self.loss.state_dict(), "made": self.made}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         self.loss.load_state_dict(state)
+        self.made = state["made"]

@@ -5,8 +5,8 @@ Each is a scalar of the order of 1, least for the images that it takes for likel
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import log
-from typing import Any, Literal
+from math import log, prod
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
-from nayer.synthesis.parts.features import LayerInputs, as_given, head_of
+from nayer.synthesis.parts.features import LayerInputs, as_given, head_of, inputs_by_layer
 from nayer.synthesis.parts.losses import activation_loss, balance_loss
 
 PriorName = Literal["none", "variation", "activation", "layer_norm", "patches"]
@@ -26,25 +26,29 @@ POINTS, WIDTH = 32, 0.1
 SIDE = 7
 
 
-def layer_norms(network: nn.Module) -> list[nn.Module]:
-    """The layers whose inputs are what the network made of an image so far."""
-    return [module for module in network.modules() if isinstance(module, nn.LayerNorm)]
+def layer_norms(teacher: Classifier) -> dict[nn.Module, torch.Size]:
+    """The layers whose inputs are what the network made of an image so far, with the shapes of these."""
+    return inputs_by_layer(teacher, [each for each in teacher.modules() if isinstance(each, nn.LayerNorm)])
+
+
+def channels_first(layer: nn.Module) -> bool:
+    """Whether it takes (N, C, H, W): the LayerNorm2d of timm and torchvision, and one of transformers that says so."""
+    return "2d" in type(layer).__name__ or getattr(layer, "data_format", "") == "channels_first"
 
 
 def channels_last(features: Tensor, layer: nn.Module) -> Tensor:
     """What a LayerNorm is given, (N, C, H, W), (N, H, W, C) or (N, tokens, C), as (N, ..., C) in fp32."""
-    channels: Any = layer.normalized_shape
-    return (features if features.shape[-1] == channels[-1] else features.movedim(1, -1)).float()
+    return (features.movedim(1, -1) if channels_first(layer) else features).float()
 
 
 class Prior:
     """None, which the others extend: watches the teacher while recording, and judges images and logits after."""
 
     def __init__(self, teacher: Classifier) -> None:
-        self.inputs = LayerInputs(self.layers(teacher.network), as_given)
+        self.inputs = LayerInputs(self.layers(teacher), as_given)
 
     @staticmethod
-    def layers(network: nn.Module) -> list[nn.Module]:
+    def layers(teacher: Classifier) -> list[nn.Module]:
         """What it watches."""
         return []
 
@@ -76,15 +80,15 @@ class Activation(Prior):
     """The features before the head are strong, and all classes come equally often (DAFL, section 3.2)."""
 
     @staticmethod
-    def layers(network: nn.Module) -> list[nn.Module]:
+    def layers(teacher: Classifier) -> list[nn.Module]:
         """The head."""
-        head = head_of(network)
+        head = head_of(teacher.network)
         return [head] if head else []
 
     @classmethod
     def missing(cls, teacher: Classifier) -> str | None:
         """A linear head."""
-        return None if cls.layers(teacher.network) else "a linear layer at its end"
+        return None if cls.layers(teacher) else "a linear layer at its end"
 
     def loss(self, images: Tensor, teacher_logits: Tensor) -> Tensor:
         """Of features and logits."""
@@ -95,14 +99,14 @@ class LayerNormStatistics(Prior):
     """What a LayerNorm has normalised is, channel by channel over all images and places, of mean 0 and variance 1."""
 
     @staticmethod
-    def layers(network: nn.Module) -> list[nn.Module]:
+    def layers(teacher: Classifier) -> list[nn.Module]:
         """All LayerNorms."""
-        return layer_norms(network)
+        return list(layer_norms(teacher))
 
     @classmethod
     def missing(cls, teacher: Classifier) -> str | None:
         """A LayerNorm."""
-        return None if cls.layers(teacher.network) else "a LayerNorm"
+        return None if cls.layers(teacher) else "a LayerNorm"
 
     def loss(self, images: Tensor, teacher_logits: Tensor) -> Tensor:
         """The mean over layers and channels of mean^2 + (variance - 1)^2."""
@@ -117,8 +121,15 @@ class LayerNormStatistics(Prior):
 class PatchEntropy(Prior):
     """Patches of an image are alike and unlike by turns: the entropy of their likenesses is high (PSAQ-ViT)."""
 
-    layers = staticmethod(LayerNormStatistics.layers)
-    missing = LayerNormStatistics.missing
+    @staticmethod
+    def layers(teacher: Classifier) -> list[nn.Module]:
+        """The LayerNorms that are given more than one patch of an image."""
+        return [layer for layer, shape in layer_norms(teacher).items() if patches_of(shape, layer) > 1]
+
+    @classmethod
+    def missing(cls, teacher: Classifier) -> str | None:
+        """A LayerNorm of patches."""
+        return None if cls.layers(teacher) else "a LayerNorm of several patches"
 
     def loss(self, images: Tensor, teacher_logits: Tensor) -> Tensor:
         """1 less the entropy by its greatest value, the mean over layers and images."""
@@ -128,9 +139,13 @@ class PatchEntropy(Prior):
             if values.ndim == 4:
                 height, width = (min(SIDE, side) for side in values.shape[1:3])
                 values = F.adaptive_avg_pool2d(values.movedim(-1, 1), (height, width)).flatten(2).transpose(1, 2)
-            if values.ndim == 3 and values.shape[1] > 1:
-                terms.append(1 - likeness_entropy(values) / log(POINTS))
+            terms.append(1 - likeness_entropy(values) / log(POINTS))
         return torch.stack(terms).mean()
+
+
+def patches_of(shape: torch.Size, layer: nn.Module) -> int:
+    """How many patches of an image such an input of a layer has."""
+    return prod(shape[2:] if channels_first(layer) else shape[1:-1]) if len(shape) > 2 else 1
 
 
 def likeness_entropy(patches: Tensor) -> Tensor:

@@ -312,6 +312,13 @@ def test_an_int8_file_that_lost_too_much_stays_behind_and_its_student_does_not(r
     assert "INT8" not in version.description
 
 
+def test_an_int8_file_of_the_teacher_is_told_from_one_of_the_student(run, with_int8, promote_config):
+    candidate = with_int8(0.0, model="the teacher's")
+    candidate.int8.metrics["model"] = "teacher"
+    with pytest.raises(InputError, match=r"^quantize.model: teacher, .*; set student and run kedro run"):
+        promote(candidate, promote_config("of-the-teacher"), TAGS, unread)
+
+
 @pytest.mark.parametrize("digests", [{"model": "another"}, {"int8": "another"}])
 def test_an_int8_file_of_another_student_registers_nothing(run, with_int8, promote_config, digests):
     with pytest.raises(InputError, match="^int8: the file or its figures are not of this student; run kedro run"):

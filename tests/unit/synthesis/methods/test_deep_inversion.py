@@ -57,6 +57,15 @@ def test_the_loss_is_that_of_the_paper(make, student, teacher):
     torch.testing.assert_close(losses[TOTAL], losses["ce"] + 10 * losses["bn"] + prior)
 
 
+def test_all_classes_come_in_turns_when_a_batch_has_fewer_and_a_resumed_run_goes_on_with_the_next(make, student):
+    method = make(synthesis__batch_size=2)
+    labels = [method.step(student).labels for _ in range(2)]
+    resumed = make(synthesis__batch_size=2)
+    resumed.load_state_dict(method.state_dict())
+    labels.append(resumed.step(student).labels)
+    assert torch.cat(labels).tolist() == [0, 1, 2, 0, 1, 2]
+
+
 def test_images_stay_in_range_and_come_to_be_what_they_are_for(make, student, teacher):
     with torch.no_grad():
         teacher.network.head.weight *= 20  # an untrained teacher hardly tells images apart

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from nayer.synthesis.parts.batchnorm import BatchNormStatistics, ChannelStatistics
+from nayer.core.images import ImageSpec
+from nayer.models.classifier import Classifier
+from nayer.synthesis.parts.batchnorm import (
+    BatchNormStatistics,
+    ChannelStatistics,
+    keeping_statistics,
+    layers_with_statistics,
+)
 
 
 @pytest.fixture
@@ -25,7 +32,7 @@ def inputs_of(network: nn.Sequential, x: torch.Tensor) -> list[tuple[torch.Tenso
 
 def test_first_batch_is_compared_alone_by_unsquared_norms_of_layer_inputs(network):
     x = torch.randn(6, 1, 5, 5)
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     with statistics.recording():
         network(x)
         found = statistics.loss()
@@ -39,9 +46,11 @@ def test_first_batch_is_compared_alone_by_unsquared_norms_of_layer_inputs(networ
 
 def test_later_batches_are_mixed_with_the_running_mean_by_the_momentum(network):
     x, y = torch.randn(6, 1, 5, 5), torch.randn(6, 1, 5, 5)
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     with statistics.recording():
         network(x)
+        statistics.loss()
+        network(y)  # another look at the teacher, which compares nothing
         statistics.advance()
         network(y)
         found = statistics.loss()
@@ -54,7 +63,7 @@ def test_later_batches_are_mixed_with_the_running_mean_by_the_momentum(network):
 
 def test_running_mean_is_detached_so_the_gradient_is_a_share_of_the_plain_one(network):
     x = torch.randn(6, 1, 5, 5)
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     gradients = []
     with statistics.recording():
         for _ in range(2):
@@ -68,9 +77,10 @@ def test_running_mean_is_detached_so_the_gradient_is_a_share_of_the_plain_one(ne
 
 
 def test_running_mean_moves_only_when_told(network):
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     with statistics.recording():
         network(torch.randn(6, 1, 5, 5))
+        statistics.loss()
         statistics.advance()
         before = [value.clone() for value in statistics.running]
         network(torch.randn(6, 1, 5, 5))
@@ -79,7 +89,7 @@ def test_running_mean_moves_only_when_told(network):
 
 
 def test_without_a_forward_pass_of_its_own_a_batch_has_no_loss(network):
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     with statistics.recording():
         network(torch.randn(6, 1, 5, 5))
         assert statistics.loss().isfinite()
@@ -88,7 +98,7 @@ def test_without_a_forward_pass_of_its_own_a_batch_has_no_loss(network):
 
 
 def test_hooks_are_off_outside_of_recording(network):
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     with pytest.raises(RuntimeError, match="boom"), statistics.recording():
         raise RuntimeError("boom")
     assert not any(module._forward_pre_hooks for module in network.modules())
@@ -118,9 +128,30 @@ def test_a_channel_that_is_constant_has_no_variance():
     assert variance.tolist() == pytest.approx([0, 0], abs=1e-9)
 
 
+class WithSecondHead(nn.Module):
+    """A layer that only training goes through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.norm, self.second = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.body(x)
+        return (self.second(x) if self.training else self.norm(x)).mean((2, 3))
+
+
+def test_a_layer_that_no_answer_goes_through_is_left_out_and_the_teacher_stays_as_it_was():
+    teacher = Classifier(WithSecondHead(), "own", ("a", "b", "c", "d"), ImageSpec(8, 1, (0.5,), (0.5,))).train()
+    teacher.network.norm.eval()
+    assert layers_with_statistics(teacher) == [teacher.network.norm]
+    assert teacher.network.second.training
+    assert not teacher.network.norm.training
+    assert not any(module._forward_pre_hooks for module in teacher.modules())
+
+
 def test_a_layer_that_keeps_no_statistics_is_left_out(network):
     network.append(nn.BatchNorm2d(2, track_running_stats=False))
-    statistics = BatchNormStatistics(network, momentum=0.1)
+    statistics = BatchNormStatistics(keeping_statistics(network), momentum=0.1)
     with statistics.recording():
         network(torch.randn(6, 1, 5, 5))
         assert torch.isfinite(statistics.loss())

@@ -43,6 +43,48 @@ def test_a_prior_has_a_gradient_for_every_image_and_leaves_no_hooks(name, teache
     assert not any(module._forward_pre_hooks for module in teacher.modules())
 
 
+class LayerNorm2d(nn.LayerNorm):
+    """As those of timm and torchvision."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class AsWideAsDeep(nn.Module):
+    """Images of 8 x 8 with 8 channels, a LayerNorm of the pooled features, and one that no image goes through."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(1, 8, 3, padding=1), LayerNorm2d(8) if first else nn.Identity()
+        self.pooled, self.unused, self.head = nn.LayerNorm(8), nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.pooled(self.norm(self.stem(x)).mean((2, 3))))
+
+
+def test_channels_are_told_from_width_where_both_are_as_many():
+    torch.manual_seed(0)
+    made = Classifier(AsWideAsDeep(first=True), "own", NAMES, SPEC).eval()
+    images = torch.rand(6, 1, 8, 8)
+    features = made.network.stem((images - 0.5) / 0.5)
+    pooled = made.network.norm(features).mean((2, 3))
+
+    def term(values: torch.Tensor) -> torch.Tensor:
+        flat = values.flatten(0, -2)
+        normal = (flat - flat.mean(1, keepdim=True)) / (flat.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+        return (normal.mean(0) ** 2 + (normal.var(0, correction=0) - 1) ** 2).mean()
+
+    wanted = (term(features.permute(0, 2, 3, 1)) + term(pooled)) / 2
+    assert judged("layer_norm", made, images) == pytest.approx(wanted.item(), rel=1e-4)
+    assert judged("patches", made, images) > 0
+
+
+def test_patches_are_refused_where_only_pooled_features_are_normalised():
+    made = Classifier(AsWideAsDeep(first=False), "own", NAMES, SPEC).eval()
+    with pytest.raises(InputError, match=r"'patches' needs a LayerNorm of several patches.*layer_norm"):
+        check_prior(made, "patches")
+
+
 def test_variation_is_the_mean_difference_of_neighbours(teacher):
     ramp = torch.arange(8.0).div(8).expand(2, 1, 8, 8)
     assert judged("variation", teacher, ramp) == pytest.approx(1 / 8)
