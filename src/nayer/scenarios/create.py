@@ -17,9 +17,8 @@ from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
-from nayer.scenarios.minutes import fill, recipe
+from nayer.scenarios.minutes import fill, from_its_teacher, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
-from nayer.student.config import Start
 from nayer.student.start import STUDENT_KEY, of_one_family
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
 from nayer.synthesis.registry import METHODS
@@ -132,7 +131,7 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     if options.student:
         distill["student"]["architecture"] = options.student
     if options.minutes and not options.like:
-        distill["student"]["start"] = start(distill["student"]["architecture"], teacher)
+        distill["student"] |= start(distill["student"]["architecture"], teacher)
     if options.method:
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
@@ -140,10 +139,10 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     return distill
 
 
-def start(architecture: str, teacher: Classifier) -> Start:
-    """The teacher's weights where the student is of its family: the better start for few steps."""
+def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
+    """From the teacher's weights where the student is of its family: the better start for few steps."""
     student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
-    return "teacher" if of_one_family(student, teacher) else "random"
+    return from_its_teacher() if of_one_family(student, teacher) else {"start": "random"}
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:

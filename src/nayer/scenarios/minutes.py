@@ -23,11 +23,14 @@ from nayer.engine.progress import Reporter
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.inference import predict
+from nayer.student.config import Start
 from nayer.workflow.parameters import Parameters
 
 # Of a run, for its start, the text encoder, figures and the report.
 OVERHEAD_SECONDS = 25
-STUDENT_SHARE, WARMUP_SHARE, MOST_EPOCHS = 0.5, 0.25, 60
+STUDENT_SHARE, MOST_EPOCHS = 0.5, 60
+# Of the images, those before the student learns: one that starts from its teacher knows something at once.
+WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08}
 BATCH = 200
 # Of every text encoder that comes with the project; other widths cost the same but for a percent.
 EMBEDDING_WIDTH = 384
@@ -58,6 +61,11 @@ def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
     }
 
 
+def from_its_teacher() -> dict[str, Any]:
+    """What the recipe's student is set to where it starts from its teacher: a lower rate, which first rises."""
+    return {"start": "teacher", "learning_rate": 0.05, "rise": 0.2}
+
+
 def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: Reporter) -> dict[str, Any]:
     """The schedule with which a run of these parameters takes so many minutes, as they stand in `distill`.
 
@@ -78,7 +86,7 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
             f"MINUTES: {minutes:g}, but what a run does here beside the distillation takes "
             f"{duration(beside + probes)}; give more."
         )
-    budget = Budget(left, STUDENT_SHARE, cost.student_step, WARMUP_SHARE, MOST_EPOCHS)
+    budget = Budget(left, STUDENT_SHARE, cost.student_step, WARMUP_SHARE[parameters.distill.student.start], MOST_EPOCHS)
     schedule = schedule_for(parameters.distill, cost, budget)
     filled = scaled(values, schedule)
     whole = schedule_of(DistillConfig.model_validate(filled))

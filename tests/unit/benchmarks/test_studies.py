@@ -13,7 +13,9 @@ from harness.table import Table
 from pydantic import ValidationError
 
 from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
 from nayer.distillation.config import DistillConfig
+from nayer.scenarios import minutes
 from nayer.synthesis.sample import SyntheticSample
 
 STUDIES = Path(__file__).parents[3] / "benchmarks" / "studies"
@@ -104,6 +106,15 @@ def test_a_baseline_for_some_minutes_takes_as_many_steps_as_a_setting_that_is_na
         ValidationError, match=r"settings\.\w+: a baseline takes as many steps as a setting; name one by like"
     ):
         Study.read(tmp_path / "study.yml")
+
+
+def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
+    setting = Study.read(STUDIES / "levers.yml").settings["minutes"]
+    recipe = minutes.recipe(ImageSpec(28, 1, (0.5,), (0.5,)), 10)
+    learnt = {**recipe["student"], **minutes.from_its_teacher()}
+    assert setting.distill["student"].items() <= learnt.items()
+    assert learnt.keys() - setting.distill["student"].keys() == {"architecture", "steps", "cached_targets"}
+    assert setting.warmup_share == minutes.WARMUP_SHARE["teacher"]
 
 
 def test_a_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):

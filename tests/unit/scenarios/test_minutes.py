@@ -83,7 +83,12 @@ def test_what_steps_cost_is_measured_here_and_said(project):
 def test_a_student_of_its_teachers_family_starts_from_it(student, start, project, monkeypatch):
     teacher_of(28, 1, 10)
     monkeypatch.setattr(minutes, "time_steps", lambda *_: COST)
-    assert made(project, minutes=10.0, student=student)["student"]["start"] == start
+    found = made(project, minutes=10.0, student=student)
+    assert found["student"]["start"] == start
+    batches = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
+    share = found["synthesis"]["warmup_batches"] / batches
+    assert (share < 0.15) == (start == "teacher"), "it knows something at once"
+    assert ("rise" in found["student"]) == (start == "teacher")
 
 
 def test_a_scenarios_recipe_and_another_method_can_fill_minutes_too(project, monkeypatch):
