@@ -72,6 +72,7 @@ class Page:
             planned=len(self.study.runs()),
             noise=NOISE,
             goals=list(self.goals()),
+            earlier=list(self.earlier()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
             pictures=[name for name in AGAINST if self.saved(name)],
@@ -86,6 +87,14 @@ class Page:
             points = compare(ours, published)
             shown = (with_deviation(each) for each in (published, ours))
             yield [goal.pair, f"{minutes:g}", len(ours), *shown, points, goal, goal.met(ours, points)]
+
+    def earlier(self) -> Iterator[str]:
+        """What else was read on test images: recipes that were given up."""
+        for goal in GOALS:
+            for setting in self.study.groups[goal.group].settings:
+                found = by_seed(self.ends, goal.group, setting)
+                if setting not in ("minutes", "published") and len(found):
+                    yield f"`{setting}`, {goal.pair}, n = {len(found)}: {with_deviation(found)}"
 
     def levers(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group: what it changes, what it reaches, and how far that is from what it changes."""
