@@ -38,13 +38,14 @@ class Goal:
         held = {"≥ {:.1f} %": self.least, "≥ {:g} points above": self.above}
         return ", ".join(text.format(value) for text, value in held.items() if value is not None)
 
-    def met(self, ours: pd.Series, points: Verdict) -> str:
-        """What the runs so far say of it."""
-        if ours.empty:
+    def met(self, ours: pd.Series, points: Verdict, seeds: int) -> str:
+        """What the runs so far say of it, of so many seeds."""
+        if ours.empty or (self.above is not None and not points.n):
             return "not run"
         low = self.least is not None and ours.mean() < self.least
         close = self.above is not None and not points.mean >= self.above
-        return "missed" if low or close else "met"
+        word = "missed" if low or close else "met"
+        return word if len(ours) == seeds else f"{word} so far, {len(ours)} of {seeds} seeds"
 
 
 GOALS = (
@@ -82,11 +83,12 @@ class Page:
     def goals(self) -> Iterator[list[Any]]:
         """What the recipe for minutes reaches on test images, beside the published one in the same minutes."""
         for goal in GOALS:
-            minutes = (self.study.groups[goal.group].minutes or [0])[0]
+            group = self.study.groups[goal.group]
+            minutes = (group.minutes or [0])[0]
             ours, published = (by_seed(self.ends, goal.group, setting) for setting in ("minutes", "published"))
             points = compare(ours, published)
             shown = (with_deviation(each) for each in (published, ours))
-            yield [goal.pair, f"{minutes:g}", len(ours), *shown, points, goal, goal.met(ours, points)]
+            yield [goal.pair, f"{minutes:g}", len(ours), *shown, points, goal, goal.met(ours, points, len(group.seeds))]
 
     def earlier(self) -> Iterator[str]:
         """What else was read on test images: recipes that were given up."""

@@ -80,9 +80,12 @@ def _read_picture(file: Path, size: int, mode: str) -> Tensor:
 
 
 def _of_bytes(picture: Image.Image) -> Image.Image:
-    """A picture of 16 bits as one of 8: Pillow itself cuts off what is brighter than 255."""
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture).astype(np.uint16) // 257).astype(np.uint8))
+    """A picture of 16 bits as one of 8: Pillow itself cuts off what is brighter than 255.
+
+    Those of PNG and TIFF have the mode I;16; those of PGM come as I, scaled to 65535 whatever their own maximum is.
+    """
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        return Image.fromarray((np.asarray(picture).astype(np.int64) // 257).astype(np.uint8))
     if picture.mode in ("I", "F"):
         raise ValueError(f"its pixels are numbers of 32 bits, mode {picture.mode}; save it with 8 or 16")
     return picture

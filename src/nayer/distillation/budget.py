@@ -1,6 +1,7 @@
 """A method's schedule for so many minutes of a machine, from what its steps cost there."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from nayer.core.errors import InputError
@@ -56,9 +57,9 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
                 "too little for two; take fewer steps, or more minutes."
             )
         warmup = max(1, round(made * budget.warmup_share))
-        epochs = min(budget.epochs, made - warmup)
-        batches = (made - warmup) // epochs
-        warmup = made - epochs * batches
+        batches = ceil((made - warmup) / budget.epochs)
+        epochs = (made - warmup) // batches
+        warmup = made - epochs * batches  # a rest that fills no epoch comes before them
         closing = round(epochs * budget.closing_share / (1 - budget.closing_share))
         steps = max(1, budget.student_steps // (epochs + closing))
     return {

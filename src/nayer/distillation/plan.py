@@ -76,7 +76,7 @@ def plan(
     schedule = schedule_of(shard)
     embeddings = embeddings if method.needs_embeddings else None
     warnings = [*check_embeddings(method, embeddings, teacher), *method.check(config.synthesis, teacher)]
-    warnings += check_student_batch(shard)
+    warnings += check_student_batch(config)
     architectures.check_image_size(config.student.architecture, teacher.images.size, STUDENT_KEY)
     new_student(teacher, config.student)
     device = resolve_device(runtime)

@@ -11,6 +11,7 @@ from nayer.datasets.config import DataConfig
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.launch import check_processes
 from nayer.distillation.plan import schedule_of, shard_config
+from nayer.engine.config import RuntimeConfig
 from nayer.engine.device import resolve_device
 from nayer.engine.resume import check_resume
 from nayer.evaluation.baselines import check_baselines
@@ -58,7 +59,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
     check_resume(parameters.runtime, sorted(chosen & loops))
     if "quantize" in chosen:
         check_packages("quantize", "leave that pipeline out")
-        check_calibration(parameters.quantize.images, parameters.distill)
+        check_calibration(parameters.quantize.images, parameters.distill, parameters.runtime)
     if "promote" in chosen and (onnx := parameters.promote.onnx):
         check_onnx(onnx)
         check_folders([Path(onnx)], "promote.onnx: ")
@@ -66,11 +67,11 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
         check_student(parameters.distill, parameters.data, teacher)
 
 
-def check_calibration(images: int, distill: DistillConfig) -> None:
-    """The memory's sample holds enough of them."""
+def check_calibration(images: int, distill: DistillConfig, runtime: RuntimeConfig) -> None:
+    """The memory's sample, which is the first process's, holds enough of them."""
     kept = {"distill.memory_sample": distill.memory_sample}
-    if not method_of(distill.synthesis).keeps_memory:
-        kept["distill.synthesis.batch_size"] = distill.synthesis.batch_size  # it keeps one batch
+    if not method_of(distill.synthesis).keeps_memory:  # but for one batch
+        kept["distill.synthesis.batch_size"] = distill.synthesis.batch_size // (runtime.processes * runtime.machines)
     key = min(kept, key=kept.__getitem__)
     if images > kept[key]:
         raise InputError(
@@ -104,7 +105,9 @@ def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Cl
             "recipe, or set file and take a teacher that exists."
         )
     images = ImageSpec(data.image_size, channels, (0.0,) * channels, (1.0,) * channels)
-    return Classifier.build(teacher.architecture, ("one", "another"), images, TEACHER_KEY)
+    made = Classifier.build(teacher.architecture, ("one", "another"), images, TEACHER_KEY).eval()
+    check_logits(made, channels, data.image_size, 2, TEACHER_KEY)
+    return made
 
 
 def check_student(distill: DistillConfig, data: DataConfig, teacher: Classifier) -> None:

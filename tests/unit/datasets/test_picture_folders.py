@@ -111,6 +111,11 @@ def test_pictures_of_sixteen_bits_keep_their_brightness_and_other_numbers_are_re
     Image.fromarray(values).save(file := folder / "deep.png")
     (read,) = read_pictures(folder, [file], 8, channels)
     assert read[0].tolist() == (values // 257).tolist()
+    for maximum in (65535, 63000):
+        scaled = (values.astype(np.int64) * maximum // 65535).astype(">u2")
+        (grey := folder / "deep.pgm").write_bytes(f"P5\n8 8\n{maximum}\n".encode() + scaled.tobytes())
+        (read,) = read_pictures(folder, [grey], 8, channels)
+        assert (read[0].int() - torch.from_numpy(values // 257).int()).abs().max() <= 1
     Image.fromarray(values.astype(np.float32)).save(file := folder / "float.tiff")
     with pytest.raises(InputError, match=r"float\.tiff.*32 bits, mode F; save it with 8 or 16"):
         read_pictures(folder, [file], 8, channels)

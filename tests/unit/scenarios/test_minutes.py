@@ -80,14 +80,17 @@ def test_what_steps_cost_is_measured_here_and_said(project):
 @pytest.mark.parametrize(
     ("student", "start"), [("wrn-10-1", "teacher"), ("wrn-16-1", "random"), ("resnet-18", "random")]
 )
-def test_a_student_of_its_teachers_family_starts_from_it(student, start, project, monkeypatch):
+@pytest.mark.parametrize("wanted", [10.0, 25.0, 40.0])
+def test_a_student_of_its_teachers_family_starts_from_it_and_almost_at_once(
+    wanted, student, start, project, monkeypatch
+):
     teacher_of(28, 1, 10)
     monkeypatch.setattr(minutes, "time_steps", lambda *_: COST)
-    found = made(project, minutes=10.0, student=student)
+    found = made(project, minutes=wanted, student=student)
     assert found["student"]["start"] == start
     batches = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
     share = found["synthesis"]["warmup_batches"] / batches
-    assert (share < 0.15) == (start == "teacher"), "it knows something at once"
+    assert minutes.WARMUP_SHARE[start] == pytest.approx(share, abs=0.06)
     assert ("rise" in found["student"]) == (start == "teacher")
 
 

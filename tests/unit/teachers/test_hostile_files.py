@@ -376,7 +376,7 @@ def test_a_foreign_table_of_other_numbers_is_refused(dtype, tmp_path):
         import_table("table.safetensors", tmp_path / "table.safetensors", CLASSES)
 
 
-def test_a_sample_of_images_that_the_models_do_not_take_is_refused(teacher, runtime):
+def test_a_sample_of_images_that_the_models_do_not_take_is_refused(teacher, distill_config, runtime):
     sample = SyntheticSample(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
     with pytest.raises(InputError, match="probe_sample: its images are .3, 8, 8., but .* run distill again"):
-        compare_models(teacher, teacher, sample, None, None, runtime)
+        compare_models(teacher, teacher, sample, distill_config(), None, None, runtime)

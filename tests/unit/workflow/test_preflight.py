@@ -39,6 +39,12 @@ def test_an_architecture_too_deep_for_the_images_is_refused_before_the_teacher_t
         check_parameters(parameters, ALL)
 
 
+def test_a_teacher_that_cannot_take_the_images_is_refused_before_it_trains(parameters):
+    parameters["teacher"]["architecture"] = "timm:vgg11_bn"
+    with pytest.raises(InputError, match=r"teacher\.architecture: the network fails on images of 1x8x8"):
+        check_parameters(parameters, ["teacher", "distill"])
+
+
 def test_only_what_will_run_is_checked(parameters):
     parameters["lte"]["encoder"] = "minilmm"
     check_parameters(parameters, ["distill"])

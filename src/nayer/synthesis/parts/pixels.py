@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nayer.core.config import Count, Rate, Weight
+from nayer.engine import distributed
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, SyntheticBatch
 from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionMethod, Losses, invert
@@ -45,7 +46,9 @@ class PixelMethod(InversionMethod[PixelConfig]):
     def step(self, student: Classifier) -> SyntheticBatch:
         """Learn a batch of pixels from Gaussian noise."""
         config, images, device = self.config, self.context.teacher.images, self.context.teacher.mean.device
-        labels = (torch.arange(config.batch_size, device=device) + self.made) % self.context.classes
+        # Each process has the next part of the turn.
+        first = self.made * distributed.size() + config.batch_size * distributed.rank()
+        labels = (torch.arange(config.batch_size, device=device) + first) % self.context.classes
         self.made += config.batch_size
         pixels = torch.randn(config.batch_size, images.channels, images.size, images.size, device=device)
         pixels = pixels.contiguous(memory_format=torch.channels_last).requires_grad_()

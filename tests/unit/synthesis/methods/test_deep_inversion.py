@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from nayer.engine import distributed
 from nayer.synthesis.method import TOTAL
 from nayer.synthesis.parts.losses import total_variation
 
@@ -64,6 +65,17 @@ def test_all_classes_come_in_turns_when_a_batch_has_fewer_and_a_resumed_run_goes
     resumed.load_state_dict(method.state_dict())
     labels.append(resumed.step(student).labels)
     assert torch.cat(labels).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_processes_share_the_turn_of_the_classes(make, student, monkeypatch):
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    monkeypatch.setattr(distributed, "average", lambda tensors: None)
+    labels = []
+    for rank in (0, 1):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        method = make(synthesis__batch_size=4)
+        labels.append([method.step(student).labels.tolist() for _ in range(2)])
+    assert labels == [[[0, 1], [1, 2]], [[2, 0], [0, 1]]]
 
 
 def test_images_stay_in_range_and_come_to_be_what_they_are_for(make, student, teacher):
