@@ -42,6 +42,11 @@ def test_processes_learn_what_ghost_groups_in_one_process_learn(processes, job, 
     assert found.images_made == 24 * 6
 
 
+def test_a_method_that_has_no_networks_runs_in_several_processes(job, distill_config):
+    found = run(job(distill_config(**FIRST_STEPS, synthesis__method="deep_inversion"), 2), NullReporter())
+    assert set(found.sample.labels.tolist()) == {0, 1, 2}
+
+
 def endless(distill_config) -> DistillConfig:
     return distill_config(**{**FIRST_STEPS, "epochs": 3000})
 
