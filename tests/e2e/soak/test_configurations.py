@@ -106,7 +106,7 @@ CONTRADICTIONS = [
     ("teacher.architecture", {"teacher.architecture": "'::'"}),
     ("teacher.source", {"teacher.source": "trian"}),
     ("distill.synthesis.method", {"distill.synthesis.method": "nayr"}),
-    ("distill.synthesis", {"distill.synthesis.method": "dafl", "distill.synthesis.ce_weight": "1.0"}),
+    ("distill.synthesis", {"distill.synthesis.method": "dafl", "distill.synthesis.gravity": "1.0"}),
     ("distill.student.steps", {"distill.synthesis.method": "dafl", "distill.synthesis.batches": "2"}),
     ("teacher.training", {"teacher.training": "null"}),
     ("teacher.weights", {"teacher.source": "file", "teacher.normalisation": "half"}),
