@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from harness.charts import bars
+from harness.charts import bars, ends_by_minutes
 from harness.scenario import PROJECT
 from harness.settings import Setting, Study
 from harness.table import END, Table
@@ -54,6 +54,13 @@ GOALS = (
     Goal("CIFAR-10, WRN-40-2 > WRN-16-1", "goal_cifar10_wrn-40-2", 90.0, None),
     Goal("CIFAR-100, WRN-16-2 > WRN-16-1", "goal_cifar100", None, 4.0),
 )
+# The groups of each panel of the figure of accuracy against minutes.
+BY_MINUTES = {
+    "CIFAR-10, WRN-16-2 > WRN-16-1": ["by_minutes_cifar10", "hundred_cifar10"],
+    "CIFAR-100, WRN-16-2 > WRN-16-1": ["by_minutes_cifar100", "hundred_cifar100"],
+}
+CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
+LEVELS = {"real": "ceiling: real images and labels", "kd_noise": "floor: KD on noise"}
 
 
 class Page:
@@ -74,9 +81,10 @@ class Page:
             noise=NOISE,
             goals=list(self.goals()),
             earlier=list(self.earlier()),
+            by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
-            pictures=[name for name in AGAINST if self.saved(name)],
+            pictures=[name for name in (*AGAINST, "accuracy") if self.saved(name)],
             machines=self.table.machines(),
         )
 
@@ -115,14 +123,28 @@ class Page:
             what = changes(self.study.settings[setting])
             yield [setting, what, len(found), f"{found.mean():.2f}", spread, points, images, steps, " + ".join(spent)]
 
-    def saved(self, group: str) -> bool:
-        """Draw the bars of a group that has some."""
-        settings = self.study.groups[group].settings
-        if self.ends[self.ends["group"] == group].empty:
-            return False
-        title = "Fashion-MNIST, 5 min: validation accuracy, %"
-        bars(self.ends, group, settings, title).savefig(self.results / f"{group}.png", dpi=110)
-        return True
+    def by_minutes(self) -> Iterator[list[Any]]:
+        """What each recipe reaches in how many minutes."""
+        for pair, groups in BY_MINUTES.items():
+            for name in groups:
+                for minutes in self.study.groups[name].minutes or ():
+                    ours, published = (by_seed(self.ends, name, each, minutes) for each in ("minutes", "published"))
+                    shown = (with_deviation(each) for each in (published, ours))
+                    yield [pair, f"{minutes:g}", len(ours), *shown, compare(ours, published)]
+
+    def saved(self, picture: str) -> bool:
+        """Draw a figure, of what there is: the bars of a group, or accuracy against minutes."""
+        if picture == "accuracy":
+            panels = {pair: groups for pair, groups in BY_MINUTES.items() if self.ends["group"].isin(groups).any()}
+            figure = ends_by_minutes(self.ends, panels, CURVES, LEVELS) if panels else None
+        else:
+            settings = self.study.groups[picture].settings
+            title = "Fashion-MNIST, 5 min: validation accuracy, %"
+            there = (self.ends["group"] == picture).any()
+            figure = bars(self.ends, picture, settings, title) if there else None
+        if figure is not None:
+            figure.savefig(self.results / f"{picture}.png", dpi=110)
+        return figure is not None
 
 
 def with_deviation(found: pd.Series) -> str:

@@ -33,7 +33,7 @@ DATA: dict[str, Any] = {
 }
 HELD_OUT = {"fashion_mnist": 10_000, "cifar10": 5_000, "cifar100": 5_000}
 PADDING = {28: 2, 32: 4}
-BATCH, RATE, DECAY = 256, 2e-3, 0.05
+BATCH, RATE, DECAY = 64, 1e-3, 0.05
 
 
 def network(kind: str, size: int, channels: int, names: list[str]) -> Any:

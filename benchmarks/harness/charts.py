@@ -1,6 +1,6 @@
 """The figures of a study's page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -32,17 +32,40 @@ def accuracy_by_minutes(
     Every mapping is of names in the table to what a reader is told: groups, settings with a curve, and baselines, whose
     accuracy on test images is a line across the panel.
     """
-    figure = Figure(figsize=(8.4, 3.9 * len(groups)), layout="constrained")
-    panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
-    for panel, (group, title) in zip(panels, groups.items(), strict=True):
+    figure, panels = minute_panels(groups.values())
+    for panel, group in zip(panels, groups, strict=True):
         chosen = rows[rows["group"] == group]
         chosen = chosen[chosen["minutes"] == chosen["minutes"].max()]
         for color, (setting, label) in zip(COLORS, curves.items(), strict=False):
             draw_curve(panel, chosen[(chosen["setting"] == setting) & chosen["epoch"].notna()], color, label)
-        for dash, (setting, label) in zip(DASHES, levels.items(), strict=True):
-            found = 100 * chosen[chosen["setting"] == setting][END].astype(float).mean()
-            if pd.notna(found):
-                panel.axhline(found, color=GREY, lw=1.2, ls=dash, label=f"{label}: {found:.1f}")
+        draw_levels(panel, chosen, levels)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def ends_by_minutes(
+    ends: pd.DataFrame, panels: Mapping[str, Sequence[str]], settings: Mapping[str, str], levels: Mapping[str, str]
+) -> Figure:
+    """Accuracy at the last epoch against the minutes given (logarithmic), with the deviation of the seeds.
+
+    `panels` has the groups of a table under each title; `settings` and `levels` are as in `accuracy_by_minutes`.
+    """
+    figure, axes = minute_panels(panels)
+    for panel, groups in zip(axes, panels.values(), strict=True):
+        chosen = ends[ends["group"].isin(groups)]
+        for color, (setting, label) in zip(COLORS, settings.items(), strict=False):
+            found = chosen[chosen["setting"] == setting].astype({END: float}).groupby("minutes")[END]
+            mean, spread = 100 * found.mean(), 100 * found.std().fillna(0.0)
+            panel.errorbar(mean.index, mean, spread, color=color, marker="o", ms=4, capsize=3, label=label)
+        draw_levels(panel, chosen, levels)
+    return figure
+
+
+def minute_panels(titles: Collection[str]) -> tuple[Figure, Sequence[Axes]]:
+    """A panel for each title, one under the other."""
+    figure = Figure(figsize=(8.4, 3.9 * len(titles)), layout="constrained")
+    panels = figure.subplots(len(titles), 1, squeeze=False)[:, 0]
+    for panel, title in zip(panels, titles, strict=True):
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         panel.xaxis.set_major_formatter("{x:g}")
@@ -51,8 +74,16 @@ def accuracy_by_minutes(
         panel.set_ylabel("accuracy, %")
         panel.set_title(title)
         panel.grid(visible=True, axis="y")
-        panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
+    return figure, panels
+
+
+def draw_levels(panel: Axes, chosen: pd.DataFrame, levels: Mapping[str, str]) -> None:
+    """A line across the panel for each baseline that was run, and the legend."""
+    for dash, (setting, label) in zip(DASHES, levels.items(), strict=False):
+        found = 100 * chosen[chosen["setting"] == setting][END].astype(float).mean()
+        if pd.notna(found):
+            panel.axhline(found, color=GREY, lw=1.2, ls=dash, label=f"{label}: {found:.1f}")
+    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:

@@ -3,7 +3,9 @@
 import claim
 import minutes
 import pandas as pd
+import pytest
 import quantize
+from harness.charts import ends_by_minutes
 
 
 def test_the_page_of_the_claim_is_made_from_its_table(monkeypatch):
@@ -38,3 +40,17 @@ def test_a_loss_is_fp32_less_int8_by_source_and_its_spread_is_that_of_the_seeds(
     found = quantize.page(pd.DataFrame(rows))
     assert "| s, student a | 32 | 2 | +1.50 (0.71) | +0.00 (0.00) | +1.50 (0.71) |" in found
     assert "| s, student a | 90.00 | 4 | 1 | 0.250 |" in found
+
+
+def test_accuracy_against_minutes_is_a_line_of_means_for_each_setting_and_one_for_each_baseline():
+    def row(setting: str, minutes: float, seed: int, accuracy: float) -> dict:
+        group = "hundred" if minutes == 100 else "by_minutes"
+        return {"group": group, "setting": setting, "minutes": minutes, "seed": seed, "accuracy": accuracy}
+
+    rows = [row("ours", 3, 0, 0.5), row("ours", 3, 1, 0.7), row("ours", 100, 0, 0.9), row("real", 100, 0, 0.95)]
+    shown = {"ours": "ours", "published": "as published"}
+    figure = ends_by_minutes(pd.DataFrame(rows), {"A": ["by_minutes", "hundred"]}, shown, {"real": "ceiling"})
+    ours, published = (bar.lines[0].get_xydata() for bar in figure.axes[0].containers)
+    assert ours.tolist() == [[3, pytest.approx(60)], [100, pytest.approx(90)]]
+    assert not len(published)
+    assert "ceiling: 95.0" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
