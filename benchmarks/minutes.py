@@ -15,7 +15,7 @@ from harness.scenario import PROJECT
 from harness.settings import Setting, Study
 from harness.table import END, Table
 from harness.templates import fill
-from harness.verdicts import NOISE, Verdict, by_seed, compare
+from harness.verdicts import NOISE, Verdict, by_seed, compare, with_deviation
 
 from nayer.core.files import write_atomically
 
@@ -145,13 +145,6 @@ class Page:
         if figure is not None:
             figure.savefig(self.results / f"{picture}.png", dpi=110)
         return figure is not None
-
-
-def with_deviation(found: pd.Series) -> str:
-    """Mean and, of some seeds, deviation."""
-    if found.empty:
-        return "not run"
-    return f"{found.mean():.2f}" + (f" ({found.std():.2f})" if len(found) > 1 else "")
 
 
 def changes(setting: Setting) -> str:

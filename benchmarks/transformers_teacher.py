@@ -32,8 +32,9 @@ DATA: dict[str, Any] = {
     "cifar100": datasets.CIFAR100,
 }
 HELD_OUT = {"fashion_mnist": 10_000, "cifar10": 5_000, "cifar100": 5_000}
-PADDING = {28: 2, 32: 4}
-BATCH, RATE, DECAY = 64, 1e-3, 0.05
+# Of the sides' lengths: small grey images are learnt faster unshifted.
+PADDING = {28: 0, 32: 4}
+BATCH, RATE, DECAY = 64, 2e-3, 0.05
 
 
 def network(kind: str, size: int, channels: int, names: list[str]) -> Any:

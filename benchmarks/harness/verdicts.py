@@ -51,6 +51,13 @@ def by_seed(ends: pd.DataFrame, group: str, setting: str, minutes: float | None 
     return 100 * chosen.set_index("seed")[END].astype(float)
 
 
+def with_deviation(found: pd.Series) -> str:
+    """Mean and, of some seeds, deviation."""
+    if found.empty:
+        return "not run"
+    return f"{found.mean():.2f}" + (f" ({found.std():.2f})" if len(found) > 1 else "")
+
+
 def compare(better: pd.Series, worse: pd.Series) -> Verdict:
     """Two settings on the seeds that both have."""
     differences = (better - worse).dropna()

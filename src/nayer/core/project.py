@@ -8,7 +8,9 @@ NOT_SCENARIOS = {"base", "local"}
 
 def scenarios(project: Path) -> list[str]:
     """The environments of `conf/` that can be run."""
-    return sorted(p.name for p in (project / "conf").iterdir() if p.is_dir() and p.name not in NOT_SCENARIOS)
+    folders = [folder.name for folder in (project / "conf").iterdir() if folder.is_dir()]
+    # With a dot: what a `kedro scenario` that was killed left behind.
+    return sorted(name for name in folders if name not in NOT_SCENARIOS and "." not in name)
 
 
 def pipeline_file(project: Path, scenario: str) -> Path:

@@ -45,8 +45,8 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
                 f"distill.synthesis: one batch and the student's {turn} steps after it take longer than the "
                 f"{seconds:.0f} s there are; take a smaller batch_size, or more minutes."
             )
-        epochs = min(budget.epochs, turns)
-        warmup, closing, batches, steps = 0, 0, turns // epochs, turns // epochs * turn
+        batches = ceil(turns / budget.epochs)
+        warmup, closing, epochs, steps = 0, 0, turns // batches, batches * turn
     else:
         left = seconds - budget.student_steps * cost.student_step
         made = int(left / cost.batch(config.synthesis.steps))

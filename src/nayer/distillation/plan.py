@@ -59,6 +59,11 @@ class Plan:
     """What a kept state must agree with to go on."""
 
 
+def pixels_of(schedule: Schedule, teacher: Classifier) -> float:
+    """How many the search for a schedule's images goes through: how long it is, whatever the machine."""
+    return schedule.images * schedule.steps * teacher.images.size**2
+
+
 def plan(
     teacher: Classifier,
     embeddings: LabelEmbeddings | None,
@@ -81,8 +86,7 @@ def plan(
     new_student(teacher, config.student)
     device = resolve_device(runtime)
     precision = resolve_precision(runtime, device)
-    pixels = schedule.images * schedule.steps * teacher.images.size**2
-    compiled = resolve_compile(runtime, device, pixels)
+    compiled = resolve_compile(runtime, device, pixels_of(schedule, teacher))
     capacity = memory_capacity(shard, schedule)
     image_gib, target_gib = memory_gib(teacher, shard, capacity)
     if target_gib > runtime.memory_gib:

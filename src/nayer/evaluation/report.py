@@ -23,7 +23,7 @@ BASELINES = {
 }
 CAPTIONS = {
     "training_curves": "How teacher and student learnt, epoch by epoch. The student never saw a real image.",
-    "synthetic_images": "The generator's newest images, by class (20 at most). They teach; they need not look real.",
+    "synthetic_images": "The newest synthetic images, by class (20 at most). They teach; they need not look real.",
     "embedding_similarity": "How near the class names are to each other in the table that steers the generator.",
     "confusion_matrix": "Where the student goes astray: the darker, the larger the share of the row.",
 }

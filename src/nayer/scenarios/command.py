@@ -38,6 +38,10 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
     try:
         if teacher:
             make(project, name, TeacherOptions(teacher=teacher, **said))
+        elif given := [key.upper() for key, value in said.items() if value not in (None, "none")]:
+            raise InputError(
+                f"{', '.join(given)}: of a new scenario, which needs a TEACHER; say that too, or NAME alone."
+            )
         elif name not in scenarios(project):
             raise unknown("NAME", name, scenarios(project))
         written = write_pipeline_file(project, name)

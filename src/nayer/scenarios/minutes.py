@@ -5,6 +5,7 @@ from what steps cost here. Both are written down once: from then on a run is as 
 """
 
 import time
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -17,8 +18,11 @@ from nayer.core.images import ImageSpec
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.build import build
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import shortened, time_steps
-from nayer.distillation.plan import plan, schedule_of
+from nayer.distillation.cost import StepSeconds, shortened, time_steps
+from nayer.distillation.plan import Plan, pixels_of, plan, schedule_of
+from nayer.engine.compilation import CannotCompile, compiling
+from nayer.engine.config import RuntimeConfig
+from nayer.engine.device import resolve_compile
 from nayer.engine.progress import Reporter
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
@@ -31,20 +35,24 @@ OVERHEAD_SECONDS = 25
 STUDENT_SHARE, MOST_EPOCHS = 0.5, 60
 # Of the images, those before the student learns: one that starts from its teacher knows something at once.
 WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08}
-BATCH = 200
+# Images of a batch, fewer where they are large: a batch of conf/imagenet has as many pixels.
+BATCH, MOST_PIXELS = 200, 48 * 224**2
 # Of every text encoder that comes with the project; other widths cost the same but for a percent.
 EMBEDDING_WIDTH = 384
 
 
 def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
     """NAYER for minutes; its schedule is a mere place holder."""
+    batch = min(BATCH, max(1, MOST_PIXELS // images.size**2))
+    batch = batch // classes * classes or batch  # no set of classes is cut short
     return {
         "warmup_epochs": 1,
         "epochs": 1,
+        "probe_images": batch,  # one batch: more would cost too much of a few minutes
         "augmentation": {"padding": images.size // 8, "flip": True},
         "synthesis": {
             "method": "nayer",
-            "batch_size": BATCH // classes * classes or BATCH,  # no set of classes is cut short
+            "batch_size": batch,
             "steps": 30,
             "batches": 1,
             "warmup_batches": 1,
@@ -79,15 +87,10 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
     made = plan(freeze(teacher), table, shortened(values), parameters.runtime, seed=0)
     cost = time_steps(made, build(made))
     beside = OVERHEAD_SECONDS + evaluation_seconds(parameters, teacher, made.device)
-    probes = ceil(made.config.probe_images / made.schedule.batch_size) * cost.batch(made.schedule.steps)
-    left = minutes - (beside + probes) / 60
-    if left <= 0:
-        raise InputError(
-            f"MINUTES: {minutes:g}, but what a run does here beside the distillation takes "
-            f"{duration(beside + probes)}; give more."
-        )
-    budget = Budget(left, STUDENT_SHARE, cost.student_step, WARMUP_SHARE[parameters.distill.student.start], MOST_EPOCHS)
-    schedule = schedule_for(parameters.distill, cost, budget)
+    schedule, rest = schedule_in(minutes, beside, parameters.distill, cost)
+    if not made.compile and will_compile(parameters.runtime, made.device, scaled(values, schedule), teacher):
+        cost, compiling_seconds = time_compiled(made, cost, reporter)
+        schedule, rest = schedule_in(minutes, beside + compiling_seconds, parameters.distill, cost)
     filled = scaled(values, schedule)
     whole = schedule_of(DistillConfig.model_validate(filled))
     promised = counted_seconds(filled, cost, whole.total_epochs)
@@ -95,9 +98,45 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
         f"A synthesis step of {whole.batch_size} images takes {cost.synthesis_step:.2f} s, a student step of "
         f"{parameters.distill.student.batch_size} {cost.student_step:.3f} s: {whole.images:,} images and "
         f"{whole.epochs * whole.student_steps:,} student steps in {duration(promised)}, and "
-        f"{duration(beside + probes)} for the rest of a run."
+        f"{duration(rest)} for the rest of a run."
     )
     return schedule
+
+
+def schedule_in(
+    minutes: float, beside: float, config: DistillConfig, cost: StepSeconds
+) -> tuple[dict[str, Any], float]:
+    """What fits beside so many seconds of other work, and the seconds of that with the probes.
+
+    Raises:
+        InputError: nothing does.
+    """
+    probes = ceil(config.probe_images / config.synthesis.batch_size) * cost.batch(config.synthesis.steps)
+    left = minutes - (beside + probes) / 60
+    if left <= 0:
+        raise InputError(
+            f"MINUTES: {minutes:g}, but what a run does here beside the distillation takes "
+            f"{duration(beside + probes)}; give more."
+        )
+    budget = Budget(left, STUDENT_SHARE, cost.student_step, WARMUP_SHARE[config.student.start], MOST_EPOCHS)
+    return schedule_for(config, cost, budget), beside + probes
+
+
+def will_compile(runtime: RuntimeConfig, device: torch.device, filled: dict[str, Any], teacher: Classifier) -> bool:
+    """Whether the run itself will be long enough for that, though the measurement is not."""
+    return resolve_compile(runtime, device, pixels_of(schedule_of(DistillConfig.model_validate(filled)), teacher))
+
+
+def time_compiled(made: Plan, cost: StepSeconds, reporter: Reporter) -> tuple[StepSeconds, float]:
+    """What steps cost when compiled, and the seconds that compiling took; as before where nothing can be compiled."""
+    reporter.say("A run of that length compiles its networks: measuring that, which takes a minute or two ...")
+    began = time.monotonic()
+    made = replace(made, compile=True)
+    try:
+        with compiling():
+            return time_steps(made, build(made)), time.monotonic() - began
+    except CannotCompile:
+        return cost, 0.0
 
 
 def evaluation_seconds(parameters: Parameters, teacher: Classifier, device: torch.device) -> float:

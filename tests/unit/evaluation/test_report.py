@@ -96,7 +96,7 @@ def test_headline_and_tiles(render, comparison):
     text = Page(render(metrics=metrics)).text.replace("\xa0", " ")
     assert "WRN-10-1 student, 5.0\N{MULTIPLICATION SIGN} smaller, keeps 99.4 % of its teacher's accuracy" in text
     assert "Distilled from a ResNet-34" in text
-    assert "a generator made 25,600 images" in text
+    assert "25,600 images were made" in text
     assert f"{100 * metrics['student']['top1']:.2f} %" in text
     assert "1 k instead of 5 k" in text
 

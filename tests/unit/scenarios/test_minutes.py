@@ -9,6 +9,7 @@ import yaml
 from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
 from nayer.distillation.cost import StepSeconds
+from nayer.engine.compilation import CannotCompile
 from nayer.engine.progress import NullReporter
 from nayer.models.classifier import Classifier
 from nayer.scenarios import minutes
@@ -18,7 +19,7 @@ from nayer.scenarios.options import TeacherOptions
 PROJECT = Path(__file__).parents[3]
 # A batch of 30 steps takes 6.4 s.
 COST = StepSeconds(few_steps=0.4, many_steps=0.4 + 7 * 0.2, add=0.2, student_step=0.07)
-SHAPES = [(8, 1, 3), (28, 1, 10), (32, 3, 100), (64, 3, 200), (32, 3, 300)]
+SHAPES = [(8, 1, 3), (28, 1, 10), (32, 3, 100), (64, 3, 200), (32, 3, 300), (224, 3, 10)]
 
 
 class Listener(NullReporter):
@@ -59,8 +60,9 @@ def test_batches_and_student_steps_take_the_minutes_but_for_the_rest_of_a_run(sh
     assert synthesis["batch_size"] % shape[2] == 0 or synthesis["batch_size"] < shape[2]
     batches = found["warmup_epochs"] * synthesis["warmup_batches"] + found["epochs"] * synthesis["batches"]
     seconds = batches * COST.batch(synthesis["steps"]) + found["epochs"] * student["steps"] * COST.student_step
-    probes = COST.batch(synthesis["steps"]) * -(-400 // synthesis["batch_size"])
-    whole = seconds + probes + minutes.OVERHEAD_SECONDS
+    assert synthesis["batch_size"] * shape[0] ** 2 <= 48 * 224**2, "as large as a batch of conf/imagenet at most"
+    assert found["probe_images"] == synthesis["batch_size"]
+    whole = seconds + COST.batch(synthesis["steps"]) + minutes.OVERHEAD_SECONDS
     assert 0.92 * 60 * wanted < whole <= 60 * wanted
     assert found["epochs"] * student["steps"] * COST.student_step == pytest.approx(seconds / 2, rel=0.1)
 
@@ -101,6 +103,26 @@ def test_a_scenarios_recipe_and_another_method_can_fill_minutes_too(project, mon
     assert found["synthesis"]["method"] == "dfq"
     assert found["student"]["architecture"] == "wrn-10-1"
     assert found["student"]["steps"] == 10 * found["synthesis"]["batches"], "as published"
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_run_that_will_compile_its_networks_is_measured_so(can, project, monkeypatch):
+    teacher_of(28, 1, 10)
+    compiled = COST.model_copy(update={"many_steps": 0.4 + 7 * 0.1, "student_step": 0.035})
+
+    def time_steps(made, _):
+        if made.compile and not can:
+            raise CannotCompile("no compiler")
+        return compiled if made.compile else COST
+
+    monkeypatch.setattr(minutes, "time_steps", time_steps)
+    monkeypatch.setattr(minutes, "build", lambda _: None)
+    plain = made(project, minutes=30.0)
+    shutil.rmtree(project / "conf" / "mine")
+    monkeypatch.setattr(minutes, "resolve_compile", lambda runtime, device, pixels: pixels > 1e6)
+    found = made(project, minutes=30.0)
+    more = (found["epochs"] * found["student"]["steps"]) / (plain["epochs"] * plain["student"]["steps"])
+    assert more == pytest.approx(2 if can else 1, rel=0.05)
 
 
 def test_minutes_that_are_too_few_for_this_machine_are_refused_and_nothing_is_written(project, monkeypatch):

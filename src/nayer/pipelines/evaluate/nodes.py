@@ -138,10 +138,10 @@ def report_results(
             confusion, "true class" if "student" in metrics else "teacher's prediction"
         ),
     }
+    text = {"text encoder": f"{embeddings.encoder} ({embeddings.revision})", "prompt": embeddings.prompt}
     provenance = {
         "class names": ", ".join(names),
-        "text encoder": f"{embeddings.encoder} ({embeddings.revision})",
-        "prompt": embeddings.prompt,
+        **(text if method.needs_embeddings else {}),
         **student.provenance,
     }
     page = report.render(method, metrics, cost, per_class, baselines, drawn, parameters, provenance)

@@ -17,7 +17,7 @@ from nayer.models.classifier import Classifier
 from nayer.synthesis.parts.features import LayerInputs, as_given, head_of, inputs_by_layer
 from nayer.synthesis.parts.losses import activation_loss, balance_loss
 
-PriorName = Literal["none", "variation", "activation", "layer_norm", "patches"]
+PriorName = Literal["none", "variation", "pixels", "activation", "layer_norm", "patches"]
 # DAFL's weights of its activation and its balance term are 0.1 and 5.
 BALANCE = 50.0
 # Of the density of likenesses between patches: points from -1 to 1, and the width of the kernel.
@@ -74,6 +74,19 @@ class Variation(Prior):
     def loss(self, images: Tensor, teacher_logits: Tensor) -> Tensor:
         """Of the images alone."""
         return images.diff(dim=-1).abs().mean() + images.diff(dim=-2).abs().mean()
+
+
+class PixelStatistics(Prior):
+    """Pixels have, channel by channel, the mean and deviation that the teacher's normalisation takes off its images."""
+
+    def __init__(self, teacher: Classifier) -> None:
+        super().__init__(teacher)
+        self.mean, self.std = teacher.mean, teacher.std
+
+    def loss(self, images: Tensor, teacher_logits: Tensor) -> Tensor:
+        """The mean over channels of mean^2 + (deviation - 1)^2 of the normalised pixels."""
+        normal = ((images.float() - self.mean) / self.std).transpose(0, 1).flatten(1)
+        return (normal.mean(1).square() + (normal.std(1, correction=0) - 1).square()).mean()
 
 
 class Activation(Prior):
@@ -162,6 +175,7 @@ def likeness_entropy(patches: Tensor) -> Tensor:
 PRIORS: dict[PriorName, type[Prior]] = {
     "none": Prior,
     "variation": Variation,
+    "pixels": PixelStatistics,
     "activation": Activation,
     "layer_norm": LayerNormStatistics,
     "patches": PatchEntropy,

@@ -91,6 +91,18 @@ def test_variation_is_the_mean_difference_of_neighbours(teacher):
     assert judged("variation", teacher, torch.full((2, 1, 8, 8), 0.3)) == 0
 
 
+def test_pixels_are_to_be_what_the_teacher_normalises_to_mean_0_and_deviation_1():
+    spec = ImageSpec(8, 2, (0.5, 0.25), (0.2, 0.1))
+    made = Classifier.build("wrn-10-1", NAMES, spec).eval()
+    signs = torch.tensor([1.0, -1.0]).repeat(32).view(1, 1, 8, 8)
+    mean, std = torch.tensor([0.5, 0.25]).view(1, 2, 1, 1), torch.tensor([0.2, 0.1]).view(1, 2, 1, 1)
+    as_expected = (mean + std * signs).expand(2, 2, 8, 8)
+    assert judged("pixels", made, as_expected) == pytest.approx(0, abs=1e-6)
+    shifted, flat = as_expected + torch.tensor([0.2, 0.0]).view(1, 2, 1, 1), mean.expand(2, 2, 8, 8)
+    assert judged("pixels", made, shifted) == pytest.approx(0.5, rel=1e-3)  # of two channels one is off by a deviation
+    assert judged("pixels", made, flat) == pytest.approx(1.0, rel=1e-3)
+
+
 def test_activation_rewards_strong_features_and_classes_that_come_equally_often(teacher):
     images = torch.rand(6, 1, 8, 8)
     head = [module for module in teacher.network.modules() if isinstance(module, nn.Linear)][-1]

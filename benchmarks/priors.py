@@ -1,0 +1,87 @@
+"""docs/results/priors.md and its figure, from the table of the study of priors.
+
+python benchmarks/priors.py
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.bench import TEACHERS
+from harness.charts import bars
+from harness.scenario import PROJECT
+from harness.settings import Study
+from harness.table import Table
+from harness.templates import fill
+from harness.verdicts import by_seed, with_deviation
+
+from nayer.core.files import write_atomically
+
+FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
+PAGE = PROJECT / "docs" / "results" / "priors.md"
+# Each teacher without BatchNorm, and the group of a teacher with it that is as accurate.
+BESIDE = {"convnext": "batchnorm", "vit": "batchnorm"}
+TITLES = {"convnext": "Fashion-MNIST, a ConvNeXt", "vit": "Fashion-MNIST, a ViT"}
+
+
+class Page:
+    """What each prior gives, and how much of the way from none to BatchNorm that is."""
+
+    def __init__(self) -> None:
+        self.study = Study.read(FILE)
+        self.results = PROJECT / self.study.results
+        self.table = Table(self.results)
+        self.ends = self.table.ends()
+
+    def text(self) -> str:
+        """The page, its figures saved beside the table."""
+        return fill(
+            FILE.parent / "priors.md.j2",
+            runs=len(self.ends),
+            planned=len(self.study.runs()),
+            groups={group: list(self.rows(group)) for group in BESIDE},
+            titles=TITLES,
+            pictures=[group for group in BESIDE if self.saved(group)],
+            teachers=list(self.teachers()),
+            machines=self.table.machines(),
+        )
+
+    def rows(self, group: str) -> Iterator[list[Any]]:
+        """Each setting of a group, and last what the teacher with BatchNorm gives."""
+        none, whole = by_seed(self.ends, group, "none"), by_seed(self.ends, BESIDE[group], "statistics")
+        for setting in self.study.groups[group].settings:
+            found = by_seed(self.ends, group, setting)
+            said = self.study.settings[setting].synthesis
+            closed = (100 * (found - none) / (whole - none)).dropna()
+            share = "" if setting == "none" or closed.empty else f"{closed.mean():.0f} %"
+            yield [setting, said.get("prior_weight", ""), len(found), with_deviation(found), share]
+        yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
+
+    def saved(self, group: str) -> bool:
+        """Draw the bars of a group that has some."""
+        if not (there := bool((self.ends["group"] == group).any())):
+            return False
+        settings = self.study.groups[group].settings
+        title = f"{TITLES[group]}: validation accuracy of the student, %"
+        bars(self.ends, group, settings, title).savefig(self.results / f"{group}.png", dpi=110)
+        return there
+
+    def teachers(self) -> Iterator[list[str]]:
+        """What taught, and by which recipe."""
+        for name in self.study.teachers:
+            if (file := TEACHERS / f"{name}.json").exists():
+                each = json.loads(file.read_text())
+                epochs, accuracy = each["recipe"]["training"]["epochs"], f"{100 * each['validation_accuracy']:.2f}"
+                yield [name, str(epochs), accuracy, f"`{each['sha256'][:12]}`"]
+
+
+def main() -> None:
+    page = Page()
+    page.results.mkdir(parents=True, exist_ok=True)
+    text = page.text()
+    write_atomically(PAGE, lambda part: Path(part).write_text(text))
+
+
+if __name__ == "__main__":
+    main()
