@@ -38,6 +38,8 @@ PARTS = {
     "the prompt": ["nayer_name_alone"],
     "MiniLM against CLIP": ["nayer_clip"],
 }
+# Where the paper does not say that its choice is the better one: as good (0), or worse (-1).
+EXPECTED = {"nayer_1_to_1": 0, "nayer_clip": -1}
 MEANING = {
     "nayer_one_hot": "one-hot rows",
     "nayer_random": "random rows",
@@ -119,8 +121,27 @@ class Page:
     def row(self, part: str, against: str, group: str, found: Verdict, place: tuple[str, str]) -> list[Any]:
         """One line of the verdict."""
         command = f"`'{place[0]}-*-{place[1]}-*'`"
-        published = self.published["parts"].get(part, "below")
-        return [part, against, self.where(group), found, found.n, found.word, command, published]
+        published = self.published["parts"].get(part, "of CIFAR, below")
+        word = found.word(EXPECTED.get(place[1], 1))
+        return [
+            part,
+            against + self.precisions(group, place),
+            self.where(group),
+            found,
+            found.n,
+            word,
+            command,
+            published,
+        ]
+
+    def precisions(self, group: str, place: tuple[str, str]) -> str:
+        """What a reader must know where NAYER's runs of a group and another setting's were of different precision."""
+        sets = [
+            set(self.ends[(self.ends["group"] == each) & (self.ends["setting"] == setting)]["precision"].dropna())
+            for each, setting in ((group, "nayer"), place)
+        ]
+        ours, other = (" and ".join(sorted(each)) for each in sets)
+        return f" ({other}; NAYER {ours})" if all(sets) and sets[0] != sets[1] else ""
 
     def where(self, group: str) -> str:
         """Data, pair and minutes."""

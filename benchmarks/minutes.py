@@ -40,12 +40,13 @@ class Goal:
 
     def met(self, ours: pd.Series, points: Verdict, seeds: int) -> str:
         """What the runs so far say of it, of so many seeds."""
-        if ours.empty or (self.above is not None and not points.n):
+        counted = len(ours) if self.above is None else points.n
+        if not counted:
             return "not run"
         low = self.least is not None and ours.mean() < self.least
         close = self.above is not None and not points.mean >= self.above
         word = "missed" if low or close else "met"
-        return word if len(ours) == seeds else f"{word} so far, {len(ours)} of {seeds} seeds"
+        return word if counted == seeds else f"{word} so far, {counted} of {seeds} seeds"
 
 
 GOALS = (
@@ -96,7 +97,8 @@ class Page:
             ours, published = (by_seed(self.ends, goal.group, setting) for setting in ("minutes", "published"))
             points = compare(ours, published)
             shown = (with_deviation(each) for each in (published, ours))
-            yield [goal.pair, f"{minutes:g}", len(ours), *shown, points, goal, goal.met(ours, points, len(group.seeds))]
+            seen = goal.met(ours, points, len(group.seeds))
+            yield [goal.pair, f"{minutes:g}", f"{len(published)}, {len(ours)}", *shown, points, goal, seen]
 
     def earlier(self) -> Iterator[str]:
         """What else was read on test images: recipes that were given up."""
@@ -130,7 +132,8 @@ class Page:
                 for minutes in self.study.groups[name].minutes or ():
                     ours, published = (by_seed(self.ends, name, each, minutes) for each in ("minutes", "published"))
                     shown = (with_deviation(each) for each in (published, ours))
-                    yield [pair, f"{minutes:g}", len(ours), *shown, compare(ours, published)]
+                    counts = f"{len(published)}, {len(ours)}"
+                    yield [pair, f"{minutes:g}", counts, *shown, compare(ours, published)]
 
     def saved(self, picture: str) -> bool:
         """Draw a figure, of what there is: the bars of a group, or accuracy against minutes."""
@@ -139,7 +142,7 @@ class Page:
             figure = ends_by_minutes(self.ends, panels, CURVES, LEVELS) if panels else None
         else:
             settings = self.study.groups[picture].settings
-            title = "Fashion-MNIST, 5 min: validation accuracy, %"
+            title = "Fashion-MNIST, 5 min of a slow machine: validation accuracy, %"
             there = (self.ends["group"] == picture).any()
             figure = bars(self.ends, picture, settings, title) if there else None
         if figure is not None:

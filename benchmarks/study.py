@@ -13,13 +13,15 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import click
+import yaml
 from harness.bench import Bench
 from harness.run import UNFINISHED
 from harness.scenario import PROJECT
 from harness.settings import Study
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, Interrupted, first_mistake
+from nayer.core.errors import InputError, Interrupted, first_line, first_mistake
 
 STATES = PROJECT / "data" / "studies"
 
@@ -36,12 +38,19 @@ def main() -> None:
     options = parser.parse_args()
     try:
         study = Study.read(options.study)
+        for pair, setting in sorted({(run.pair, run.setting) for run in study.runs()}):
+            study.distillation(pair, setting)
     except ValidationError as error:
         raise SystemExit(f"{options.study}: {first_mistake(error)}") from error
+    except (OSError, yaml.YAMLError, OmegaConfBaseException, InputError) as error:
+        raise SystemExit(f"{options.study} cannot be read: {first_line(error)}; see benchmarks/studies.") from error
     runs = [run for run in study.runs() if fnmatch(run.key, options.only)]
     if not runs:
         raise SystemExit(f"--only: no run is called '{options.only}'; the first of all is '{study.runs()[0].key}'.")
-    bench = Bench(study, options.store, options.device, options.folder.resolve())
+    try:
+        bench = Bench(study, options.store, options.device, options.folder.resolve())
+    except InputError as error:
+        raise SystemExit(str(error)) from error
     if options.list:
         done = bench.table.done
         click.echo("\n".join(f"{'done' if run.key in done else 'to do'}  {run.key}" for run in runs))

@@ -1,5 +1,6 @@
 """A study at work: what its runs need is made once, then they are taken from the queue one after the other."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,14 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.queue import Queue
-from harness.run import UNFINISHED, Job
+from harness.queue import GRACE_SECONDS, Queue
+from harness.run import ATTACHED, UNFINISHED, Job
 from harness.scenario import PROJECT, runtime
 from harness.settings import Run, Study
 from harness.table import Table
 from harness.teachers import train_once
 from harness.tracking import Tracker
-from nayer.core.errors import Interrupted
+from nayer.core.errors import InputError, Interrupted
 from nayer.core.files import digest, write_atomically
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
@@ -26,11 +27,19 @@ from nayer.engine.progress import Terminal
 from nayer.evaluation.cost import machine
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
+from nayer.mlops.tracking.run import source_tags
 from nayer.models.classifier import Classifier
 from nayer.synthesis.registry import METHODS
 
 TEACHERS = PROJECT / "docs" / "results" / "teachers"
 TURNS = 3
+# What is measured of each kind of step.
+OF_THE_STUDENT = ("student_step", "student_gflop")
+KINDS = {
+    "student": OF_THE_STUDENT,
+    "synthesis": tuple(key for key in Cost.model_fields if key not in OF_THE_STUDENT),
+}
+Costs = dict[str, dict[str, Any]]
 
 
 class Bench:
@@ -42,6 +51,7 @@ class Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.reporter = Terminal(interval=60)
         self.table = Table(self.results)
+        self.store = store
         self.queue = Queue(study.name, store or f"sqlite:///{self.folder / 'queue.db'}")
         self.tracker = Tracker(study.name)
         self.child: subprocess.Popen[bytes] | None = None
@@ -50,7 +60,22 @@ class Bench:
         """The run's teacher, trained if it is missing; its file goes with the results, as they hold for it alone."""
         name, spec = self.study.teacher(run)
         train_once(name, spec, TEACHERS, self.folder / "resume" / name, self.reporter)
-        return TEACHERS / f"{name}.safetensors"
+        file = TEACHERS / f"{name}.safetensors"
+        if self.store and (own := digest(file)) != self.queue.agreed(f"teacher {name}", own):
+            raise InputError(
+                f"--store: '{file}' is another teacher than that of the machine which came first; copy it from there, "
+                "with the .json beside it."
+            )
+        return file
+
+    def asked(self, run: Run) -> str:
+        """A digest of all that the study says about a run, so that a changed study does not pass old rows for new."""
+        study = self.study
+        names = sorted({run.setting, study.like(run.setting) or run.setting})
+        parts = [study.teacher(run)[1], study.pairs[run.pair], *(study.settings[name] for name in names)]
+        said = [part.model_dump(mode="json", exclude_defaults=True) for part in parts]
+        said.append(run.model_dump(include={"minutes", "seed", "test"}))
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def embeddings(self, run: Run) -> Path | None:
         """The file of the run's label embeddings; None for a method that needs none."""
@@ -64,28 +89,40 @@ class Bench:
             embed_labels(self.study.lte(run.pair, run.setting), names, seed=0).save(file)
         return file
 
-    def measured(self, runs: Iterable[Run]) -> dict[str, Cost]:
-        """What steps cost, by `cost_name`: of all settings of the runs' pairs, in turns, once, and kept."""
+    def measured(self, runs: Iterable[Run]) -> Costs:
+        """What steps cost, by their names: of all settings of the runs' pairs, in turns, once, and kept.
+
+        Machines that share a store share what the first of them measured: a minute buys the same on all.
+        """
         file = self.results / "costs.json"
-        kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        kept: Costs = json.loads(file.read_text()) if file.exists() else {}
+        kept |= self.queue.shared("costs") if self.store else {}
         pairs = {run.pair for run in runs if run.minutes}
-        missing = {
-            name: run
-            for run in self.study.timed_runs()
-            if run.pair in pairs and (name := self.study.cost_name(run.pair, run.setting)) not in kept
-        }
-        found: dict[str, list[Cost]] = {name: [] for name in missing}
+        timed = [run for run in self.study.timed_runs() if run.pair in pairs]
+        missing: dict[str, Run] = {}
+        names = {run: self.study.cost_names(run.pair, run.setting) for run in timed}
+        for run in timed:
+            if new := [name for name in names[run].values() if name not in kept.keys() | missing.keys()]:
+                missing |= dict.fromkeys(new, run)
+        found: dict[Run, list[Cost]] = {run: [] for run in missing.values()}
         for turn in range(TURNS if missing else 0):
-            for name, run in missing.items():
-                self.reporter.say(f"Measuring, turn {turn + 1} of {TURNS}: {name}")
-                found[name].append(self.cost(run))
-        for name, costs in found.items():
-            least = {key: min(getattr(each, key) for each in costs) for key in Cost.model_fields}
+            for run, costs in found.items():
+                self.reporter.say(f"Measuring, turn {turn + 1} of {TURNS}: {run.pair} {run.setting}")
+                costs.append(self.cost(run))
+        for name, run in missing.items():
+            kind = next(kind for kind, each in names[run].items() if each == name)
+            least = {key: min(getattr(cost, key) for cost in found[run]) for key in KINDS[kind]}
             kept[name] = {**least, "machine": machine()}
         if missing:
             write_atomically(file, lambda part: part.write_text(json.dumps(kept, indent=1) + "\n"))
-        fields = Cost.model_fields
-        return {name: Cost(**{key: kept[name][key] for key in fields}) for name in kept}
+            if self.store:
+                self.queue.share("costs", kept)
+        return kept
+
+    def cost_of(self, costs: Costs, pair: str, setting: str) -> Cost:
+        """Of both kinds of step, from what was measured."""
+        names = self.study.cost_names(pair, setting)
+        return Cost(**{key: costs[names[kind]][key] for kind, keys in KINDS.items() for key in keys})
 
     def cost(self, run: Run) -> Cost:
         """Of one pair and setting, on a short schedule."""
@@ -100,7 +137,7 @@ class Bench:
             )
         )
 
-    def distillation(self, run: Run, costs: dict[str, Cost]) -> dict[str, Any]:
+    def distillation(self, run: Run, costs: Costs) -> dict[str, Any]:
         """The run's parameters: the scenario's own schedule, or one that fills the minutes."""
         study, setting = self.study, self.study.settings[run.setting]
         # A baseline takes as many student steps as a method; what that would synthesise is of no interest.
@@ -108,16 +145,16 @@ class Bench:
         values = study.distillation(run.pair, name)
         if run.minutes is None:
             return values
-        pair, cost = study.pairs[run.pair], costs[study.cost_name(run.pair, name)]
+        pair, cost = study.pairs[run.pair], self.cost_of(costs, run.pair, name)
         share = setting.student_share or pair.student_share
-        step = costs[study.cost_name(run.pair, study.reference or name)].student_step
+        step = self.cost_of(costs, run.pair, study.reference or name).student_step
         warmup = setting.warmup_share or pair.warmup_share
         budget = Budget(run.minutes, share, step, warmup, pair.epochs, setting.closing_share)
         if setting.baseline:
             return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
         return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
 
-    def perform(self, run: Run, costs: dict[str, Cost]) -> dict[str, Any]:
+    def perform(self, run: Run, costs: Costs) -> dict[str, Any]:
         """One run in a process of its own; what came out, with what only the study knows."""
         folder = self.folder / "runs" / run.key
         teacher, table = self.teacher(run), self.embeddings(run)
@@ -137,8 +174,9 @@ class Bench:
         here, said = str(PROJECT / "benchmarks"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
         # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "harness.run", str(file)],
+            [sys.executable, "-m", "harness.run", str(file), ATTACHED],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in (here, *said) if path)},
+            stdin=subprocess.PIPE,  # closes when this process ends, however that comes about
             start_new_session=True,
         )
         code = self.child.wait()
@@ -150,8 +188,11 @@ class Bench:
         if (picture := folder / "images.png").exists():
             (self.results / "images").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, self.results / "images" / f"{run.key}.png")
-        result["teacher_sha256"] = digest(teacher)
-        if cost := costs.get(self.study.cost_name(run.pair, run.setting)):
+        source = source_tags(PROJECT, self.study.scenario(run.pair))
+        result["commit"] = source.get("git_commit", "") + ("+" if source.get("git_dirty") == "true" else "")
+        result |= {"teacher_sha256": digest(teacher), "asked_sha256": self.asked(run)}
+        if run.minutes and not job.baseline:
+            cost = self.cost_of(costs, run.pair, run.setting)
             steps = result["synthesis_steps"], result["student_steps"]
             result["gflop"] = steps[0] * cost.synthesis_gflop + steps[1] * cost.student_gflop
             for row in result["curve"]:
@@ -166,6 +207,12 @@ class Bench:
     def work(self, runs: list[Run]) -> None:
         """All of them that are not done, by whoever takes them."""
         by_key = {run.key: run for run in runs}
+        asked = self.table.asked()
+        if other := [run.key for run in runs if asked.get(run.key) not in (None, self.asked(run))]:
+            raise InputError(
+                f"{self.study.results}/runs.csv: '{other[0]}' was made of other settings than it has in the study; "
+                "take its rows out to run it again, or give the setting another name."
+            )
         todo = [run for run in runs if run.key not in self.table.done]
         costs = self.measured(todo)
         self.queue.add(run.key for run in todo)
@@ -173,6 +220,11 @@ class Bench:
         while self.queue.holds_any(by_key.keys()):
             self.queue.take(by_key.keys(), lambda key: self.perform(by_key[key], costs))
             self.collect(by_key)
+        if elsewhere := self.queue.running(by_key.keys()):
+            self.reporter.say(
+                f"Under way elsewhere, or stopped by force less than {GRACE_SECONDS / 60:.0f} min ago: "
+                f"{', '.join(elsewhere)}. The same command, later, takes what is left."
+            )
 
     def collect(self, runs: dict[str, Run]) -> None:
         """What the queue knows goes into the table and to MLflow."""

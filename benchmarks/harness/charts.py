@@ -61,10 +61,10 @@ def ends_by_minutes(
     return figure
 
 
-def minute_panels(titles: Collection[str]) -> tuple[Figure, Sequence[Axes]]:
+def minute_panels(titles: Collection[str]) -> tuple[Figure, list[Axes]]:
     """A panel for each title, one under the other."""
     figure = Figure(figsize=(8.4, 3.9 * len(titles)), layout="constrained")
-    panels = figure.subplots(len(titles), 1, squeeze=False)[:, 0]
+    panels: list[Axes] = list(figure.subplots(len(titles), 1, squeeze=False)[:, 0])
     for panel, title in zip(panels, titles, strict=True):
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
@@ -119,10 +119,12 @@ def bars(ends: pd.DataFrame, group: str, settings: Sequence[str], title: str) ->
     return figure
 
 
-def strip(sample: SyntheticSample) -> Tensor:
-    """(H, W, 3) uint8: an image of each of the first classes, side by side."""
-    first = [int((sample.labels == label).nonzero()[0]) for label in sample.labels.unique()[:SHEET_COLUMNS]]
-    row = F.pad(sample.images[torch.tensor(first)], (1, 1, 0, 0), value=255).permute(2, 0, 3, 1).flatten(1, 2)
+def strip(sample: SyntheticSample, classes: int) -> Tensor:
+    """(H, W, 3) uint8: an image of each of the first classes, side by side; white where there is none of a class."""
+    shown = torch.full_like(sample.images[:1], 255).repeat(min(classes, SHEET_COLUMNS), 1, 1, 1)
+    for label in range(len(shown)):
+        shown[label] = next(iter(sample.images[sample.labels == label]), shown[label])
+    row = F.pad(shown, (1, 1, 0, 0), value=255).permute(2, 0, 3, 1).flatten(1, 2)
     return row.expand(-1, -1, 3)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+
+from nayer.core.errors import InputError, first_line
 
 RUN, RESULT = "run", "result"
 # A machine that was silent for so long is taken for dead, and its run goes back into the queue.
@@ -16,19 +19,38 @@ LOOKS, SECONDS_BETWEEN_LOOKS = 5, 0.5
 OPEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 
 
+def opened(store: str) -> RDBStorage:
+    """The storage at an address; when two machines make it at once, one of them looks again.
+
+    Raises:
+        InputError: nothing can be kept there.
+    """
+    for look in range(LOOKS):
+        try:
+            return RDBStorage(
+                store,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
+        except (SQLAlchemyError, ImportError) as error:
+            if look + 1 == LOOKS or not isinstance(error, IntegrityError | OperationalError):
+                raise InputError(
+                    f"--store: '{store}' cannot be used ({first_line(error)}); give an address as sqlite:////path/queue.db."
+                ) from error
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    raise AssertionError  # the last look returns or raises
+
+
 class Queue:
     """Runs by their keys: waiting, under way on some machine, or done with a result."""
 
     def __init__(self, name: str, store: str) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
-        storage = RDBStorage(
-            store,
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+        self.study = optuna.create_study(
+            study_name=name, storage=opened(store), load_if_exists=True, direction="maximize"
         )
-        self.study = optuna.create_study(study_name=name, storage=storage, load_if_exists=True, direction="maximize")
 
     def add(self, keys: Iterable[str]) -> None:
         """Put runs at the end, apart from those that are in it or done."""
@@ -43,12 +65,37 @@ class Queue:
         return [trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])]
 
     def holds_any(self, wanted: Set[str]) -> bool:
-        """Whether one of these runs waits; looks again, as what another machine passes on is away for a moment."""
+        """Whether one of these runs waits; looks again, as what another machine passes on is away for a moment.
+
+        What a machine that has gone silent was at waits, too.
+        """
         for look in range(LOOKS):
+            optuna.storages.fail_stale_trials(self.study)
             if not wanted.isdisjoint(self.waiting):
                 return True
             time.sleep(SECONDS_BETWEEN_LOOKS if look + 1 < LOOKS else 0)
         return False
+
+    def running(self, wanted: Set[str]) -> list[str]:
+        """Of these runs, those that some machine is at."""
+        under_way = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return sorted({trial.user_attrs.get(RUN, "") for trial in under_way} & wanted)
+
+    def shared(self, name: str) -> dict[str, Any]:
+        """What the machines of a store know together."""
+        found: dict[str, Any] = self.study.user_attrs.get(name, {})
+        return found
+
+    def share(self, name: str, value: Any) -> None:
+        """For all machines of the store."""
+        self.study.set_user_attr(name, value)
+
+    def agreed(self, name: str, own: str) -> str:
+        """What the first machine said of something; of the first, its own."""
+        if name not in self.study.user_attrs:
+            self.share(name, own)
+        found: str = self.study.user_attrs[name]
+        return found
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:

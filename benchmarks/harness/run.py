@@ -1,12 +1,15 @@
 """One run of a study, in a process of its own: python -m harness.run JOB.json; killed, the same command goes on."""
 
 import json
+import os
 import resource
 import shutil
 import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,8 @@ from nayer.models.inference import accuracy, predict
 # Enough to draw a curve by; the last epoch is judged by all.
 CURVE_IMAGES = 2000
 UNFINISHED = 75
+# Said by a process that holds the other end of stdin: when it is gone, so is the run.
+ATTACHED = "--attached"
 
 
 class Job(Config):
@@ -97,7 +102,7 @@ def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -
     found = collect(state, made)
     found.student.cpu().save(folder / "student.safetensors")
     found.sample.save(folder / "sample.safetensors")
-    write_png(strip(found.sample).permute(2, 0, 1), str(folder / "images.png"))
+    write_png(strip(found.sample, len(teacher.class_names)).permute(2, 0, 1), str(folder / "images.png"))
     schedule = made.schedule
     batches = schedule.images // schedule.batch_size
     judged = real.test if job.test else real.validation
@@ -140,6 +145,18 @@ def baseline(job: Job, name: str, real: RealData, settings: RuntimeConfig) -> di
     }
 
 
+@contextmanager
+def counted(file: Path) -> Iterator[list[float]]:
+    """Seconds of all sessions of a run together, of those that were stopped, too; known on leaving."""
+    before = json.loads(file.read_text()) if file.exists() else 0.0
+    began, total = time.monotonic(), [before]
+    try:
+        yield total
+    finally:
+        total[0] = before + time.monotonic() - began
+        write_atomically(file, lambda part: part.write_text(json.dumps(total[0])))
+
+
 def perform(job: Job) -> dict[str, Any]:
     """The run, from its last state on."""
     keep_freed_memory()
@@ -147,15 +164,21 @@ def perform(job: Job) -> dict[str, Any]:
     settings = runtime(device=job.device, resume="auto", resume_folder=str(folder / "resume"))
     resolve_device(settings)
     real = datasets.load(data_of(job.scenario))
-    began = time.monotonic()
-    found = baseline(job, job.baseline, real, settings) if job.baseline else distilled(job, real, settings, folder)
+    with counted(folder / "wall_seconds.json") as wall:
+        found = baseline(job, job.baseline, real, settings) if job.baseline else distilled(job, real, settings, folder)
     return {
         **found,
-        "wall_seconds": time.monotonic() - began,
+        "wall_seconds": wall[0],
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "machine": machine(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def end_with_parent() -> None:
+    """Stop this process, which keeps its state, when nobody holds the other end of stdin any more."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> int:
@@ -166,6 +189,8 @@ def main() -> int:
         raise Interrupted("stopped", number)
 
     signal.signal(signal.SIGTERM, interrupt)
+    if ATTACHED in sys.argv:
+        threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         found = perform(job)
     except Interrupted:
@@ -173,6 +198,7 @@ def main() -> int:
     folder = Path(job.folder)
     write_atomically(folder / "result.json", lambda part: part.write_text(json.dumps(found, indent=1)))
     shutil.rmtree(folder / "resume", ignore_errors=True)
+    (folder / "wall_seconds.json").unlink(missing_ok=True)
     return 0
 
 

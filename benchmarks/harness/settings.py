@@ -1,5 +1,6 @@
 """What a study says: teachers, pairs, settings of methods, and which of them run for how long from which seeds."""
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,9 +14,12 @@ from nayer.core.config import Config, Count, Fraction, Rate, Text
 from nayer.distillation.config import DistillConfig
 from nayer.lte.config import LteConfig
 from nayer.scenarios.create import by_method
+from nayer.synthesis.registry import METHODS
 
 Changes = dict[str, Any]
-IDLE = {"steps", "betas", "generator_life", "rise", "start"}
+# What a step takes just as long with, whatever its value; of a weight, only whether it is 0.
+IDLE = {"steps", "betas", "generator_life", "rise", "start", "temperature", "momentum", "bn_momentum", "weight_decay"}
+IDLE |= {"learning_rate", "final_learning_rate"}
 Baseline = Literal["real", "kd_real", "kd_noise"]
 
 
@@ -88,17 +92,33 @@ class Run(Config):
         return f"{self.group}-{self.pair}-{self.setting}-{time}-s{self.seed}"
 
 
-def work(setting: Setting) -> tuple[Any, ...]:
-    """What decides how long a step takes: neither how many there are, nor rates, weights (but for 0) and wording."""
+def synthesis_work(setting: Setting) -> tuple[Any, ...]:
+    """What decides how long a step of synthesis takes: not how many there are, nor rates and wording."""
     lte = {key: value for key, value in setting.lte.items() if key != "prompt"}
-    return setting.method, busy(setting.synthesis), busy(setting.distill), lte
+    shared = {key: value for key, value in setting.distill.items() if key != "student"}
+    student = setting.distill.get("student", {}).get("architecture")
+    return setting.method, busy(setting.synthesis), busy(shared), student, lte
+
+
+def student_work(setting: Setting) -> tuple[Any, ...]:
+    """What decides how long a step of the student takes, which is alike for all methods with a memory."""
+    alternating = setting.method if setting.method and METHODS[setting.method].alternates else None
+    return alternating, busy(setting.distill)
+
+
+WORK: dict[str, Callable[[Setting], tuple[Any, ...]]] = {"synthesis": synthesis_work, "student": student_work}
 
 
 def busy(changes: Changes) -> Changes:
     """Of some changes, those that make a step take longer or shorter."""
-    inner = {key: busy(value) if isinstance(value, dict) else value for key, value in changes.items()}
-    idle = {key for key, value in inner.items() if value == {} or (isinstance(value, float) and value)}
-    return {key: value for key, value in inner.items() if key not in IDLE | idle}
+    found: Changes = {}
+    for key, value in changes.items():
+        if key in IDLE or (key.endswith("_weight") and value):
+            continue
+        kept = busy(value) if isinstance(value, dict) else value
+        if kept != {}:
+            found[key] = kept
+    return found
 
 
 class Study(Config):
@@ -163,11 +183,13 @@ class Study(Config):
                 found += [run.model_copy(update={"setting": name}) for name in sorted(map(str, names))]
         return found
 
-    def cost_name(self, pair: str, setting: str) -> str:
-        """Settings whose steps do the same work share what was measured."""
-        wanted = work(self.settings[setting])
-        same = next(name for name, each in self.settings.items() if work(each) == wanted)
-        return f"{pair} {same}"
+    def cost_names(self, pair: str, setting: str) -> dict[str, str]:
+        """Of each kind of step; settings whose steps of a kind do the same work share what was measured."""
+        return {
+            kind: f"{kind}, {pair} {next(name for name, each in self.settings.items() if work(each) == wanted)}"
+            for kind, work in WORK.items()
+            for wanted in [work(self.settings[setting])]
+        }
 
     def teacher(self, run: Run) -> tuple[str, TeacherSpec]:
         """Its name and what it is made by."""

@@ -27,6 +27,8 @@ FINAL = (
     "precision",
     "compiled",
     "teacher_sha256",
+    "asked_sha256",
+    "commit",
     "finished",
 )
 CURVE = ("epoch", "validation_accuracy_2000", "counted_seconds", "synthesis_seconds", "student_seconds")
@@ -63,6 +65,14 @@ class Table:
     def done(self) -> set[str]:
         """The keys of runs that are in it."""
         return set(self.ends()[KEY])
+
+    def asked(self) -> dict[str, str]:
+        """The digests of what the finished runs were asked for, of those that have one."""
+        ends = self.ends()
+        if "asked_sha256" not in ends:
+            return {}
+        told = ends[ends["asked_sha256"].notna()]
+        return dict(zip(told[KEY], told["asked_sha256"], strict=True))
 
     def ends(self) -> pd.DataFrame:
         """What each run ended with."""

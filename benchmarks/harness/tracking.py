@@ -48,4 +48,5 @@ class Tracker:
             [Param(key, str(value)[:MAX_PARAM]) for key, value in said.items()],
             [RunTag(f"machine.{key}", str(value)) for key, value in result["machine"].items()],
         )
-        self.client.set_terminated(child)
+        for done in (child, self.parent.info.run_id):
+            self.client.set_terminated(done)

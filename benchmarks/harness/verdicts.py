@@ -25,16 +25,15 @@ class Verdict:
     """Half of the 95 % interval of the mean (Student's t); infinite of one seed."""
     n: int
 
-    @property
-    def word(self) -> Word:
-        """What that says."""
+    def word(self, expected: int = 1) -> Word:
+        """What that says, where the paper has `better` above (1), as good as (0) or below (-1) `worse`."""
         if not self.n:
             return "not run"
         if self.n == 1:
             return "one seed"
         if abs(self.mean) <= max(NOISE, self.interval):
             return "no difference shown"
-        return "for the paper" if self.mean > 0 else "against the paper"
+        return "for the paper" if self.mean * expected > 0 else "against the paper"
 
     def __str__(self) -> str:
         if not self.n:

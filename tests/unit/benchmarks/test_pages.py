@@ -3,6 +3,7 @@
 import claim
 import minutes
 import pandas as pd
+import priors
 import pytest
 import quantize
 from harness.charts import ends_by_minutes
@@ -54,3 +55,9 @@ def test_accuracy_against_minutes_is_a_line_of_means_for_each_setting_and_one_fo
     assert ours.tolist() == [[3, pytest.approx(60)], [100, pytest.approx(90)]]
     assert not len(published)
     assert "ceiling: 95.0" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_the_page_of_the_priors_is_made_from_its_table(monkeypatch):
+    page = priors.Page()
+    monkeypatch.setattr(priors.Page, "saved", lambda self, group: (page.results / f"{group}.png").exists())
+    assert priors.PAGE.read_text() == page.text(), "python benchmarks/priors.py"

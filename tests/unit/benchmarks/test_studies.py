@@ -1,19 +1,31 @@
 """The studies that are here can be read, name what there is, and keep to the terms that their page states."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
+import harness.bench
+import harness.queue
 import pytest
 import torch
+from harness.bench import Bench
 from harness.charts import strip
 from harness.queue import Queue
+from harness.run import counted
 from harness.settings import Run, Study, busy
 from harness.table import Table
+from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError
+from nayer.core.errors import InputError, Interrupted
 from nayer.core.images import ImageSpec
+from nayer.core.nested import flatten
 from nayer.distillation.config import DistillConfig
 from nayer.scenarios import minutes
 from nayer.synthesis.sample import SyntheticSample
@@ -72,12 +84,25 @@ def test_an_ablation_differs_from_nayer_in_one_thing():
 
 def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same_work():
     study = Study.read(STUDIES / "claim.yml")
-    assert study.cost_name("cifar10", "try_cmi_3") == study.cost_name("cifar10", "cmi") == "cifar10 try_cmi_1"
-    assert study.cost_name("cifar10", "try_dfq_2") == "cifar10 try_dfq_1", "another rate"
-    assert study.cost_name("cifar10", "nayer_name_alone") == "cifar10 try_nayer_1", "another wording"
-    assert study.cost_name("cifar10", "nayer_no_layer") == "cifar10 nayer_no_layer"
-    changes = {"weight": 0.0, "student": {"steps": 3, "batch_size": 64, "start": "teacher"}, "other": {"rise": 0.3}}
-    assert busy(changes) == {"weight": 0.0, "student": {"batch_size": 64}}
+
+    def synthesis(setting: str) -> str:
+        return study.cost_names("cifar10", setting)["synthesis"].removeprefix("synthesis, cifar10 ")
+
+    def student(setting: str) -> str:
+        return study.cost_names("cifar10", setting)["student"].removeprefix("student, cifar10 ")
+
+    assert synthesis("try_cmi_3") == synthesis("cmi") == "try_cmi_1"
+    assert synthesis("try_dfq_2") == "try_dfq_1", "another rate"
+    assert synthesis("nayer_name_alone") == "try_nayer_1", "another wording"
+    assert synthesis("nayer_no_layer") == "nayer_no_layer"
+    assert student("cmi") == student("nayer_no_layer") == student("adi") == "try_nayer_1", (
+        "images of a memory are alike"
+    )
+    assert [student(each) for each in ("dafl", "dfq", "zskt")] == ["try_dafl_1", "try_dfq_1", "try_zskt_1"]
+    changes = {"bn_weight": 0.0, "student": {"steps": 3, "batch_size": 64, "start": "teacher"}, "other": {"rise": 0.3}}
+    assert busy(changes) == {"bn_weight": 0.0, "student": {"batch_size": 64}}
+    shares = {"student": {"refreshed_targets": 0.5, "priority": 1.0, "temperature": 4.0}, "ce_weight": 0.5}
+    assert busy(shares) == {"student": {"refreshed_targets": 0.5, "priority": 1.0}}
     timed = study.timed_runs()
     assert all(run.minutes and not study.settings[run.setting].baseline for run in timed)
     assert {run.setting for run in timed if run.pair == "cifar100"} >= {study.reference, "nayer_noise", "cmi"}
@@ -86,10 +111,13 @@ def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same
 def test_a_strip_shows_the_first_classes_side_by_side_in_colour():
     labels = torch.arange(12).repeat_interleave(2)
     images = (20 * labels.to(torch.uint8)).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
-    found = strip(SyntheticSample(images, labels))
+    found = strip(SyntheticSample(images, labels), classes=12)
     assert found.shape == (4, 60, 3)
     assert found[0, 1::6].tolist() == [[20 * label] * 3 for label in range(10)]
     assert (found[:, 0] == 255).all(), "white between them"
+    lacking = strip(SyntheticSample(images[labels != 1], labels[labels != 1]), classes=12)
+    assert lacking[0, 1::6].tolist() == [[255] * 3 if label == 1 else [20 * label] * 3 for label in range(10)]
+    assert strip(SyntheticSample(images[:2], labels[:2]), classes=3).shape == (4, 18, 3)
 
 
 def test_a_name_that_stands_for_nothing_is_refused(tmp_path):
@@ -109,12 +137,19 @@ def test_a_baseline_for_some_minutes_takes_as_many_steps_as_a_setting_that_is_na
 
 
 def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
-    setting = Study.read(STUDIES / "levers.yml").settings["minutes"]
-    recipe = minutes.recipe(ImageSpec(28, 1, (0.5,), (0.5,)), 10)
-    learnt = {**recipe["student"], **minutes.from_its_teacher()}
-    assert setting.distill["student"].items() <= learnt.items()
-    assert learnt.keys() - setting.distill["student"].keys() == {"architecture", "steps", "cached_targets"}
+    study = Study.read(STUDIES / "levers.yml")
+    setting = study.settings["minutes"]
+    for pair, size, channels in (("fashion_mnist", 28, 1), ("cifar10", 32, 3)):
+        recipe = minutes.recipe(ImageSpec(size, channels, (0.5,) * channels, (0.5,) * channels), 10)
+        recipe["student"] |= minutes.from_its_teacher()
+        base = OmegaConf.load(STUDIES.parents[1] / "conf" / "base" / "parameters_distill.yml").distill
+        used = flatten(DistillConfig.model_validate(OmegaConf.to_container(OmegaConf.merge(base, recipe))).model_dump())
+        held = flatten(DistillConfig.model_validate(study.distillation(pair, "minutes")).model_dump())
+        free = {"warmup_epochs", "epochs", "probe_images", "student.steps", "student.architecture"}
+        free |= {"synthesis.batches", "synthesis.warmup_batches", "augmentation.padding"}
+        assert {key for key in used | held if used.get(key) != held.get(key)} <= free
     assert setting.warmup_share == minutes.WARMUP_SHARE["teacher"]
+    assert {pair.epochs for pair in study.pairs.values()} == {minutes.MOST_EPOCHS}
 
 
 def test_a_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):
@@ -154,6 +189,66 @@ def test_a_run_that_another_machine_passes_on_is_waited_for(tmp_path):
     assert queue.holds_any({"b"})
     passed_on.join()
     assert not queue.holds_any({"a"}), "that one is under way"
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+def test_the_run_of_a_machine_that_was_killed_waits_again_when_it_has_been_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.queue, "GRACE_SECONDS", 2)
+    monkeypatch.setattr(harness.queue, "LOOKS", 1)
+    queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    queue.add(["a"])
+    trial = queue.study.ask()
+    queue.study._storage.record_heartbeat(trial._trial_id)
+    assert not other.holds_any({"a"})
+    assert other.running({"a", "b"}) == ["a"]
+    time.sleep(3)
+    assert other.holds_any({"a"})
+    assert other.running({"a", "b"}) == []
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+def test_machines_of_one_store_share_what_the_first_of_them_said(tmp_path):
+    queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    assert other.shared("costs") == {}
+    queue.share("costs", {"student, digits nayer": {"student_step": 0.1}})
+    assert other.shared("costs") == {"student, digits nayer": {"student_step": 0.1}}
+    assert [queue.agreed("teacher a", "one"), other.agreed("teacher a", "two")] == ["one", "one"]
+
+
+def test_a_store_that_cannot_be_used_is_one_sentence():
+    with pytest.raises(InputError, match="--store: 'nonsense' cannot be used .*; give an address as sqlite:"):
+        Queue("study", "nonsense")
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+def test_a_row_of_other_settings_is_no_row_of_the_study_as_it_is_now(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+    study = Study.read(STUDIES / "levers.yml")
+    run = next(run for run in study.runs() if run.setting == "student")
+    bench = Bench(study, None, "cpu", tmp_path)
+    bench.table = Table(tmp_path)
+    bench.table.add(run, {"curve": [], "accuracy": 0.5, "machine": {}, "asked_sha256": bench.asked(run)})
+    bench.work([run])  # is done
+    study.settings["student"].distill["student"]["temperature"] = 3.0
+    with pytest.raises(InputError, match=f"'{run.key}' was made of other settings than it has in the study; take its"):
+        bench.work([run])
+
+
+def test_a_run_ends_with_the_process_that_started_it_and_keeps_its_seconds(tmp_path):
+    with pytest.raises(Interrupted), counted(tmp_path / "seconds.json"):
+        raise Interrupted("stopped", 15)
+    first = json.loads((tmp_path / "seconds.json").read_text())
+    with counted(tmp_path / "seconds.json") as wall:
+        time.sleep(0.05)
+    assert wall[0] >= first + 0.05
+    script = "import signal, time; from harness.run import end_with_parent; end_with_parent(); time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=child_environment())
+    child.stdin.close()
+    assert child.wait(timeout=60) == -signal.SIGTERM
+
+
+def child_environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(STUDIES.parent)}
 
 
 def test_a_table_has_a_row_an_epoch_and_the_end_in_the_last_and_no_run_twice(tmp_path):

@@ -23,7 +23,7 @@ def series(*values: float) -> pd.Series:
     ],
 )
 def test_a_verdict_needs_more_than_noise_and_more_than_one_seed(better, worse, word):
-    assert compare(better, worse).word == word
+    assert compare(better, worse).word() == word
 
 
 def test_seeds_are_paired_and_those_that_only_one_has_are_left_out():
