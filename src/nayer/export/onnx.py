@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from nayer.core.errors import InputError, first_line
 from nayer.core.files import write_atomically
 from nayer.export.raw_pixels import RawPixels
 from nayer.models.classifier import Classifier
+from nayer.models.configured import Logits
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 # fp32 sums in another order; logits are some tens.
@@ -91,24 +93,46 @@ def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
     """The file, and the largest deviation of its logits on random pixels.
 
     Raises:
-        RuntimeError: onnxruntime gives other logits than the classifier.
+        InputError: the network cannot be written so, or onnxruntime gives other logits than it.
     """
-    model, images = RawPixels(classifier).eval(), classifier.images
+    model, images = RawPixels(with_plain_attention(classifier)).eval(), classifier.images
     shape = (images.channels, images.size, images.size)
-    program: Any = torch.onnx.export(
-        model,
-        (torch.zeros((2, *shape), dtype=torch.uint8),),
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        input_names=["pixels"],
-        output_names=["logits"],
-        verbose=False,
-    )
+    way_out = "leave promote.onnx null and the pipeline quantize out, or take another architecture"
+    try:
+        program: Any = torch.onnx.export(
+            model,
+            (torch.zeros((2, *shape), dtype=torch.uint8),),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=["pixels"],
+            output_names=["logits"],
+            verbose=False,
+        )
+    except Exception as error:  # the exporter's own have no common base
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise InputError(f"'{display(classifier)}' cannot be written as ONNX ({said}); {way_out}.") from error
     file = OnnxFile(without_notes(program.model_proto).SerializeToString())
     deviation = compare(model, file, shape)
     if deviation > TOLERANCE:
-        raise RuntimeError(f"the ONNX file gives logits that differ by {deviation:.2g}, more than {TOLERANCE:g}")
+        raise InputError(
+            f"'{display(classifier)}' gives other logits as ONNX, by {deviation:.2g} where {TOLERANCE:g} are allowed; "
+            f"{way_out}."
+        )
     return file, deviation
+
+
+def display(classifier: Classifier) -> str:
+    """Its architecture without a whole configuration."""
+    return classifier.architecture.partition("{")[0]
+
+
+def with_plain_attention(classifier: Classifier) -> Classifier:
+    """The same for the exporter, which knows no fused kernels: attention of transformers is written out."""
+    if not isinstance(classifier.network, Logits):
+        return classifier
+    plain = copy.deepcopy(classifier)
+    plain.network.model.set_attn_implementation("eager")
+    return plain
 
 
 def without_notes(model: Any) -> Any:

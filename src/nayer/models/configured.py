@@ -5,10 +5,11 @@ configuration nothing is run: a kind that transformers does not know itself is r
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nayer.core.errors import InputError, first_line, unknown
@@ -18,9 +19,13 @@ TOLD_OTHERWISE = {
     *("id2label", "label2id", "num_labels", "num_channels", "model_type", "problem_type", "architectures"),
     *("stage_names", "out_features", "out_indices", "transformers_version", "dtype", "torch_dtype", "_name_or_path"),
 }
+# Its configuration names files and addresses that timm would open.
+FOREIGN = "timm_wrapper"
 # Networks of today stay far below; a file that claims more would take memory, or hours, before it is found out.
 MOST, MOST_LAYERS = 65_536, 1_000
 LAYERS = ("layer", "depth", "block", "stage")
+# Numbers that no file holds: tables of places, made anew with the network.
+MOST_IN_BUFFERS = 2**26
 
 
 class Logits(nn.Module):
@@ -38,9 +43,15 @@ class Logits(nn.Module):
 
 def kinds() -> dict[str, Any]:
     """The kinds of image classifiers that transformers knows, with their classes of configuration."""
-    auto = import_module("transformers.models.auto.modeling_auto").MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
     configurations = import_module("transformers").CONFIG_MAPPING
-    return {kind: configurations[kind] for kind in auto}
+    return {kind: configurations[kind] for kind in classes_by_kind() if kind != FOREIGN}
+
+
+def classes_by_kind() -> Mapping[str, str | tuple[str, ...]]:
+    """The names of the classes of networks, of some kinds several."""
+    auto: Any = import_module("transformers.models.auto.modeling_auto")
+    found: Mapping[str, str | tuple[str, ...]] = auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+    return found
 
 
 def configuration(name: str, key: str) -> Any:
@@ -100,6 +111,9 @@ def spelt(config: Any) -> str:
         for key, value in config.to_dict().items()
         if key not in TOLD_OTHERWISE and (key not in defaults or defaults[key] != value)
     }
+    several = classes_by_kind()[config.model_type]
+    if isinstance(several, tuple) and config.architectures and config.architectures[0] in several[1:]:
+        differing["architectures"] = config.architectures
     text = json.dumps(differing, sort_keys=True, separators=(",", ":")) if differing else ""
     return f"transformers:{config.model_type}{text}"
 
@@ -112,8 +126,21 @@ def configured_network(name: str, channels: int, classes: int, key: str) -> nn.M
     """
     config = configuration(name, key)
     config.num_channels, config.num_labels = channels, classes
+    several = classes_by_kind()[config.model_type]
+    if isinstance(several, tuple) and not config.architectures:
+        config.architectures = [several[0]]
+    make = import_module("transformers").AutoModelForImageClassification.from_config
     try:
-        return Logits(import_module("transformers").AutoModelForImageClassification.from_config(config))
+        with torch.device("meta"):
+            buffers = sum(each.numel() for each in make(config).buffers())
+        if buffers > MOST_IN_BUFFERS:
+            raise InputError(
+                f"{key}: 'transformers:{config.model_type}' of this configuration has tables of {buffers:,} numbers "
+                f"beside its weights, more than {MOST_IN_BUFFERS:,}; take a smaller window or image size."
+            )
+        return Logits(make(config))
+    except InputError:
+        raise
     except Exception as error:  # each kind has its own demands
         kind = config.model_type
         raise InputError(

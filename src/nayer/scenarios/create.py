@@ -42,7 +42,7 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     """
     check_options(project, name, options)
     folder = project / "conf" / name
-    groups = parameters(project, options)
+    groups = parameters(options, reporter)
     try:
         data = DataConfig.model_validate({"channels": None, **groups["data"]})
         teacher = TeacherConfig.model_validate(groups["teacher"])
@@ -89,10 +89,12 @@ def as_run(project: Path, part: Path, groups: Mapping[str, Any], class_names: It
     return Parameters.model_validate(merged)
 
 
-def parameters(project: Path, options: TeacherOptions) -> dict[str, dict[str, Any]]:
+def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[str, Any]]:
     """The groups of parameters of the new scenario."""
     known = options.test_data in DATA_SETS
     source, about = describe(options.teacher, SOURCES)
+    if about.note:
+        reporter.say(about.note)
     own = {"mean": list(about.mean), "std": list(about.std)} if about.mean and about.std else None
     normalisation = preset_or_values(options.normalisation) if options.normalisation else own
     told = about.architecture

@@ -63,7 +63,8 @@ def stage(
     pipeline: Pipeline = pipelines[name]
     inputs, outputs = pipeline.inputs(), pipeline.all_outputs()
     read = [*code_of(name, inputs, parameters.distill.synthesis), *raw_inputs(name, parameters)]
-    deps = {*(relative(path, project) for path in read), "requirements.lock", *files(inputs, catalog, project)}
+    lock = "requirements-all.lock" if name in ON_REQUEST else "requirements.lock"  # those need an extra
+    deps = {*(relative(path, project) for path in read), lock, *files(inputs, catalog, project)}
     described = {
         "cmd": f"kedro run --env {scenario} --pipelines {name}",
         "wdir": str(root),

@@ -13,3 +13,5 @@ class Description:
     image_size: int | None
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    note: str | None = None
+    """What its owner must know, in a sentence."""

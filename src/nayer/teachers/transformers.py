@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nayer.core.errors import InputError, first_line
 from nayer.core.hub import snapshot
-from nayer.models.configured import check_sizes, configured_network, kinds, spelt
+from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, spelt
 from nayer.teachers.description import Description
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
@@ -23,6 +23,10 @@ FILES = (CONFIG, PROCESSOR, "*.safetensors", INDEX)
 PREFIX = "model."
 """Of every weight in our network, which holds that of transformers."""
 BYTE = 1 / 255
+# No configuration is larger, and no image that a network of today takes.
+MOST_JSON, MOST_SIDE = 2**24, 1024
+# Between our pixels and those of its owner's processor, which may scale pictures in between.
+TOLERANCE = 0.02
 
 
 def folder_of(name: str, key: str) -> Path:
@@ -54,6 +58,8 @@ def read_json(file: Path, key: str) -> dict[str, Any]:
         InputError: the file is missing or holds none.
     """
     try:
+        if file.stat().st_size > MOST_JSON:
+            raise ValueError(f"more than {MOST_JSON:,} bytes")
         found = json.loads(file.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{key}: '{file}' cannot be read ({first_line(error)}); save the model again.") from error
@@ -75,6 +81,11 @@ def read_config(folder: Path, key: str) -> Any:
             "weights as a file and give the code as ARCHITECTURE=package.module:factory, if you trust it."
         )
     known = kinds()
+    if said.get("model_type") == FOREIGN:
+        raise InputError(
+            f"{key}: '{folder / CONFIG}' only wraps a network of timm; give its weights as a file, with "
+            "ARCHITECTURE=timm:NAME."
+        )
     if said.get("model_type") not in known:
         raise InputError(
             f"{key}: '{folder / CONFIG}' is of the kind {said.get('model_type')!r}, and transformers knows no image "
@@ -114,7 +125,51 @@ def described(name: str, folder: Path, config: Any) -> Description:
     channels = channels_of(config)
     mean, std = normalisation(processor, channels, folder)
     size = image_size(processor, config, folder)
-    return Description(spelt(config), name, names, size, mean, std)
+    if size and mean and std:
+        check_processor(folder, size, channels, torch.tensor([mean, std]))
+    return Description(spelt(config), name, names, size, mean, std, note_on_crop(processor))
+
+
+def note_on_crop(processor: Mapping[str, Any]) -> str | None:
+    """What an owner must know whose processor does not show the network whole pictures."""
+    if not (processor.get("do_center_crop") or processor.get("crop_pct")):
+        return None
+    return (
+        "Its image processor cuts the edges of pictures off (do_center_crop, crop_pct); here they are scaled whole, so "
+        "its accuracy on test pictures may be lower than its owner knows it."
+    )
+
+
+def check_processor(folder: Path, size: int, channels: int, normalised_by: Tensor) -> None:
+    """Refuse a processor that does something else with pixels than to scale and normalise them, by trying it.
+
+    Pictures of one colour stay so however they are scaled and cut.
+
+    Raises:
+        InputError: it does, or asks for code of its own.
+    """
+    place = folder / PROCESSOR
+    if "auto_map" in read_json(place, "TEACHER"):
+        raise InputError(
+            f"TEACHER: '{place}' asks for code of its own (auto_map), which is never run here; save the weights as a "
+            "file, and say NORMALISATION."
+        )
+    colours = torch.linspace(0, 255, 2 * channels).round().view(2, channels)
+    pictures = [colour.to(torch.uint8).expand(size, size, channels).numpy() for colour in colours]
+    try:
+        own = import_module("transformers").AutoImageProcessor.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        shown = own(images=pictures, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
+    except Exception:  # one that takes no such pictures cannot be tried
+        return
+    mean, std = normalised_by
+    differs = (shown.mean((2, 3)) - (colours / 255 - mean) / std).abs().max() > TOLERANCE
+    if differs or tuple(shown.shape[2:]) != (size, size):
+        raise InputError(
+            f"TEACHER: '{place}' does more with pictures than to scale them to {size}x{size} and to normalise them by "
+            "its mean and std; save the weights as a file, and say NORMALISATION, if that is all they need."
+        )
 
 
 def channels_of(config: Any) -> int:
@@ -140,6 +195,11 @@ def image_size(processor: Mapping[str, Any], config: Any, folder: Path) -> int |
             "images."
         )
     (side,) = sides
+    if isinstance(side, int) and not 1 <= side <= MOST_SIDE:
+        raise InputError(
+            f"TEACHER: '{folder}' takes images of {side:,} pixels a side, and 1 to {MOST_SIDE:,} can be made; give a "
+            "teacher of such images."
+        )
     return side if isinstance(side, int) else None
 
 
@@ -156,6 +216,11 @@ def normalisation(
     if not processor.get("do_rescale", True) or abs(processor.get("rescale_factor", BYTE) - BYTE) > 1e-6:
         raise InputError(
             f"TEACHER: '{folder / PROCESSOR}' does not scale pixels to [0, 1]; say what it does as NORMALISATION."
+        )
+    if processor.get("do_flip_channel_order"):
+        raise InputError(
+            f"TEACHER: '{folder / PROCESSOR}' turns colours round to BGR (do_flip_channel_order), which nothing here "
+            "does; give weights whose first layer takes RGB."
         )
     if not processor.get("do_normalize", True):
         return (0.0,) * channels, (1.0,) * channels

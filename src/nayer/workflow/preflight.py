@@ -11,7 +11,6 @@ from nayer.datasets.config import DataConfig
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.launch import check_processes
 from nayer.distillation.plan import schedule_of, shard_config
-from nayer.engine.config import RuntimeConfig
 from nayer.engine.device import resolve_device
 from nayer.engine.resume import check_resume
 from nayer.evaluation.baselines import check_baselines
@@ -59,7 +58,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
     check_resume(parameters.runtime, sorted(chosen & loops))
     if "quantize" in chosen:
         check_packages("quantize", "leave that pipeline out")
-        check_calibration(parameters.quantize.images, parameters.distill, parameters.runtime)
+        check_calibration(parameters)
     if "promote" in chosen and (onnx := parameters.promote.onnx):
         check_onnx(onnx)
         check_folders([Path(onnx)], "promote.onnx: ")
@@ -67,8 +66,11 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
         check_student(parameters.distill, parameters.data, teacher)
 
 
-def check_calibration(images: int, distill: DistillConfig, runtime: RuntimeConfig) -> None:
-    """The memory's sample, which is the first process's, holds enough of them."""
+def check_calibration(parameters: Parameters) -> None:
+    """There is an image for every class, and the memory's sample, which is the first process's, holds enough."""
+    images, distill, runtime = parameters.quantize.images, parameters.distill, parameters.runtime
+    if images < (classes := len(parameters.data.class_names or ())):
+        raise InputError(f"quantize.images: {images}, but there are {classes} classes; take at least one each.")
     kept = {"distill.memory_sample": distill.memory_sample}
     if not method_of(distill.synthesis).keeps_memory:  # but for one batch
         kept["distill.synthesis.batch_size"] = distill.synthesis.batch_size // (runtime.processes * runtime.machines)

@@ -2,10 +2,23 @@
 
 import pytest
 import torch
+from torch import nn
+from transformers import ConvNextConfig, SwinConfig, ViTConfig
 
 from nayer.core.errors import InputError
-from nayer.core.images import to_float
+from nayer.core.images import ImageSpec, to_float
 from nayer.export.onnx import OnnxFile, to_onnx
+from nayer.models.architectures import build_network
+from nayer.models.classifier import Classifier
+from nayer.models.configured import spelt
+
+SMALL = [
+    SwinConfig(embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=2, image_size=16, patch_size=2),
+    ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=4
+    ),
+    ConvNextConfig(depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, patch_size=2, image_size=16),
+]
 
 
 def test_any_number_of_images_gives_the_logits_of_the_classifier(teacher, tmp_path):
@@ -23,3 +36,29 @@ def test_any_number_of_images_gives_the_logits_of_the_classifier(teacher, tmp_pa
 def test_what_is_no_model_is_one_sentence():
     with pytest.raises(InputError, match=r"^the ONNX file cannot be run \(.*\); make it again\.$"):
         OnnxFile(b"nothing").session()
+
+
+@pytest.mark.parametrize("config", SMALL, ids=lambda config: config.model_type)
+def test_networks_of_transformers_become_files_and_stay_as_they_are(config):
+    torch.manual_seed(0)
+    network = build_network(spelt(config), 1, 4, "key")
+    classifier = Classifier(network, spelt(config), tuple("abcd"), ImageSpec(16, 1, (0.5,), (0.5,))).eval()
+    attention = network.model.config._attn_implementation
+    file, _ = to_onnx(classifier)
+    pixels = torch.randint(256, (3, 1, 16, 16), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(file.predict(pixels), classifier(to_float(pixels)), atol=1e-4, rtol=0)
+    assert network.model.config._attn_implementation == attention
+
+
+class Unwritable(nn.Module):
+    """Its answer depends on the values of its input."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels.flatten(1)[:, : 3 if pixels.sum() > 0 else 2]
+
+
+def test_what_cannot_be_written_is_one_sentence():
+    classifier = Classifier(Unwritable(), "mine:net", ("a", "b", "c"), ImageSpec(8, 1, (0.5,), (0.5,)))
+    with pytest.raises(InputError, match=r"^'mine:net' cannot be written as ONNX \(.*\); leave promote.onnx null and"):
+        to_onnx(classifier)

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from transformers import ConvNextConfig, MobileNetV2Config, ResNetConfig, SwinConfig, ViTConfig
+from transformers import ConvNextConfig, DeiTConfig, MobileNetV2Config, ResNetConfig, SwinConfig, ViTConfig
 
 from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
-from nayer.models.configured import configuration, spelt
+from nayer.models.configured import configuration, kinds, spelt
 
 KEY = "teacher.architecture"
 SMALL = [
@@ -37,6 +37,22 @@ def test_a_name_says_the_whole_configuration(config, tmp_path):
         assert again(images).shape == (3, 4)
 
 
+@pytest.mark.parametrize("kind", sorted(kinds()))
+def test_every_kind_can_be_built_but_for_what_wants_another_package(kind):
+    if kind == "dinat":
+        pytest.importorskip("natten")
+    with torch.device("meta"):
+        assert build_network(f"transformers:{kind}", 3, 4, KEY)
+
+
+def test_which_of_the_classes_of_a_kind_it_is_stands_in_the_name():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = DeiTConfig(**sizes, image_size=16, patch_size=4, architectures=["DeiTForImageClassificationWithTeacher"])
+    for each, head in ((config, "distillation_classifier"), (DeiTConfig(**sizes), "classifier")):
+        network = build_network(spelt(each), 3, 4, KEY)
+        assert {name.split(".")[1] for name, _ in network.named_parameters()} >= {head}
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -46,6 +62,11 @@ def test_a_name_says_the_whole_configuration(config, tmp_path):
         ('transformers:vit{"hidden_size":1000000000}', r"hidden_size = 1,000,000,000, more than 65,536"),
         ('transformers:vit{"num_hidden_layers":100000}', r"num_hidden_layers = 100,000, more than 1,000"),
         ('transformers:swin{"depths":[2,1000000]}', r"depths = 1,000,000, more than 1,000"),
+        (
+            'transformers:swin{"window_size":512,"image_size":512,"patch_size":1,"embed_dim":8,"num_heads":[1,1,1,1]}',
+            r"tables of [\d,]+ numbers beside its weights, more than 67,108,864",
+        ),
+        ("transformers:timm_wrapper", "unknown value 'transformers:timm_wrapper'"),
         ('transformers:vit{"patch_size":0}', r"'transformers:vit' cannot be built"),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from transformers import (
     AutoModelForImageClassification,
     ConvNextImageProcessor,
+    EfficientNetImageProcessor,
     ResNetConfig,
     ViTConfig,
     ViTImageProcessor,
@@ -109,9 +110,18 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
     [
         ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}}, r"asks for code of its own \(auto_map\)"),
         ("config.json", {"model_type": "bert"}, r"is of the kind 'bert', and transformers knows no image classifier"),
+        ("config.json", {"model_type": "timm_wrapper"}, r"only wraps a network of timm; give its weights as a file"),
         ("config.json", {"hidden_size": 10**9}, r"hidden_size = 1,000,000,000, more than"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers = 1,000,000,000, more than"),
         ("preprocessor_config.json", {"size": {"height": 16, "width": 24}}, r"takes images of 16x24, and only square"),
+        (
+            "preprocessor_config.json",
+            {"size": {"height": 9000, "width": 9000}},
+            r"images of 9,000 pixels a side, and 1",
+        ),
+        ("preprocessor_config.json", {"size": -16}, r"takes images of -16 pixels a side"),
+        ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "evil.P"}}, r"asks for code of its own"),
+        ("preprocessor_config.json", {"do_flip_channel_order": True}, r"turns colours round to BGR"),
         ("preprocessor_config.json", {"rescale_factor": 1 / 127.5}, r"does not scale pixels to \[0, 1\]"),
         ("preprocessor_config.json", {"image_mean": [0.1, 0.2]}, r"has 2 values of mean, the network 3 channels"),
     ],
@@ -119,6 +129,27 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
 def test_what_cannot_be_used_is_refused_in_a_sentence(folder, file, values, words):
     changed(folder, file, **values)
     with pytest.raises(InputError, match=f"^TEACHER: .*{words}"):
+        describe(f"transformers:{folder}", SOURCES)
+
+
+def test_a_processor_that_normalises_twice_is_found_out_by_trying_it(folder):
+    EfficientNetImageProcessor(size={"height": 16, "width": 16}, include_top=True).save_pretrained(folder)
+    with pytest.raises(InputError, match=r"^TEACHER: .* does more with pictures than to scale them to 16x16"):
+        describe(f"transformers:{folder}", SOURCES)
+    EfficientNetImageProcessor(size={"height": 16, "width": 16}, include_top=False).save_pretrained(folder)
+    assert describe(f"transformers:{folder}", SOURCES)[1].mean is not None
+
+
+def test_an_owner_whose_processor_cuts_pictures_is_told_that_they_are_scaled_whole_here(folder):
+    assert describe(f"transformers:{folder}", SOURCES)[1].note is None
+    ConvNextImageProcessor(size={"shortest_edge": 16}, crop_pct=0.75).save_pretrained(folder)
+    assert "cuts the edges of pictures off" in describe(f"transformers:{folder}", SOURCES)[1].note
+
+
+def test_a_configuration_of_gigabytes_is_not_read(folder):
+    with (folder / "config.json").open("w") as file:
+        file.truncate(40 * 2**30)
+    with pytest.raises(InputError, match=r"config.json' cannot be read \(more than 16,777,216 bytes\)"):
         describe(f"transformers:{folder}", SOURCES)
 
 
