@@ -16,7 +16,7 @@ from harness.scenario import PROJECT
 from harness.settings import Study
 from harness.table import END, Table
 from harness.templates import fill
-from harness.verdicts import NOISE, Verdict, by_seed, compare, times_faster
+from harness.verdicts import NOISE, Verdict, by_seed, compare, time_to_equal
 from matplotlib.figure import Figure
 
 from nayer.core.files import write_atomically
@@ -152,9 +152,12 @@ class Page:
         for group in GROUPS:
             settings, minutes = self.study.groups[group].settings, self.study.groups[group].minutes or [0]
             for peer in (each for each in PEERS if each in settings):
-                found = times_faster(self.rows, group, "nayer", peer, minutes[0])
-                shown = ", ".join("never" if pd.isna(each) else f"{each:.1f}" for each in found) or "not run"
-                yield [METHODS[peer].title, self.where(group), shown, f"`'{group}-*'`"]
+                found = time_to_equal(self.rows, group, "nayer", peer, minutes[0])
+                times = [
+                    f"{slow / fast:.1f} ({slow / 60:.1f} by {fast / 60:.1f})" if fast > 0 else "never"
+                    for slow, fast in found.to_numpy()
+                ]
+                yield [METHODS[peer].title, self.where(group), ", ".join(times) or "not run", f"`'{group}-*'`"]
 
     def methods(self) -> Iterator[list[str]]:
         """Every setting of every group."""

@@ -21,8 +21,18 @@ from nayer.core.files import write_atomically
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
 # Each teacher without BatchNorm, and the group of a teacher with it that is as accurate.
-BESIDE = {"convnext": "batchnorm", "vit": "batchnorm"}
-TITLES = {"convnext": "Fashion-MNIST, a ConvNeXt", "vit": "Fashion-MNIST, a ViT"}
+BESIDE = {
+    "convnext": "batchnorm",
+    "vit": "batchnorm",
+    "cifar10_convnext": "cifar10_batchnorm",
+    "cifar10_vit": "cifar10_batchnorm",
+}
+TITLES = {
+    "convnext": "Fashion-MNIST, a ConvNeXt",
+    "vit": "Fashion-MNIST, a ViT",
+    "cifar10_convnext": "CIFAR-10, a ConvNeXt",
+    "cifar10_vit": "CIFAR-10, a ViT",
+}
 
 
 class Page:

@@ -169,21 +169,10 @@ class Bench:
             test=run.test,
             device=self.device,
         )
-        file = folder / "job.json"
-        write_atomically(file, lambda part: part.write_text(job.model_dump_json(indent=1)))
-        here, said = str(PROJECT / "benchmarks"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", "harness.run", str(file), ATTACHED],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in (here, *said) if path)},
-            stdin=subprocess.PIPE,  # closes when this process ends, however that comes about
-            start_new_session=True,
-        )
-        code = self.child.wait()
-        if code == UNFINISHED:
-            raise Interrupted("stopped", 15)
-        if code:
-            raise SystemExit(f"{run.key} ended with {code}; {file} says what it was asked for.")
+        file, asked = folder / "job.json", job.model_dump_json(indent=1)
+        if not (folder / "result.json").exists() or not file.exists() or file.read_text() != asked:
+            write_atomically(file, lambda part: part.write_text(asked))
+            self.run(file)
         result: dict[str, Any] = json.loads((folder / "result.json").read_text())
         if (picture := folder / "images.png").exists():
             (self.results / "images").mkdir(parents=True, exist_ok=True)
@@ -198,6 +187,22 @@ class Bench:
             for row in result["curve"]:
                 row["counted_seconds"] = counted_seconds(result["parameters"], cost, row["epoch"])
         return result
+
+    def run(self, file: Path) -> None:
+        """A job in a process of its own."""
+        here, said = str(PROJECT / "benchmarks"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "harness.run", str(file), ATTACHED],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in (here, *said) if path)},
+            stdin=subprocess.PIPE,  # closes when this process ends, however that comes about
+            start_new_session=True,
+        )
+        code = self.child.wait()
+        if code == UNFINISHED:
+            raise Interrupted("stopped", 15)
+        if code:
+            raise SystemExit(f"{file.parent.name} ended with {code}; {file} says what it was asked for.")
 
     def stop(self) -> None:
         """End the run that is under way; it keeps its state."""

@@ -177,7 +177,8 @@ def perform(job: Job) -> dict[str, Any]:
 
 def end_with_parent() -> None:
     """Stop this process, which keeps its state, when nobody holds the other end of stdin any more."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # unbuffered: a lock on sys.stdin would break this process's own end
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

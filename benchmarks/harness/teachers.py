@@ -1,10 +1,13 @@
 """The teachers of a study, each trained once and kept with what made it."""
 
+import fcntl
 import json
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +65,30 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, resume: Path, reporte
         InputError: the one that is there was made by another recipe.
     """
     file, record, made_by = folder / f"{name}.safetensors", folder / f"{name}.json", recipe(spec)
-    if not record.exists():
-        make = bring if spec.architecture in KINDS else train_here
-        teacher, found = make(spec, resume, reporter)
-        teacher.cpu().save(file)
-        found = {"recipe": made_by, **found, "sha256": digest(file), "machine": machine()}
-        write_atomically(record, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
-        shutil.rmtree(resume, ignore_errors=True)
+    with held(resume.with_suffix(".lock"), f"Another process trains {name}; waiting for it.", reporter):
+        if not record.exists():
+            make = bring if spec.architecture in KINDS else train_here
+            teacher, found = make(spec, resume, reporter)
+            teacher.cpu().save(file)
+            found = {"recipe": made_by, **found, "sha256": digest(file), "machine": machine()}
+            write_atomically(record, lambda part: part.write_text(json.dumps(found, indent=1) + "\n"))
+            shutil.rmtree(resume, ignore_errors=True)
     if json.loads(record.read_text())["recipe"] != made_by:
         raise InputError(f"teachers.{name}: '{file}' was made by another recipe; give the new one another name.")
     return freeze(Classifier.load(file))
+
+
+@contextmanager
+def held(file: Path, waiting: str, reporter: Reporter) -> Iterator[None]:
+    """For one process of this machine at a time; says so where it must wait."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            reporter.say(waiting)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def train_here(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:

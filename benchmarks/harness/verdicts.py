@@ -75,8 +75,8 @@ def seconds_to_reach(rows: pd.DataFrame, run: str, accuracy: float) -> float:
     return float(reached.iloc[0]["counted_seconds"])
 
 
-def times_faster(rows: pd.DataFrame, group: str, fast: str, slow: str, minutes: float) -> pd.Series:
-    """By seed: the time that `slow` took for the accuracy its curve ends with, by the time of `fast` to reach that."""
+def time_to_equal(rows: pd.DataFrame, group: str, fast: str, slow: str, minutes: float) -> pd.DataFrame:
+    """Seconds by seed: of `slow` for the accuracy its curve ends with, and of `fast` to reach that (NaN: never)."""
     chosen = rows[(rows["group"] == group) & (rows["minutes"] == minutes)]
     found = {}
     for seed, part in chosen.groupby("seed"):
@@ -84,7 +84,7 @@ def times_faster(rows: pd.DataFrame, group: str, fast: str, slow: str, minutes: 
         if any(each.empty for each in runs.values()):
             continue
         last = runs[slow].sort_values("epoch").iloc[-1]
-        own = float(last["counted_seconds"])
         name = str(runs[fast]["run"].iloc[0])
-        found[seed] = own / seconds_to_reach(rows, name, float(last["validation_accuracy_2000"]))
-    return pd.Series(found, dtype=float)
+        reached = seconds_to_reach(rows, name, float(last["validation_accuracy_2000"]))
+        found[seed] = {"slow": float(last["counted_seconds"]), "fast": reached}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["slow", "fast"], dtype=float)

@@ -57,15 +57,12 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
     from nayer.engine.progress import Terminal
     from nayer.mlops.tracking.store import point_to_store
     from nayer.scenarios.create import create
-    from nayer.synthesis.parts.batchnorm import layers_with_statistics
 
     bootstrap_project(project)
     settings = yaml.safe_load((project / "conf" / "base" / "mlflow.yml").read_text())
     point_to_store(project, settings["tracking_uri"])
     made = create(project, name, options, Terminal(interval=10))
     shape = f"{made.images.channels}x{made.images.size}x{made.images.size}"
-    if not layers_with_statistics(made):
-        click.echo("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0: expect a weaker student.")
     click.echo(f"conf/{name} written: {made.architecture}, {len(made.class_names)} classes, {shape}.")
 
 

@@ -21,6 +21,7 @@ from nayer.scenarios.minutes import fill, from_its_teacher, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
 from nayer.student.start import STUDENT_KEY, of_one_family
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
+from nayer.synthesis.parts.priors import PRIORS, stand_in
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
@@ -56,6 +57,11 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
+    if prior := groups["distill"]["synthesis"].get("prior"):
+        reporter.say(
+            f"The teacher has no BatchNorm2d: {PRIORS[prior].title} (distill.synthesis.prior: {prior}) stand in for "
+            "its statistics; expect a weaker student."
+        )
     if groups["distill"]["student"].get("start") == "teacher":
         reporter.say("The student is of its teacher's family: it starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
@@ -137,7 +143,8 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     if options.method:
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
-        distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
+        # A method that has no such terms leaves them aside.
+        distill["synthesis"] |= {"bn_weight": 0.0, **stand_in(teacher)}
     return distill
 
 

@@ -245,6 +245,10 @@ def test_a_run_ends_with_the_process_that_started_it_and_keeps_its_seconds(tmp_p
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=child_environment())
     child.stdin.close()
     assert child.wait(timeout=60) == -signal.SIGTERM
+    script = "import threading; from harness.run import end_with_parent; threading.Thread("
+    script += "target=end_with_parent, daemon=True).start()"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=child_environment())
+    assert child.wait(timeout=60) == 0, "it ends by itself while the other is there"
 
 
 def child_environment() -> dict[str, str]:

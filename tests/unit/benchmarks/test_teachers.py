@@ -1,6 +1,8 @@
 """A study's teacher of somebody's script comes in as any user's does, once, with what made it beside it."""
 
 import json
+import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -56,3 +58,13 @@ def test_it_is_not_made_twice_and_not_taken_for_one_of_another_recipe(here):
     here.train()
     with pytest.raises(InputError, match="was made by another recipe"):
         here.train(training={"epochs": 3})
+
+
+def test_two_processes_do_not_train_it_at_once(here):
+    begun = threading.Thread(target=here.train)
+    with teachers.held(here.folder / "resume.lock", "", NullReporter()):
+        begun.start()
+        time.sleep(0.5)
+        assert not (here.folder / "resume").exists(), "it waits"
+    begun.join()
+    assert (here.folder / "mine.json").exists()

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from harness.verdicts import by_seed, compare, times_faster
+from harness.verdicts import by_seed, compare, time_to_equal
 
 
 def series(*values: float) -> pd.Series:
@@ -58,11 +58,11 @@ def rows() -> pd.DataFrame:
 
 
 def test_time_to_what_the_slow_one_ends_with(rows):
-    assert times_faster(rows, "tier", "fast", "slow", 1.0).tolist() == [60 / 20, 60 / 20]
-    never = times_faster(rows, "tier", "slow", "fast", 1.0)
-    assert math.isnan(never[0])
-    assert never[1] == 30 / 40
-    assert times_faster(rows, "tier", "fast", "gone", 1.0).empty
+    assert time_to_equal(rows, "tier", "fast", "slow", 1.0).to_numpy().tolist() == [[60, 20], [60, 20]]
+    never = time_to_equal(rows, "tier", "slow", "fast", 1.0)
+    assert math.isnan(never["fast"][0])
+    assert never.loc[1].tolist() == [30, 40]
+    assert time_to_equal(rows, "tier", "fast", "gone", 1.0).empty
 
 
 def test_accuracy_by_seed_is_that_of_the_last_epoch(rows):

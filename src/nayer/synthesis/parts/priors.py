@@ -6,7 +6,7 @@ Each is a scalar of the order of 1, least for the images that it takes for likel
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import log, prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +44,9 @@ def channels_last(features: Tensor, layer: nn.Module) -> Tensor:
 class Prior:
     """None, which the others extend: watches the teacher while recording, and judges images and logits after."""
 
+    title = "nothing"
+    """What it asks of images, for people."""
+
     def __init__(self, teacher: Classifier) -> None:
         self.inputs = LayerInputs(self.layers(teacher), as_given)
 
@@ -71,6 +74,8 @@ class Prior:
 class Variation(Prior):
     """Neighbouring pixels are alike: the mean of their absolute differences (DeepInversion's total variation)."""
 
+    title = "smooth pictures"
+
     def loss(self, images: Tensor, teacher_logits: Tensor) -> Tensor:
         """Of the images alone."""
         return images.diff(dim=-1).abs().mean() + images.diff(dim=-2).abs().mean()
@@ -78,6 +83,8 @@ class Variation(Prior):
 
 class PixelStatistics(Prior):
     """Pixels have, channel by channel, the mean and deviation that the teacher's normalisation takes off its images."""
+
+    title = "pixels as its normalisation expects them"
 
     def __init__(self, teacher: Classifier) -> None:
         super().__init__(teacher)
@@ -91,6 +98,8 @@ class PixelStatistics(Prior):
 
 class Activation(Prior):
     """The features before the head are strong, and all classes come equally often (DAFL, section 3.2)."""
+
+    title = "strong features of balanced classes"
 
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
@@ -110,6 +119,8 @@ class Activation(Prior):
 
 class LayerNormStatistics(Prior):
     """What a LayerNorm has normalised is, channel by channel over all images and places, of mean 0 and variance 1."""
+
+    title = "inputs of LayerNorm like a Gaussian's"
 
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
@@ -133,6 +144,8 @@ class LayerNormStatistics(Prior):
 
 class PatchEntropy(Prior):
     """Patches of an image are alike and unlike by turns: the entropy of their likenesses is high (PSAQ-ViT)."""
+
+    title = "patches of varied likeness"
 
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
@@ -180,6 +193,17 @@ PRIORS: dict[PriorName, type[Prior]] = {
     "layer_norm": LayerNormStatistics,
     "patches": PatchEntropy,
 }
+
+
+# By what they give (docs/results/priors.md), with their weights there; the first needs nothing of a teacher.
+STAND_INS: tuple[tuple[PriorName, float], ...] = (("variation", 10.0),)
+
+
+def stand_in(teacher: Classifier) -> dict[str, Any]:
+    """The best prior for a teacher without BatchNorm, as it stands among the parameters of a synthesis."""
+    return next(
+        {"prior": name, "prior_weight": weight} for name, weight in STAND_INS if not PRIORS[name].missing(teacher)
+    )
 
 
 def check_prior(teacher: Classifier, name: PriorName) -> None:
