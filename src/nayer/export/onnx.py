@@ -131,7 +131,8 @@ def with_plain_attention(classifier: Classifier) -> Classifier:
     if not isinstance(classifier.network, Logits):
         return classifier
     plain = copy.deepcopy(classifier)
-    plain.network.model.set_attn_implementation("eager")
+    network: Any = plain.network
+    network.model.set_attn_implementation("eager")
     return plain
 
 

@@ -33,6 +33,8 @@ from nayer.workflow.preflight import check_parameters
 NAMES_FILE = "class_names.txt"
 # Chosen for the size of the images, whatever a paper took for another.
 GENERATOR_SIZE = "generator_width"
+# Of a scenario that names none, by conf/base.
+DEFAULT_METHOD = "nayer"
 
 
 def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter) -> Classifier:
@@ -57,11 +59,12 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
-    if prior := groups["distill"]["synthesis"].get("prior"):
-        reporter.say(
-            f"The teacher has no BatchNorm2d: {PRIORS[prior].title} (distill.synthesis.prior: {prior}) stand in for "
-            "its statistics; expect a weaker student."
+    if not layers_with_statistics(found):
+        prior = groups["distill"]["synthesis"].get("prior")
+        instead = (
+            f"{PRIORS[prior].title} (distill.synthesis.prior: {prior}) stand in for" if prior else "nothing replaces"
         )
+        reporter.say(f"The teacher has no BatchNorm2d: {instead} its statistics; expect a weaker student.")
     if groups["distill"]["student"].get("start") == "teacher":
         reporter.say("The student is of its teacher's family: it starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
@@ -143,8 +146,9 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     if options.method:
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
-        # A method that has no such terms leaves them aside.
-        distill["synthesis"] |= {"bn_weight": 0.0, **stand_in(teacher)}
+        known = METHODS[distill["synthesis"].get("method", DEFAULT_METHOD)].Config.model_fields
+        instead = {"bn_weight": 0.0, **stand_in(teacher)}
+        distill["synthesis"] |= {key: value for key, value in instead.items() if key in known}
     return distill
 
 

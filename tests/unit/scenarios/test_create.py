@@ -15,6 +15,7 @@ from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
 from nayer.scenarios.create import SOURCES, create
 from nayer.scenarios.options import TeacherOptions, preset_or_values
+from nayer.synthesis.parts.priors import STAND_INS
 from nayer.synthesis.registry import METHODS
 
 PROJECT = Path(__file__).parents[3]
@@ -66,6 +67,34 @@ def test_a_method_keeps_its_published_settings_and_fits_the_schedule_that_is_tak
         assert distill["student"]["steps"] == turn * synthesis.batches
     else:
         assert synthesis.batches == 2
+
+
+class Listener(NullReporter):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize("method", [None, "fast_dfkd", "deep_inversion", "adi", "dafl", "dfq"])
+def test_a_teacher_without_batchnorm_gets_the_best_prior_of_a_method_that_takes_one(method, project):
+    name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
+    Classifier.build(name, ("ant", "bee", "cat"), ImageSpec(28, 1, (0.3,), (0.4,))).save(project / "bare.safetensors")
+    listener = Listener()
+    create(project, "mine", TeacherOptions("bare.safetensors", method=method), listener)
+    synthesis = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]["synthesis"]
+    known = METHODS[method or "nayer"].Config.model_fields
+    best, weight = STAND_INS[0]
+    wanted = {"bn_weight": 0.0, "prior": best, "prior_weight": weight}
+    assert {key: synthesis[key] for key in wanted if key in synthesis} == {
+        key: value for key, value in wanted.items() if key in known
+    }
+    (said,) = [each for each in listener.said if "BatchNorm" in each]
+    instead = f"(distill.synthesis.prior: {best}) stand in for" if "prior" in known else "nothing replaces"
+    assert f"{instead} its statistics" in said
 
 
 @pytest.mark.parametrize(
