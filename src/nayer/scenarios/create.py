@@ -19,9 +19,10 @@ from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
 from nayer.scenarios.minutes import fill, from_its_teacher, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
+from nayer.scenarios.stand_in import stand_in
 from nayer.student.start import STUDENT_KEY, of_one_family
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
-from nayer.synthesis.parts.priors import PRIORS, stand_in
+from nayer.synthesis.parts.priors import PRIORS
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
 from nayer.teachers.pretrained import load_pretrained

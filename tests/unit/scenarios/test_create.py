@@ -15,7 +15,7 @@ from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
 from nayer.scenarios.create import SOURCES, create
 from nayer.scenarios.options import TeacherOptions, preset_or_values
-from nayer.synthesis.parts.priors import STAND_INS
+from nayer.scenarios.stand_in import STAND_INS
 from nayer.synthesis.registry import METHODS
 
 PROJECT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ Each is a scalar of the order of 1, least for the images that it takes for likel
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import log, prod
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -193,17 +193,6 @@ PRIORS: dict[PriorName, type[Prior]] = {
     "layer_norm": LayerNormStatistics,
     "patches": PatchEntropy,
 }
-
-
-# By what they give (docs/results/priors.md), with their weights there; the first needs nothing of a teacher.
-STAND_INS: tuple[tuple[PriorName, float], ...] = (("variation", 10.0),)
-
-
-def stand_in(teacher: Classifier) -> dict[str, Any]:
-    """The best prior for a teacher without BatchNorm, as it stands among the parameters of a synthesis."""
-    return next(
-        {"prior": name, "prior_weight": weight} for name, weight in STAND_INS if not PRIORS[name].missing(teacher)
-    )
 
 
 def check_prior(teacher: Classifier, name: PriorName) -> None:
