@@ -19,10 +19,8 @@ from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
 from nayer.scenarios.minutes import fill, from_its_teacher, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
-from nayer.scenarios.stand_in import stand_in
 from nayer.student.start import STUDENT_KEY, of_one_family
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
-from nayer.synthesis.parts.priors import PRIORS
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
@@ -34,8 +32,6 @@ from nayer.workflow.preflight import check_parameters
 NAMES_FILE = "class_names.txt"
 # Chosen for the size of the images, whatever a paper took for another.
 GENERATOR_SIZE = "generator_width"
-# Of a scenario that names none, by conf/base.
-DEFAULT_METHOD = "nayer"
 
 
 def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter) -> Classifier:
@@ -61,11 +57,7 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
     if not layers_with_statistics(found):
-        prior = groups["distill"]["synthesis"].get("prior")
-        instead = (
-            f"{PRIORS[prior].title} (distill.synthesis.prior: {prior}) stand in for" if prior else "nothing replaces"
-        )
-        reporter.say(f"The teacher has no BatchNorm2d: {instead} its statistics; expect a weaker student.")
+        reporter.say("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0: expect a weaker student.")
     if groups["distill"]["student"].get("start") == "teacher":
         reporter.say("The student is of its teacher's family: it starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
@@ -147,9 +139,7 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     if options.method:
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
-        known = METHODS[distill["synthesis"].get("method", DEFAULT_METHOD)].Config.model_fields
-        instead = {"bn_weight": 0.0, **stand_in(teacher)}
-        distill["synthesis"] |= {key: value for key, value in instead.items() if key in known}
+        distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
     return distill
 
 
