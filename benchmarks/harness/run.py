@@ -147,7 +147,7 @@ def baseline(job: Job, name: str, real: RealData, settings: RuntimeConfig) -> di
 
 @contextmanager
 def counted(file: Path) -> Iterator[list[float]]:
-    """Seconds of all sessions of a run together, of those that were stopped, too; known on leaving."""
+    """Seconds of a run from its first start, with what went before a stop; known on leaving."""
     before = json.loads(file.read_text()) if file.exists() else 0.0
     began, total = time.monotonic(), [before]
     try:
