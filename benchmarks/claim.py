@@ -13,9 +13,8 @@ import yaml
 from harness.bench import TEACHERS
 from harness.charts import accuracy_by_minutes, bars, sheet
 from harness.scenario import PROJECT
-from harness.settings import Study
-from harness.table import END, Table
-from harness.templates import fill
+from harness.table import END
+from harness.templates import StudyPage, fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, time_to_equal
 from matplotlib.figure import Figure
 
@@ -69,14 +68,12 @@ COLUMNS = (
 )
 
 
-class Page:
+class Page(StudyPage):
     """The claim's results as Markdown and figures."""
 
     def __init__(self) -> None:
-        self.study = Study.read(FILE)
-        self.results = PROJECT / self.study.results
-        self.table = Table(self.results)
-        self.rows, self.ends = self.table.read(), self.table.ends()
+        super().__init__(FILE)
+        self.rows = self.table.read()
         self.published: dict[str, Any] = yaml.safe_load((FILE.parent / "published.yml").read_text())
 
     def text(self) -> str:
@@ -233,8 +230,7 @@ def main() -> None:
     page = Page()
     page.results.mkdir(parents=True, exist_ok=True)
     page.tuning().to_csv(page.results / "tuning.csv", index=False)
-    text = page.text()
-    write_atomically(PAGE, lambda part: Path(part).write_text(text))
+    page.write(PAGE)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,15 @@ python benchmarks/minutes.py
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from harness.charts import bars, ends_by_minutes
 from harness.scenario import PROJECT
-from harness.settings import Setting, Study
-from harness.table import END, Table
-from harness.templates import fill
+from harness.settings import Setting
+from harness.table import END
+from harness.templates import StudyPage, fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, with_deviation
-
-from nayer.core.files import write_atomically
 
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
@@ -64,14 +61,11 @@ CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
 LEVELS = {"real": "ceiling: real images and labels", "kd_noise": "floor: KD on noise"}
 
 
-class Page:
+class Page(StudyPage):
     """The levers' results as Markdown and figures."""
 
     def __init__(self) -> None:
-        self.study = Study.read(FILE)
-        self.results = PROJECT / self.study.results
-        self.table = Table(self.results)
-        self.ends = self.table.ends()
+        super().__init__(FILE)
 
     def text(self) -> str:
         """The page, its figures saved beside the table."""
@@ -157,12 +151,5 @@ def changes(setting: Setting) -> str:
     return "; ".join(f"`{key}: {json.dumps(value)}`" for key, value in said.items() if value) or "nothing"
 
 
-def main() -> None:
-    page = Page()
-    page.results.mkdir(parents=True, exist_ok=True)
-    text = page.text()
-    write_atomically(PAGE, lambda part: Path(part).write_text(text))
-
-
 if __name__ == "__main__":
-    main()
+    Page().write(PAGE)

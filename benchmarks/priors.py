@@ -5,18 +5,13 @@ python benchmarks/priors.py
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from harness.bench import TEACHERS
 from harness.charts import bars
 from harness.scenario import PROJECT
-from harness.settings import Study
-from harness.table import Table
-from harness.templates import fill
+from harness.templates import StudyPage, fill
 from harness.verdicts import by_seed, with_deviation
-
-from nayer.core.files import write_atomically
 
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
@@ -35,14 +30,11 @@ TITLES = {
 }
 
 
-class Page:
+class Page(StudyPage):
     """What each prior gives, and how much of the way from none to BatchNorm that is."""
 
     def __init__(self) -> None:
-        self.study = Study.read(FILE)
-        self.results = PROJECT / self.study.results
-        self.table = Table(self.results)
-        self.ends = self.table.ends()
+        super().__init__(FILE)
 
     def text(self) -> str:
         """The page, its figures saved beside the table."""
@@ -86,12 +78,5 @@ class Page:
                 yield [name, str(epochs), accuracy, f"`{each['sha256'][:12]}`"]
 
 
-def main() -> None:
-    page = Page()
-    page.results.mkdir(parents=True, exist_ok=True)
-    text = page.text()
-    write_atomically(PAGE, lambda part: Path(part).write_text(text))
-
-
 if __name__ == "__main__":
-    main()
+    Page().write(PAGE)
