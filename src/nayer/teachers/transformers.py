@@ -125,9 +125,9 @@ def described(name: str, folder: Path, config: Any) -> Description:
     channels = channels_of(config)
     mean, std = normalisation(processor, channels, folder)
     size = image_size(processor, config, folder)
-    if size and mean and std:
-        check_processor(folder, size, channels, torch.tensor([mean, std]))
-    return Description(spelt(config), name, names, size, mean, std, note_on_crop(processor))
+    untried = check_processor(folder, size, channels, torch.tensor([mean, std])) if size and mean and std else None
+    notes = " ".join(note for note in (note_on_crop(processor), untried) if note)
+    return Description(spelt(config), name, names, size, mean, std, notes or None)
 
 
 def note_on_crop(processor: Mapping[str, Any]) -> str | None:
@@ -140,10 +140,10 @@ def note_on_crop(processor: Mapping[str, Any]) -> str | None:
     )
 
 
-def check_processor(folder: Path, size: int, channels: int, normalised_by: Tensor) -> None:
+def check_processor(folder: Path, size: int, channels: int, normalised_by: Tensor) -> str | None:
     """Refuse a processor that does something else with pixels than to scale and normalise them, by trying it.
 
-    Pictures of one colour stay so however they are scaled and cut.
+    Pictures of one colour stay so however they are scaled and cut. Returns what to tell of one that cannot be tried.
 
     Raises:
         InputError: it does, or asks for code of its own.
@@ -161,8 +161,8 @@ def check_processor(folder: Path, size: int, channels: int, normalised_by: Tenso
             folder, trust_remote_code=False, local_files_only=True
         )
         shown = own(images=pictures, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
-    except Exception:  # one that takes no such pictures cannot be tried
-        return
+    except Exception as error:  # each has its own demands
+        return f"Its image processor could not be tried ({first_line(error)}); its file is believed."
     mean, std = normalised_by
     differs = (shown.mean((2, 3)) - (colours / 255 - mean) / std).abs().max() > TOLERANCE
     if differs or tuple(shown.shape[2:]) != (size, size):
@@ -170,6 +170,7 @@ def check_processor(folder: Path, size: int, channels: int, normalised_by: Tenso
             f"TEACHER: '{place}' does more with pictures than to scale them to {size}x{size} and to normalise them by "
             "its mean and std; save the weights as a file, and say NORMALISATION, if that is all they need."
         )
+    return None
 
 
 def channels_of(config: Any) -> int:

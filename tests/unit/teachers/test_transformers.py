@@ -146,6 +146,13 @@ def test_an_owner_whose_processor_cuts_pictures_is_told_that_they_are_scaled_who
     assert "cuts the edges of pictures off" in describe(f"transformers:{folder}", SOURCES)[1].note
 
 
+def test_a_processor_that_cannot_be_tried_is_believed_and_said_so(folder):
+    changed(folder, "preprocessor_config.json", image_processor_type="NoSuchProcessor", feature_extractor_type=None)
+    about = describe(f"transformers:{folder}", SOURCES)[1]
+    assert about.mean == (0.4, 0.5, 0.6)
+    assert "Its image processor could not be tried (" in about.note
+
+
 def test_a_configuration_of_gigabytes_is_not_read(folder):
     with (folder / "config.json").open("w") as file:
         file.truncate(40 * 2**30)
