@@ -58,6 +58,8 @@ BY_MINUTES = {
     "CIFAR-100, WRN-16-2 > WRN-16-1": ["by_minutes_cifar100", "hundred_cifar100"],
 }
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
+# Trials of a search that are shown beside its first.
+BEST = 5
 LEVELS = {"real": "ceiling: real images and labels", "kd_noise": "floor: KD on noise"}
 
 
@@ -79,6 +81,7 @@ class Page(StudyPage):
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
+            searches=list(self.searches()),
             pictures=[name for name in (*AGAINST, "accuracy") if self.saved(name)],
             machines=self.table.machines(),
         )
@@ -118,6 +121,19 @@ class Page(StudyPage):
             points = "" if setting == base else str(against)
             what = changes(self.study.settings[setting])
             yield [setting, what, len(found), f"{found.mean():.2f}", spread, points, images, steps, " + ".join(spent)]
+
+    def searches(self) -> Iterator[dict[str, Any]]:
+        """Of each search what it was to do, its first trial and its best ones, as far as it has come."""
+        for name, search in self.study.searches.items():
+            file = self.results / f"search_{name}.csv"
+            found = pd.read_csv(file) if file.exists() else pd.DataFrame({"accuracy": []})
+            done = found[found["accuracy"].notna()]
+            best = done.iloc[1:].nlargest(BEST, "accuracy")
+            rows = [
+                [row["trial"], f"{100 * row['accuracy']:.2f}", *(f"{row[key]:.3g}" for key in search.space)]
+                for row in pd.concat([done.head(1), best]).to_dict("records")
+            ]
+            yield {"name": name, "done": len(done), "rows": rows, **search.model_dump()}
 
     def by_minutes(self) -> Iterator[list[Any]]:
         """What each recipe reaches in how many minutes."""

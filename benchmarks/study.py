@@ -3,7 +3,8 @@
     python benchmarks/study.py benchmarks/studies/claim.yml --only 'tier1-*'
 
 Teachers are trained once, steps are measured once, and every run goes on where it was stopped: the same command goes on
-with the study. Several machines share it by one `--store`. All runs lie in MLflow under one parent.
+with the study. Several machines share it by one `--store`. All runs lie in MLflow under one parent. With
+`--search NAME`, levers are chosen together in place of one by one.
 """
 
 import argparse
@@ -17,11 +18,12 @@ import yaml
 from harness.bench import Bench
 from harness.run import UNFINISHED
 from harness.scenario import PROJECT
+from harness.search import Search
 from harness.settings import Study
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, Interrupted, first_line, first_mistake
+from nayer.core.errors import InputError, Interrupted, first_line, first_mistake, unknown
 
 STATES = PROJECT / "data" / "studies"
 
@@ -30,31 +32,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A study of methods and settings.")
     parser.add_argument("study", type=Path)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="of the runs' names, as 'tier1-*-s0'")
+    parser.add_argument("--search", metavar="NAME", help="one of the study's searches, in place of its runs")
     parser.add_argument("--store", help="an address that Optuna knows; left out, a file of this machine")
     parser.add_argument("--folder", type=Path, default=STATES, help="where unfinished runs keep their state")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, help="stop after so many, in the middle of a run if need be")
     parser.add_argument("--list", action="store_true", help="say what is done and what is to do, and end")
     options = parser.parse_args()
-    try:
-        study = Study.read(options.study)
-        for pair, setting in sorted({(run.pair, run.setting) for run in study.runs()}):
-            study.distillation(pair, setting)
-    except ValidationError as error:
-        raise SystemExit(f"{options.study}: {first_mistake(error)}") from error
-    except (OSError, yaml.YAMLError, OmegaConfBaseException, InputError) as error:
-        raise SystemExit(f"{options.study} cannot be read: {first_line(error)}; see benchmarks/studies.") from error
+    study = read(options.study)
     runs = [run for run in study.runs() if fnmatch(run.key, options.only)]
     if not runs:
         raise SystemExit(f"--only: no run is called '{options.only}'; the first of all is '{study.runs()[0].key}'.")
     try:
+        if options.search and options.search not in study.searches:
+            raise unknown("--search", options.search, tuple(study.searches))
         bench = Bench(study, options.store, options.device, options.folder.resolve())
+        search = Search(bench, options.search) if options.search else None
     except InputError as error:
         raise SystemExit(str(error)) from error
     if options.list:
         done = bench.table.done
-        click.echo("\n".join(f"{'done' if run.key in done else 'to do'}  {run.key}" for run in runs))
+        listed = [f"{'done' if run.key in done else 'to do'}  {run.key}" for run in runs]
+        click.echo(f"{search.left()} trials to do" if search else "\n".join(listed))
         return
+    stop_safely(bench, options.minutes)
+    try:
+        search.work() if search else bench.work(runs)
+    except Interrupted:
+        click.echo(f"{(search or bench.table).summary()}\n\nUnfinished; the same command goes on.")
+        raise SystemExit(UNFINISHED) from None
+    except InputError as error:
+        raise SystemExit(str(error)) from error
+    table = (search or bench.table).file.relative_to(PROJECT)
+    then = f"{table} holds every trial; give the best a name among the settings, and it the seeds of a group."
+    said = then if search else f"{table} holds every epoch; make ui shows the runs."
+    click.echo(f"{(search or bench.table).summary()}\n\nNext: {said}")
+
+
+def read(file: Path) -> Study:
+    """The study of a file, all of whose runs have parameters that are accepted."""
+    try:
+        study = Study.read(file)
+        for pair, setting in sorted({(run.pair, run.setting) for run in study.runs()}):
+            study.distillation(pair, setting)
+    except ValidationError as error:
+        raise SystemExit(f"{file}: {first_mistake(error)}") from error
+    except (OSError, yaml.YAMLError, OmegaConfBaseException, InputError) as error:
+        raise SystemExit(f"{file} cannot be read: {first_line(error)}; see benchmarks/studies.") from error
+    return study
+
+
+def stop_safely(bench: Bench, minutes: float | None) -> None:
+    """On Ctrl-C, a SIGTERM or after so many minutes, the run under way keeps its state and ends."""
 
     def stop(*_: object) -> None:
         bench.stop()
@@ -62,19 +91,10 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    if options.minutes:
-        alarm = threading.Timer(60 * options.minutes, signal.raise_signal, (signal.SIGTERM,))
+    if minutes:
+        alarm = threading.Timer(60 * minutes, signal.raise_signal, (signal.SIGTERM,))
         alarm.daemon = True
         alarm.start()
-    try:
-        bench.work(runs)
-    except Interrupted:
-        click.echo(f"{bench.table.summary()}\n\nUnfinished; the same command goes on.")
-        raise SystemExit(UNFINISHED) from None
-    except InputError as error:
-        raise SystemExit(str(error)) from error
-    table = bench.table.file.relative_to(PROJECT)
-    click.echo(f"{bench.table.summary()}\n\nNext: {table} holds every epoch; make ui shows the runs.")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class Bench:
         self.reporter = Terminal(interval=60)
         self.table = Table(self.results)
         self.store = store
-        self.queue = Queue(study.name, store or f"sqlite:///{self.folder / 'queue.db'}")
+        self.address = store or f"sqlite:///{self.folder / 'queue.db'}"
+        self.queue = Queue(study.name, self.address)
         self.tracker = Tracker(study.name)
         self.child: subprocess.Popen[bytes] | None = None
 

@@ -75,6 +75,35 @@ class Group(Config):
     """Whether test images are read after the last epoch; a group that chooses something reads validation images."""
 
 
+class Range(Config):
+    """Values of a lever between two bounds."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def in_order(self) -> "Range":
+        """Lower bound first; logarithms of what has one."""
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("low lies below high, and above 0 if log is true")
+        return self
+
+
+class Search(Config):
+    """Levers that are chosen together, on validation images, at equal time."""
+
+    pair: Text
+    base: Text
+    """The setting whose levers they are; its own values are tried first."""
+    minutes: Rate
+    seed: int
+    trials: Count
+    space: Annotated[dict[str, list[Any] | Range], Field(min_length=1)]
+    """By dotted keys of a setting, as distill.student.learning_rate: values, or a range of them."""
+
+
 class Run(Config):
     """One of them."""
 
@@ -134,14 +163,17 @@ class Study(Config):
     pairs: dict[str, Pair]
     settings: dict[str, Setting]
     groups: dict[str, Group]
+    searches: dict[str, Search] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def names_are_known(self) -> "Study":
         """Every name that is used stands for something."""
         used = {
             "teachers": [pair.teacher for pair in self.pairs.values()],
-            "pairs": [group.pair for group in self.groups.values()],
+            "pairs": [group.pair for group in self.groups.values()]
+            + [search.pair for search in self.searches.values()],
             "settings": [each for group in self.groups.values() for each in group.settings]
+            + [search.base for search in self.searches.values()]
             + [each for each in (self.reference, *(setting.like for setting in self.settings.values())) if each],
         }
         for place, names in used.items():

@@ -40,6 +40,8 @@ settings:
   kd_noise: {baseline: kd_noise}
 groups:
   tier: {pair: test, minutes: [0.2], seeds: [0], settings: [nayer, zskt, kd_noise]}
+searches:
+  rate: {pair: test, base: nayer, minutes: 0.1, seed: 1, trials: 2, space: {distill.student.learning_rate: [0.05, 0.1]}}
 """
 
 
@@ -64,6 +66,10 @@ def test_a_study_goes_on_where_it_was_stopped_and_does_nothing_twice(typed, proj
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == 3
+    searched = typed(*command, "--search", "rate")
+    assert searched.returncode == 0, searched.stderr
+    assert "Next: results/search_rate.csv holds every trial" in searched.stdout
+    assert len((project / "results" / "search_rate.csv").read_text().splitlines()) == 3
 
 
 def test_the_gpu_benchmark_does_what_there_is_time_for_and_goes_on_with_the_rest(typed):
