@@ -54,14 +54,19 @@ PARTS = (
     Part("self-test", 1),
     Part("step times, cifar10 wrn-40-2 > wrn-16-1", 1),
     Part("step times, cifar10 wrn-40-2 > wrn-16-1, compiled", 2),
+    Part("NAYER-100, CIFAR-10, WRN-40-2 > WRN-16-1, with its teacher", 11, "paper", "cifar10_wrn-16-1-*nayer_100-*-s0"),
+    Part("the recipe of MINUTES=, 2 minutes", 5, "gpu_minutes", "budgets-*-minutes*-2min-*"),
+    Part("the recipe of MINUTES=, 5 minutes", 10, "gpu_minutes", "budgets-*-minutes*-5min-*"),
+    Part("NAYER as published, 5 minutes", 5, "gpu_minutes", "budgets-*-published-5min-*"),
+    Part("FastDFKD and CMI, 5 minutes", 10, "gpu_minutes", "peers-*-5min-*"),
+    Part("NAYER-100, CIFAR-100, WRN-40-2 > WRN-16-2", 17, "paper", "cifar100_wrn-16-2-*nayer_100-*-s0"),
     Part("step times, cifar10 resnet-34 > resnet-18", 1),
     Part("step times, cifar10 resnet-34 > resnet-18, compiled", 2),
     Part("sweep", 4),
-    Part("NAYER-100, CIFAR-10, WRN-40-2 > WRN-16-1, with its teacher", 15, "paper", "cifar10_wrn-16-1-*nayer_100-*-s0"),
-    Part("NAYER-100, CIFAR-100, WRN-40-2 > WRN-16-2", 15, "paper", "cifar100_wrn-16-2-*nayer_100-*-s0"),
     Part("FastDFKD-10, CIFAR-10", 6, "paper", "cifar10_wrn-16-1-*fast_dfkd_10-*-s0"),
+    Part("all recipes and peers, 2 to 10 minutes", 60, "gpu_minutes", "*"),
     Part("ResNet-34 > ResNet-18, CIFAR-10", 30, "paper", "cifar10_resnet-18-*nayer_100-*-s0"),
-    Part("all pairs and seeds of the paper", 200, "paper", "*"),
+    Part("all pairs and seeds of the paper", 400, "paper", "*"),
 )
 
 

@@ -20,6 +20,7 @@ from harness.queue import Queue
 from harness.run import counted
 from harness.settings import Run, Study, busy
 from harness.table import Table
+from harness.teachers import recipe
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
@@ -43,6 +44,14 @@ def test_every_run_of_a_study_has_parameters_that_are_accepted(file):
     for pair, setting in {(run.pair, run.setting) for run in runs}:
         DistillConfig.model_validate(study.distillation(pair, setting))
         study.lte(pair, setting)
+
+
+def test_a_teacher_of_one_name_is_made_by_one_recipe_whichever_study_comes_first():
+    made: dict[str, dict] = {}
+    for study in map(Study.read, FILES):
+        for name, spec in study.teachers.items():
+            if spec.seed is not None:
+                assert made.setdefault(name, recipe(spec)) == recipe(spec), f"{name} of {study.name}"
 
 
 def test_a_table_tells_its_machines_once_each_with_their_precision_and_the_number_of_their_runs(tmp_path):
