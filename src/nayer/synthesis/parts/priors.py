@@ -21,7 +21,7 @@ PriorName = Literal["none", "variation", "pixels", "activation", "layer_norm", "
 # DAFL's weights of its activation and its balance term are 0.1 and 5.
 BALANCE = 50.0
 # Of the density of likenesses between patches: points from -1 to 1, and the width of the kernel.
-POINTS, WIDTH = 32, 0.1
+POINTS, WIDTH, LEAST = 32, 0.1, 1e-6
 # Patches of an image a side at most: their likenesses are as many as the fourth power.
 SIDE = 7
 
@@ -180,6 +180,8 @@ def likeness_entropy(patches: Tensor) -> Tensor:
     likeness = (unit @ unit.transpose(1, 2)).flatten(1)
     points = torch.linspace(-1, 1, POINTS, device=patches.device)
     density = torch.stack([(-((likeness - point) / WIDTH).square() / 2).exp().mean(1) for point in points], 1)
+    # Where no likeness is near, the density is 0 in fp32, and the slope of the entropy without bound.
+    density = density + LEAST
     share = density / density.sum(1, keepdim=True)
     entropy: Tensor = torch.special.entr(share).sum(1).mean()
     return entropy

@@ -133,6 +133,14 @@ def test_layer_norm_statistics_are_those_of_what_is_normalised_channel_by_channe
     assert judged("layer_norm", teacher, images) == pytest.approx(torch.stack(terms).mean().item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("likeness", [0.0, 0.999, 1.0])
+def test_patches_that_are_nearly_all_alike_still_say_where_to_go(likeness):
+    torch.manual_seed(0)
+    patches = (likeness + (1 - likeness) * torch.randn(2, 9, 8)).requires_grad_()
+    likeness_entropy(patches).backward()
+    assert patches.grad.isfinite().all()
+
+
 def test_patches_that_are_all_alike_have_the_least_entropy():
     alike = torch.ones(2, 9, 4)
     torch.manual_seed(0)
