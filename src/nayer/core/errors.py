@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 MAX_LISTED, LISTED = 20, 5
 MAX_SHOWN = 200
@@ -12,6 +13,8 @@ CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 # What moves a terminal's cursor, turns text around or is half a character, as the texts in a stranger's file may.
 UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 MAX_LINE = 2000
+# function-after[check(), ...], constrained-str, a model's name: no keys.
+TRIED = re.compile(r"[\w-]+\[.*|(constrained|lax|function|list)-\w+$|[A-Z]\w*$")
 
 
 class InputError(ValueError):
@@ -55,8 +58,14 @@ def is_printable(text: str) -> bool:
 
 def first_mistake(error: ValidationError) -> str:
     """The first of what pydantic found, with its key and value."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'][:4]))}: {str(first['input'])[:80]!r} is refused. {first['msg']}"
+    return mistake(error.errors()[0])
+
+
+def mistake(found: ErrorDetails) -> str:
+    """One of them, with its key and value."""
+    # Of several kinds that a value may have, pydantic names the one that it tried among the keys.
+    keys = [str(part) for part in found["loc"] if not TRIED.match(str(part))]
+    return f"{'.'.join(keys[:4])}: {shown(found['input'])} is refused. {found['msg']}"
 
 
 def first_line(error: BaseException) -> str:

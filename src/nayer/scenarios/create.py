@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, unknown
+from nayer.core.errors import InputError, mistake, unknown
 from nayer.datasets.config import DataConfig
 from nayer.datasets.sources import SOURCES as DATA_SETS
 from nayer.distillation.budget import scaled
@@ -47,9 +47,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         data = DataConfig.model_validate({"channels": None, **groups["data"]})
         teacher = TeacherConfig.model_validate(groups["teacher"])
     except ValidationError as error:
-        first = error.errors()[-1]  # of a value that may be a name or numbers, what is wrong with the numbers
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{key}: {first['input']!r} is refused. {first['msg']}; say it otherwise.") from error
+        # Of a value that may be a name or numbers, what is wrong with the numbers.
+        raise InputError(f"{mistake(error.errors()[-1])}; say it otherwise.") from error
     found = load_pretrained(teacher, data, SOURCES)
     if data.dataset == "test_folder":
         groups["data"]["channels"] = found.images.channels

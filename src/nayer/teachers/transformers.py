@@ -4,6 +4,7 @@ Its own files say all that must be known. None is run: configurations are read a
 """
 
 import json
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nayer.core.errors import InputError, first_line
+from nayer.core.errors import InputError, first_line, is_printable, shown
 from nayer.core.hub import snapshot
 from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, spelt
 from nayer.teachers.description import Description
@@ -80,6 +81,11 @@ def read_config(folder: Path, key: str) -> Any:
             f"{key}: '{folder / CONFIG}' asks for code of its own (auto_map), which is never run here; save the "
             "weights as a file and give the code as ARCHITECTURE=package.module:factory, if you trust it."
         )
+    if said.get("quantization_config"):
+        raise InputError(
+            f"{key}: the weights beside '{folder / CONFIG}' are quantised (quantization_config); give those that they "
+            "were made of."
+        )
     known = kinds()
     if said.get("model_type") == FOREIGN:
         raise InputError(
@@ -121,6 +127,11 @@ def described(name: str, folder: Path, config: Any) -> Description:
     """The description, of files that make sense."""
     labels = {int(place): str(label) for place, label in config.id2label.items()}
     names = tuple(labels[place] for place in sorted(labels))
+    if sorted(labels) != list(range(len(labels))) or not all(is_printable(label) and label for label in names):
+        raise InputError(
+            f"TEACHER: id2label of '{folder / CONFIG}' is to number classes from 0 on, each with a name of one "
+            f"printable line, and has {shown(labels)}; mend it there."
+        )
     processor = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
     channels = channels_of(config)
     mean, std = normalisation(processor, channels, folder)
@@ -233,6 +244,11 @@ def normalisation(
     if len(mean) != channels or len(std) != channels:
         raise InputError(
             f"TEACHER: '{folder / PROCESSOR}' has {len(mean)} values of mean, the network {channels} channels; give "
+            "NORMALISATION=mean/std."
+        )
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise InputError(
+            f"TEACHER: '{folder / PROCESSOR}' takes off {mean} and divides by {std}, which gives no images; give "
             "NORMALISATION=mean/std."
         )
     return tuple(mean), tuple(std)

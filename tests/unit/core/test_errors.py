@@ -1,9 +1,13 @@
 """What is said to people stays a sentence, whatever it quotes."""
 
+from typing import Annotated, Literal
+
 import pytest
 from kedro.io import DatasetError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
-from nayer.core.errors import MAX_LINE, InputError, Interrupted, within
+from nayer.core.config import check_path
+from nayer.core.errors import MAX_LINE, InputError, Interrupted, first_mistake, within
 from nayer.lte.embeddings import check_class_names
 
 
@@ -18,6 +22,26 @@ def test_a_message_cannot_steer_a_terminal_and_can_always_be_written(bad):
 def test_letters_of_all_scripts_stay():
     text = "класс '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645' 👩\u200d🔬 à la carte"
     assert str(InputError(text)) == text
+
+
+class Tried(BaseModel):
+    names: list[Annotated[str, AfterValidator(check_path)]] | Literal["all"] = "all"
+    inner: "Tried | Literal['none'] | None" = None
+    size: int = 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"size": "big"}, "size: 'big' is refused. Input should be a valid integer"),
+        ({"names": [3]}, "names.0: 3 is refused. Input should be a valid string"),
+        ({"inner": {"size": "big"}}, "inner.size: 'big' is refused. Input should be a valid integer"),
+    ],
+)
+def test_a_mistake_is_told_by_the_keys_that_a_user_wrote_and_not_by_the_types_that_were_tried(values, sentence):
+    with pytest.raises(ValidationError) as found:
+        Tried.model_validate(values)
+    assert first_mistake(found.value).startswith(sentence)
 
 
 def test_a_line_that_is_too_long_keeps_both_ends():

@@ -123,6 +123,19 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
         ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "evil.P"}}, r"asks for code of its own"),
         ("preprocessor_config.json", {"do_flip_channel_order": True}, r"turns colours round to BGR"),
         ("preprocessor_config.json", {"rescale_factor": 1 / 127.5}, r"does not scale pixels to \[0, 1\]"),
+        (
+            "config.json",
+            {"quantization_config": {"load_in_8bit": True}},
+            r"are quantised \(quantization_config\)",
+        ),
+        ("config.json", {"id2label": {"0": "ant\x1b[31m", "1": "bee"}}, r"a name of one printable line, and has"),
+        ("config.json", {"id2label": {"0": "ant", "5": "bee"}}, r"id2label of .* is to number classes from 0 on"),
+        (
+            "preprocessor_config.json",
+            {"image_std": [0.2, 0, 0.2]},
+            r"divides by \[0.2, 0.0, 0.2\], which gives",
+        ),
+        ("preprocessor_config.json", {"image_mean": [0.1, float("nan"), 0]}, r"takes off \[0.1, nan, 0.0\]"),
         ("preprocessor_config.json", {"image_mean": [0.1, 0.2]}, r"has 2 values of mean, the network 3 channels"),
     ],
 )
