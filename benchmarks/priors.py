@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 from harness.bench import TEACHERS
 from harness.charts import bars
 from harness.scenario import PROJECT
@@ -22,6 +23,8 @@ BESIDE = {
     "cifar10_convnext": "cifar10_batchnorm",
     "cifar10_vit": "cifar10_batchnorm",
 }
+# Of the gap, in %.
+GOAL = 50
 TITLES = {
     "convnext": "Fashion-MNIST, a ConvNeXt",
     "vit": "Fashion-MNIST, a ViT",
@@ -44,18 +47,38 @@ class Page(StudyPage):
             planned=len(self.study.runs()),
             groups={group: list(self.rows(group)) for group in BESIDE},
             titles=TITLES,
+            verdicts={group: self.verdict(group) for group in BESIDE},
             pictures=[group for group in BESIDE if self.saved(group)],
             teachers=list(self.teachers()),
             machines=self.table.machines(),
         )
 
+    def closed(self, group: str, setting: str) -> pd.Series:
+        """By seed, how much of the way from no prior to the BatchNorm teacher a setting goes, in %."""
+        none, whole = by_seed(self.ends, group, "none"), by_seed(self.ends, BESIDE[group], "statistics")
+        return (100 * (by_seed(self.ends, group, setting) - none) / (whole - none)).dropna()
+
+    def verdict(self, group: str) -> str:
+        """What the runs so far say of the goal, that a prior closes half of the gap."""
+        settings = [name for name in self.study.groups[group].settings if name != "none"]
+        found = {name: closed for name in settings if len(closed := self.closed(group, name))}
+        if not found:
+            return ""
+        best = max(found, key=lambda name: found[name].mean())
+        share, n = found[best].mean(), len(found[best])
+        seeds = "one seed" if n == 1 else f"{n} seeds"
+        if share <= 0:
+            return f"None of the {len(found)} tried closes any of the gap ({seeds}); `{best}` loses least."
+        reached = "reaches" if share >= GOAL else "misses"
+        return f"`{best}` closes most of the gap, {share:.0f} % ({seeds}), which {reached} the goal of {GOAL} %."
+
     def rows(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group, and last what the teacher with BatchNorm gives."""
-        none, whole = by_seed(self.ends, group, "none"), by_seed(self.ends, BESIDE[group], "statistics")
+        whole = by_seed(self.ends, BESIDE[group], "statistics")
         for setting in self.study.groups[group].settings:
             found = by_seed(self.ends, group, setting)
             said = self.study.settings[setting].synthesis
-            closed = (100 * (found - none) / (whole - none)).dropna()
+            closed = self.closed(group, setting)
             share = "" if setting == "none" or closed.empty else f"{closed.mean():.0f} %"
             yield [setting, said.get("prior_weight", ""), len(found), with_deviation(found), share]
         yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
