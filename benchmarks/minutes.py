@@ -130,7 +130,7 @@ class Page(StudyPage):
             done = found[found["accuracy"].notna()]
             best = done.iloc[1:].nlargest(BEST, "accuracy")
             rows = [
-                [row["trial"], f"{100 * row['accuracy']:.2f}", *(f"{row[key]:.3g}" for key in search.space)]
+                [row["trial"], f"{100 * row['accuracy']:.2f}", *(spelt(row[key]) for key in search.space)]
                 for row in pd.concat([done.head(1), best]).to_dict("records")
             ]
             yield {"name": name, "done": len(done), "rows": rows, **search.model_dump()}
@@ -158,6 +158,11 @@ class Page(StudyPage):
         if figure is not None:
             figure.savefig(self.results / f"{picture}.png", dpi=110)
         return figure is not None
+
+
+def spelt(value: Any) -> str:
+    """A lever's value in a table."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def changes(setting: Setting) -> str:

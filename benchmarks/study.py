@@ -23,7 +23,7 @@ from harness.settings import Study
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, Interrupted, first_line, first_mistake, unknown
+from nayer.core.errors import InputError, Interrupted, Stopped, first_line, first_mistake, unknown
 
 STATES = PROJECT / "data" / "studies"
 
@@ -61,7 +61,7 @@ def main() -> None:
     except Interrupted:
         click.echo(f"{(search or bench.table).summary()}\n\nUnfinished; the same command goes on.")
         raise SystemExit(UNFINISHED) from None
-    except InputError as error:
+    except (InputError, Stopped) as error:
         raise SystemExit(str(error)) from error
     table = (search or bench.table).file.relative_to(PROJECT)
     then = f"{table} holds every trial; give the best a name among the settings, and it the seeds of a group."

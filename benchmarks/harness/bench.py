@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.queue import GRACE_SECONDS, Queue
-from harness.run import ATTACHED, UNFINISHED, Job
+from harness.run import ATTACHED, DIVERGED, UNFINISHED, Job
 from harness.scenario import PROJECT, runtime
 from harness.settings import Run, Study
 from harness.table import Table
 from harness.teachers import train_once
 from harness.tracking import Tracker
-from nayer.core.errors import InputError, Interrupted
+from nayer.core.errors import Diverged, InputError, Interrupted, Stopped
 from nayer.core.files import digest, write_atomically
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
@@ -190,7 +190,13 @@ class Bench:
         return result
 
     def run(self, file: Path) -> None:
-        """A job in a process of its own."""
+        """A job in a process of its own.
+
+        Raises:
+            Interrupted: it was stopped, and keeps its state.
+            Diverged: with these values it would go astray again.
+            Stopped: it failed for another reason.
+        """
         here, said = str(PROJECT / "benchmarks"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
         # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
         self.child = subprocess.Popen(
@@ -202,8 +208,10 @@ class Bench:
         code = self.child.wait()
         if code == UNFINISHED:
             raise Interrupted("stopped", 15)
+        if code == DIVERGED:
+            raise Diverged(f"{file.parent.name} went astray; {file} says what it was asked for.")
         if code:
-            raise SystemExit(f"{file.parent.name} ended with {code}; {file} says what it was asked for.")
+            raise Stopped(f"{file.parent.name} ended with {code}; {file} says what it was asked for.")
 
     def stop(self) -> None:
         """End the run that is under way; it keeps its state."""

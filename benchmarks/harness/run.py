@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import torch
 from torchvision.io import write_png
 
@@ -21,7 +22,7 @@ from harness.charts import strip
 from harness.scenario import data_of, runtime
 from nayer import datasets
 from nayer.core.config import Config
-from nayer.core.errors import Interrupted
+from nayer.core.errors import Diverged, Interrupted, Stopped, within
 from nayer.core.files import write_atomically
 from nayer.datasets.base import ImageSet, RealData
 from nayer.distillation.config import DistillConfig
@@ -42,6 +43,8 @@ from nayer.models.inference import accuracy, predict
 # Enough to draw a curve by; the last epoch is judged by all.
 CURVE_IMAGES = 2000
 UNFINISHED = 75
+# Nothing comes of the values that were asked for, whoever runs them.
+DIVERGED = 65
 # Said by a process that holds the other end of stdin: when it is gone, so is the run.
 ATTACHED = "--attached"
 
@@ -196,6 +199,11 @@ def main() -> int:
         found = perform(job)
     except Interrupted:
         return UNFINISHED
+    except Stopped as error:
+        if not within(error, Diverged):
+            raise
+        click.echo(str(error), err=True)
+        return DIVERGED
     folder = Path(job.folder)
     write_atomically(folder / "result.json", lambda part: part.write_text(json.dumps(found, indent=1)))
     shutil.rmtree(folder / "resume", ignore_errors=True)

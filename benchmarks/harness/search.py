@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from harness.bench import Bench
 from harness.queue import opened
 from harness.settings import WORK, Group, Range, Run, Setting, Study
-from nayer.core.errors import InputError, first_line
+from nayer.core.errors import Diverged, InputError, first_line
 from nayer.core.files import write_atomically
 from nayer.core.nested import flatten
 
@@ -86,7 +86,7 @@ class Search:
         try:
             self.bench.study, run = chosen(self.study, self.name, values)
             result = self.bench.perform(run, self.bench.measured([run]))
-        except (InputError, SystemExit) as error:
+        except (InputError, Diverged) as error:
             trial.set_user_attr("said", first_line(error))
             self.bench.reporter.warn(f"{trial.number}: {first_line(error)}")
             raise optuna.TrialPruned from error

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import harness.bench
+import minutes
 import pandas as pd
 import pytest
 from harness.bench import Bench
 from harness.search import Search
-from harness.settings import Study
+from harness.settings import Range, Study
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, Interrupted
+from nayer.core.errors import Diverged, InputError, Interrupted, Stopped
 
 LEVERS = Path(__file__).parents[3] / "benchmarks" / "studies" / "levers.yml"
 NAME = "joint_fashion_mnist"
@@ -89,14 +90,55 @@ def test_a_trial_that_is_stopped_is_run_again_and_none_twice(tmp_path):
     assert len(more.ran) == 1, "a larger budget goes on"
 
 
-def test_values_that_no_run_can_be_made_of_count_as_tried_and_are_told(tmp_path, capfd):
+@pytest.mark.parametrize("kind", [InputError, Diverged])
+def test_values_that_nothing_comes_of_count_as_tried_and_are_told(tmp_path, capfd, kind):
     bench = Performed(tmp_path, with_trials(2))
-    bench.error = InputError("distill.synthesis.steps: too little time")
+    bench.error = kind("distill.synthesis.steps: too little time")
     search = Search(bench, NAME)
     search.work()
     assert search.left() == 0
     assert pd.read_csv(search.file)["said"].tolist() == ["distill.synthesis.steps: too little time"] * 2
     assert "too little time" in capfd.readouterr().err
+
+
+def test_a_run_that_fails_for_another_reason_ends_the_search_and_stays_to_be_tried(tmp_path):
+    bench = Performed(tmp_path, with_trials(2))
+    bench.error = Stopped("killed for memory")
+    with pytest.raises(Stopped, match="killed for memory"):
+        Search(bench, NAME).work()
+    again = Performed(tmp_path, with_trials(2))
+    Search(again, NAME).work()
+    assert again.ran[0][1] == Study.read(LEVERS).distillation("fashion_mnist", "start_early")
+    assert len(again.ran) == 2
+
+
+@pytest.mark.parametrize(("code", "kind"), [(75, Interrupted), (65, Diverged), (-9, Stopped), (1, Stopped)])
+def test_a_run_that_did_not_end_well_is_told_by_how_it_ended(tmp_path, monkeypatch, code, kind):
+    class Ended:
+        def __init__(self, *_, **__):
+            pass
+
+        def wait(self):
+            return code
+
+    monkeypatch.setattr(harness.bench.subprocess, "Popen", Ended)
+    with pytest.raises(kind) as found:
+        Performed(tmp_path).run(tmp_path / "job.json")
+    assert type(found.value) is kind
+
+
+def test_the_page_shows_the_first_trial_and_the_best_whatever_their_levers_are(tmp_path, monkeypatch):
+    page = minutes.Page()
+    space = {RATE: Range(low=0.02, high=0.3), "distill.student.start": ["teacher", "random"]}
+    search = page.study.searches[NAME].model_copy(update={"space": space})
+    monkeypatch.setattr(page, "study", page.study.model_copy(update={"searches": {NAME: search}}))
+    monkeypatch.setattr(page, "results", tmp_path)
+    trials = {"trial": [0, 1, 2, 3], "accuracy": [0.8, 0.7, None, 0.9], RATE: 0.05, "distill.student.start": "teacher"}
+    pd.DataFrame(trials).to_csv(tmp_path / f"search_{NAME}.csv", index=False)
+    (found,) = page.searches()
+    rest = ["0.05", "teacher"]
+    assert found["rows"] == [[0, "80.00", *rest], [3, "90.00", *rest], [1, "70.00", *rest]]
+    assert found["done"] == 3
 
 
 def test_steps_of_the_same_work_have_one_name_in_every_trial(tmp_path):
