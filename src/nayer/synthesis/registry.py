@@ -10,6 +10,7 @@ from nayer.synthesis.method import Method, SynthesisConfig
 from nayer.synthesis.methods.adi import Adi
 from nayer.synthesis.methods.cmi import Cmi
 from nayer.synthesis.methods.dafl import Dafl
+from nayer.synthesis.methods.dead_leaves import DeadLeaves
 from nayer.synthesis.methods.deep_inversion import DeepInversion
 from nayer.synthesis.methods.dfq import Dfq
 from nayer.synthesis.methods.fast_dfkd import FastDfkd
@@ -25,6 +26,7 @@ METHODS: dict[str, type[Method[Any]]] = {
     "dafl": Dafl,
     "dfq": Dfq,
     "zskt": Zskt,
+    "dead_leaves": DeadLeaves,
 }
 
 
