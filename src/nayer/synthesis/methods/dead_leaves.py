@@ -10,7 +10,7 @@ import torch
 from nayer.core.config import Count
 from nayer.core.images import to_uint8
 from nayer.models.classifier import Classifier
-from nayer.synthesis.method import TOTAL, Method, SyntheticBatch, SynthesisConfig
+from nayer.synthesis.method import TOTAL, Method, SynthesisConfig, SyntheticBatch
 from nayer.synthesis.parts.leaves import dead_leaves
 from nayer.synthesis.parts.losses import balance_loss
 
