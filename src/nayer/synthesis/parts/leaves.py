@@ -27,7 +27,8 @@ def dead_leaves(teacher: Classifier, count: int) -> Tensor:
     spec, device = teacher.images, teacher.mean.device
     side = spec.size * (2 if spec.size <= SMALL else 1)
     pixels = paint(count, spec.channels, side, device) * teacher.std + teacher.mean
-    return (F.avg_pool2d(pixels, side // spec.size) if side > spec.size else pixels).clamp(0, 1)
+    images: Tensor = F.avg_pool2d(pixels, side // spec.size)  # by 1, as they are
+    return images.clamp(0, 1)
 
 
 def paint(count: int, channels: int, side: int, device: torch.device) -> Tensor:
@@ -83,4 +84,5 @@ def pink_noise(count: int, channels: int, side: int, device: torch.device) -> Te
     white = torch.fft.rfft2(torch.randn(count, channels, side, side, device=device))
     white = white + 2 * white.mean(1, keepdim=True)  # light and shade, more than colour
     noise = torch.fft.irfft2(white / frequency, s=(side, side))
-    return (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
+    normal: Tensor = (noise - noise.mean((2, 3), keepdim=True)) / noise.std((2, 3), keepdim=True)
+    return normal
