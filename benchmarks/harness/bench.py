@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,11 @@ class Bench:
             self.child.terminate()
 
     def work(self, runs: list[Run]) -> None:
-        """All of them that are not done, by whoever takes them."""
+        """All of them that are not done, by whoever takes them.
+
+        Raises:
+            Diverged: some went astray; the others are done.
+        """
         by_key = {run.key: run for run in runs}
         asked = self.table.asked()
         if other := [run.key for run in runs if asked.get(run.key) not in (None, self.asked(run))]:
@@ -231,14 +236,31 @@ class Bench:
         costs = self.measured(todo)
         self.queue.add(run.key for run in todo)
         self.collect(by_key)
-        while self.queue.holds_any(by_key.keys()):
-            self.queue.take(by_key.keys(), lambda key: self.perform(by_key[key], costs))
-            self.collect(by_key)
+        astray = self.take_all(by_key, costs)
         if elsewhere := self.queue.running(by_key.keys()):
             self.reporter.say(
                 f"Under way elsewhere, or stopped by force less than {GRACE_SECONDS / 60:.0f} min ago: "
                 f"{', '.join(elsewhere)}. The same command, later, takes what is left."
             )
+        if astray:
+            raise Diverged("\n".join(map(str, astray.values())))
+
+    def take_all(self, runs: dict[str, Run], costs: Costs) -> dict[str, Diverged]:
+        """The waiting runs one after the other; those that went astray, which wait for whoever mends them."""
+        astray: dict[str, Diverged] = {}
+
+        def perform(key: str) -> dict[str, Any]:
+            try:
+                return self.perform(runs[key], costs)
+            except Diverged as error:
+                astray[key] = error
+                raise
+
+        while self.queue.holds_any(left := runs.keys() - astray.keys()):
+            with suppress(Diverged):
+                self.queue.take(left, perform)
+            self.collect(runs)
+        return astray
 
     def collect(self, runs: dict[str, Run]) -> None:
         """What the queue knows goes into the table and to MLflow."""

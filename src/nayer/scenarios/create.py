@@ -9,10 +9,12 @@ import yaml
 from pydantic import ValidationError
 
 from nayer.core.errors import InputError, mistake, unknown
+from nayer.core.formats import compact
 from nayer.datasets.config import DataConfig
 from nayer.datasets.sources import SOURCES as DATA_SETS
 from nayer.distillation.budget import scaled
 from nayer.engine.progress import Reporter
+from nayer.evaluation.cost import multiply_adds
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
@@ -70,6 +72,7 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
             groups["distill"] = scaled(groups["distill"], fill(checked, found, options.minutes, reporter))
             checked = as_run(project, part, groups, found.class_names)
         check_parameters(checked, CHAIN)
+        reporter.say(compared(groups["distill"]["student"]["architecture"], found))
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -146,6 +149,20 @@ def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
     """From the teacher's weights where the student is of its family: the better start for few steps."""
     student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
     return from_its_teacher() if of_one_family(student, teacher) else {"start": "random"}
+
+
+def compared(architecture: str, teacher: Classifier) -> str:
+    """How much smaller the student is, and if it is not, what to do."""
+    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
+    shape = (teacher.images.channels, teacher.images.size, teacher.images.size)
+    sizes = {
+        "parameters": (student.parameter_count, teacher.parameter_count),
+        "multiply-adds": (multiply_adds(student.eval(), shape), multiply_adds(teacher.eval(), shape)),
+    }
+    told = " and ".join(f"{compact(own)} {what} of {compact(theirs)}" for what, (own, theirs) in sizes.items())
+    larger = " and ".join(what for what, (own, theirs) in sizes.items() if own >= theirs)
+    advice = f": no fewer {larger} than its teacher; STUDENT takes another" if larger else ""
+    return f"The student, {architecture.partition('{')[0]}, has {told}{advice}."
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:

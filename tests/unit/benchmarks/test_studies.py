@@ -24,7 +24,7 @@ from harness.teachers import recipe
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, Interrupted
+from nayer.core.errors import Diverged, InputError, Interrupted
 from nayer.core.images import ImageSpec
 from nayer.core.nested import flatten
 from nayer.distillation.config import DistillConfig
@@ -216,6 +216,31 @@ def test_the_run_of_a_machine_that_was_killed_waits_again_when_it_has_been_silen
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat")
+@pytest.mark.filterwarnings("ignore:Heartbeat", "ignore:Argument")
+def test_a_run_that_goes_astray_is_told_when_the_others_are_done_and_stays_to_be_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.queue, "LOOKS", 1)
+    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+    study = Study.read(STUDIES / "claim.yml")
+    runs = [run for run in study.runs() if run.group == "tier1" and run.seed == 0 and run.setting in ("cmi", "nayer")]
+    bench = Bench(study, None, "cpu", tmp_path)
+    bench.table, performed = Table(tmp_path), []
+    monkeypatch.setattr(bench, "measured", lambda runs: {})
+    monkeypatch.setattr(bench, "collect", lambda runs: None)
+
+    def perform(run, costs):
+        performed.append(run.setting)
+        if run.setting == runs[0].setting:
+            raise Diverged(f"{run.key} went astray")
+        return {"accuracy": 0.5}
+
+    monkeypatch.setattr(bench, "perform", perform)
+    with pytest.raises(Diverged, match=f"{runs[0].key} went astray"):
+        bench.work(runs)
+    assert performed == [run.setting for run in runs], "each once"
+    assert bench.queue.waiting == [runs[0].key]
+    assert set(bench.queue.results) == {runs[1].key}
+
+
 def test_machines_of_one_store_share_what_the_first_of_them_said(tmp_path):
     queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
     assert other.shared("costs") == {}
