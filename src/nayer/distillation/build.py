@@ -37,7 +37,7 @@ def build(plan: Plan) -> LoopState:
     targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
     seed_each_process()
-    return LoopState(method, targets, trainer)
+    return LoopState(method, targets, trainer, config.leaves)
 
 
 def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:

@@ -19,6 +19,9 @@ class DistillConfig(Config):
     """Epochs of distillation after the warm-up."""
     closing_epochs: NonNegativeCount = 0
     """The last of `epochs`, in which the student learns from all images and no more are made."""
+    leaves: NonNegativeCount = 0
+    """Procedural pictures, dead leaves, that come into the memory beside each synthetic batch: for a teacher whose own
+    images say little, such as one without BatchNorm."""
     memory: Count | None
     """Images kept; null keeps all that the schedule makes, and a method that keeps no memory those of one batch."""
     memory_sample: Annotated[int, Field(ge=1, le=5000)]

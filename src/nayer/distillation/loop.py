@@ -36,6 +36,8 @@ class Distilled:
     """What it never learnt from."""
     seconds: dict[str, float]
     images_made: int
+    leaves: int
+    """Procedural pictures beside them in the memory, as they came in."""
 
 
 def distill(plan: Plan, resume: ResumePoint, reporter: Reporter) -> Distilled:
@@ -166,8 +168,9 @@ def collect(state: LoopState, plan: Plan) -> Distilled:
     student.provenance = dict(plan.provenance)
     # Every process kept BatchNorm statistics of its own views.
     distributed.average(each for each in student.network.buffers() if each.is_floating_point())
-    made = state.memory.added * distributed.size()
-    return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, made)
+    made = plan.schedule.images * distributed.size()
+    leaves = made // plan.schedule.batch_size * plan.config.leaves
+    return Distilled(student, state.history, sample, SyntheticSample(images, labels), state.seconds, made, leaves)
 
 
 def _row(state: LoopState, plan: Plan) -> Row:

@@ -173,6 +173,7 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
         "distill.synthesis.batch_size": config.synthesis.batch_size,
         "distill.student.batch_size": config.student.batch_size,
         **({"distill.memory": config.memory} if config.memory else {}),
+        **({"distill.leaves": config.leaves} if config.leaves else {}),
     }
     for key, value in divided.items():
         if value % processes or value // processes < MIN_SHARE:
@@ -186,7 +187,8 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
         learnt["cached_targets"] = None  # its images are gone before they are seen often
     student = config.student.model_copy(update=learnt)
     memory = config.memory and config.memory // processes
-    return config.model_copy(update={"synthesis": synthesis, "student": student, "memory": memory})
+    shared = {"memory": memory, "leaves": config.leaves // processes}
+    return config.model_copy(update={"synthesis": synthesis, "student": student, **shared})
 
 
 def check_student_batch(config: DistillConfig) -> list[str]:
@@ -219,9 +221,19 @@ def check_embeddings(method: type[Method[Any]], embeddings: LabelEmbeddings | No
 
 
 def memory_capacity(config: DistillConfig, schedule: Schedule) -> int:
-    """Images that the memory holds: no more than are made, and of a method that keeps none, those of one batch."""
+    """Images that the memory holds: no more than come in, and of a method that keeps none, those of one batch.
+
+    Raises:
+        InputError: pictures are to lie beside images that are not kept.
+    """
     if registry.method_of(config.synthesis).keeps_memory:
-        return min(config.memory or schedule.images, schedule.images)
+        all_images = schedule.images + schedule.images // schedule.batch_size * config.leaves
+        return min(config.memory or all_images, all_images)
+    if config.leaves:
+        raise InputError(
+            f"distill.leaves: {config.leaves}, but with {config.synthesis.method} a student learns from the newest "
+            "images alone; set 0, or take a method that keeps them."
+        )
     return schedule.batch_size
 
 

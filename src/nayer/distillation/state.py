@@ -15,6 +15,7 @@ from nayer.student.losses import distillation_loss
 from nayer.student.targets import Targets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.method import TOTAL, Method, SyntheticBatch
+from nayer.synthesis.parts.leaves import pictures
 from nayer.synthesis.parts.losses import divergences
 
 Row = dict[str, Any]
@@ -28,6 +29,8 @@ class LoopState:
     method: Method[Any]
     targets: Targets
     trainer: StudentTrainer
+    leaves: int = 0
+    """Procedural pictures beside each synthetic batch."""
     epoch: int = 0
     turn: int = 0
     """Turns of this epoch that are over, each some synthetic batches and then some student steps."""
@@ -76,8 +79,11 @@ class LoopState:
         self.epoch, self.turn, self.batch, self.step, self.begun = self.epoch + 1, 0, 0, 0, False
 
     def add_batch(self, made: SyntheticBatch) -> None:
-        """A synthetic batch that is of use."""
+        """A synthetic batch that is of use, and the pictures that come with it."""
         self.targets.add(made.images, made.labels)
+        if self.leaves:
+            images, logits = pictures(self.method.context, self.leaves)
+            self.targets.add(images, logits.argmax(1))
         self.synthesis_sums += torch.stack([made.losses[name] for name in self.loss_names])
         ones = torch.ones_like(made.predictions, dtype=self.prediction_counts.dtype)
         self.prediction_counts.scatter_add_(0, made.predictions, ones)

@@ -15,12 +15,12 @@ from golden import GOLDEN, SETTINGS, golden_losses
 from torch import nn
 
 from nayer.core.errors import InputError, Interrupted
-from nayer.core.images import ImageSpec
+from nayer.core.images import ImageSpec, to_float
 from nayer.core.tensors import tensors_digest
 from nayer.distillation import plan as planning
 from nayer.distillation.build import build
 from nayer.distillation.estimate import estimate
-from nayer.distillation.loop import distill, fit
+from nayer.distillation.loop import collect, distill, fit
 from nayer.distillation.plan import plan
 from nayer.engine.progress import NullReporter
 from nayer.engine.resume import ResumePoint
@@ -104,6 +104,31 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
     assert torch.equal(resumed.sample.images, whole.sample.images)
     assert torch.equal(resumed.probes.images, whole.probes.images)
     assert not state.exists(), "a stage whose results are safe leaves no state"
+
+
+def test_leaves_lie_in_the_memory_beside_each_batch_with_the_classes_that_the_teacher_sees(make_plan, runtime):
+    made = make_plan(leaves=7, augmentation__padding=0, augmentation__flip=False, probe_images=5)
+    state, reporter = build(made), NullReporter()
+    fit(state, made, ResumePoint(runtime, "distill", made.fingerprint, reporter), reporter)
+    batches = made.schedule.images // made.schedule.batch_size
+    assert state.memory.added == len(state.memory) == made.capacity == batches * (made.schedule.batch_size + 7)
+    found = collect(state, made)
+    assert (found.images_made, found.leaves) == (made.schedule.images, 7 * batches), "they are not made from the teacher"
+    place = torch.arange(made.capacity) % (made.schedule.batch_size + 7)
+    leaves, labels = (each[place >= made.schedule.batch_size] for each in (state.memory.images, state.memory.labels))
+    seen = state.method.context.teacher(to_float(leaves)).argmax(1)
+    assert (seen == labels).float().mean() > 0.9, "but for the rounding to uint8"
+    assert len(leaves.flatten(1).unique(dim=0)) == 7 * batches
+
+
+def test_a_run_with_leaves_that_was_stopped_goes_on_to_the_same_bits(teacher, embeddings, distill_config, runtime):
+    config = distill_config(leaves=5)
+    whole = run(teacher, embeddings, config, runtime)
+    with pytest.raises(Interrupted):
+        run(teacher, embeddings, config, runtime, StopAfter(4))
+    resumed = run(teacher, embeddings, config, runtime)
+    assert resumed.history == whole.history
+    assert tensors_digest(resumed.student.state_dict()) == tensors_digest(whole.student.state_dict())
 
 
 def test_a_run_that_goes_on_holds_nothing_of_the_state_file(teacher, embeddings, distill_config, runtime):

@@ -71,6 +71,11 @@ def test_a_method_without_a_memory_has_room_for_one_batch(make_plan):
     assert make_plan(synthesis__method="dafl").capacity == 25
 
 
+def test_leaves_beside_images_that_are_not_kept_are_refused(make_plan):
+    with pytest.raises(InputError, match=r"distill\.leaves: 5, but with dafl a student learns from the newest"):
+        make_plan(synthesis__method="dafl", leaves=5)
+
+
 def test_a_student_that_has_fewer_images_than_its_batch_takes_is_warned_of(make_plan):
     changes = {"synthesis__batch_size": 6, "student__batch_size": 16, "student__steps": 4}
     warnings = make_plan(synthesis__method="dafl", **changes).warnings
@@ -87,9 +92,9 @@ def test_cached_targets_that_take_more_than_the_memory_may_are_warned_of(make_pl
 
 
 def test_every_process_gets_its_share_and_a_rest_is_refused(distill_config):
-    config = distill_config(synthesis__batch_size=24, student__batch_size=16, memory=40)
+    config = distill_config(synthesis__batch_size=24, student__batch_size=16, memory=40, leaves=12)
     shard = shard_config(config, 4)
-    assert (shard.synthesis.batch_size, shard.student.batch_size, shard.memory) == (6, 4, 10)
+    assert (shard.synthesis.batch_size, shard.student.batch_size, shard.memory, shard.leaves) == (6, 4, 10, 3)
     with pytest.raises(InputError, match=r"distill\.memory: 40 images cannot be divided among 16"):
         shard_config(
             config.model_copy(

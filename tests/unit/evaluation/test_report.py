@@ -51,6 +51,14 @@ def render(drawn, comparison, cost):
     return build
 
 
+@pytest.mark.parametrize(("leaves", "said"), [(0, False), (1200, True)])
+def test_pictures_that_lay_beside_the_images_are_told(leaves, said, render, cost):
+    effort = {**cost["distillation"], "leaves": leaves}
+    page = Page(render(3, cost={**cost, "distillation": effort}))
+    assert "25,600 images were made, " in page.text
+    assert ("1,200 procedural pictures lay beside them, and no training data was read" in page.text) is said
+
+
 def test_the_page_needs_nothing_else(render):
     page = Page(render(2, baselines={"real": 0.9}, pictures=True))
     assert len(page.sources) == 4

@@ -29,5 +29,6 @@ def distill_student(
         "seconds": sum(result.seconds.values()),
         "seconds_by_phase": result.seconds,
         "images_made": result.images_made,
+        "leaves": result.leaves,
     }
     return result.student, pd.DataFrame(result.history), result.sample, result.probes, cost

@@ -5,13 +5,10 @@ The floor of every method that learns its images, and a higher one than noise.
 
 from typing import Any, ClassVar, Literal
 
-import torch
-
 from nayer.core.config import Count
-from nayer.core.images import to_uint8
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, Method, SynthesisConfig, SyntheticBatch
-from nayer.synthesis.parts.leaves import dead_leaves
+from nayer.synthesis.parts.leaves import pictures
 from nayer.synthesis.parts.losses import balance_loss
 
 
@@ -32,14 +29,11 @@ class DeadLeaves(Method[DeadLeavesConfig]):
     loss_names: ClassVar = {"balance": "balance of the classes seen"}
     needs_embeddings = False
 
-    @torch.no_grad()
     def step(self, student: Classifier) -> SyntheticBatch:
         """Draw a batch; each picture counts for the class that the teacher takes it for."""
-        images = dead_leaves(self.context.teacher, self.config.batch_size)
-        with self.context.autocast():
-            logits = self.context.teacher(images)
+        images, logits = pictures(self.context, self.config.batch_size)
         balance, seen = balance_loss(logits), logits.argmax(1)
-        return SyntheticBatch(to_uint8(images), seen, {"balance": balance, TOTAL: balance}, seen)
+        return SyntheticBatch(images, seen, {"balance": balance, TOTAL: balance}, seen)
 
     def recover(self) -> None:
         """Nothing is learnt, so nothing is spoilt."""

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nayer.core.images import to_uint8
 from nayer.models.classifier import Classifier
+from nayer.synthesis.method import Context
 
 LEAVES = 24
 # Of a leaf's half side where an image reaches from -1 to 1; the share of leaves larger than r falls like 1/r.
@@ -19,16 +21,28 @@ BRIGHTNESS, COLOUR, SLOPE, TEXTURE = 1.1, 0.35, 0.5, 0.9
 FORMS = (1.0, 2.0, 6.0)
 # Sides up to which edges are smoothed by drawing at twice the size.
 SMALL = 64
+# More at once would take gigabytes.
+TOGETHER = 256
 
 
 @torch.no_grad()
+def pictures(context: Context, count: int) -> tuple[Tensor, Tensor]:
+    """Dead leaves as uint8 (count, C, H, W), and the teacher's logits on them (count, classes)."""
+    images = dead_leaves(context.teacher, count)
+    with context.autocast():
+        logits: Tensor = context.teacher(images)
+    return to_uint8(images), logits
+
+
 def dead_leaves(teacher: Classifier, count: int) -> Tensor:
     """Images (count, C, H, W) in [0, 1], of the brightness and contrast that the teacher's normalisation expects."""
-    spec, device = teacher.images, teacher.mean.device
+    spec = teacher.images
     side = spec.size * (2 if spec.size <= SMALL else 1)
-    pixels = paint(count, spec.channels, side, device) * teacher.std + teacher.mean
-    images: Tensor = F.avg_pool2d(pixels, side // spec.size)  # by 1, as they are
-    return images.clamp(0, 1)
+    drawn = []
+    for first in range(0, count, TOGETHER):
+        pixels = paint(min(TOGETHER, count - first), spec.channels, side, teacher.mean.device)
+        drawn.append(F.avg_pool2d(pixels * teacher.std + teacher.mean, side // spec.size))  # by 1, as they are
+    return torch.cat(drawn).clamp(0, 1)
 
 
 def paint(count: int, channels: int, side: int, device: torch.device) -> Tensor:
