@@ -113,7 +113,7 @@ def test_leaves_lie_in_the_memory_beside_each_batch_with_the_classes_that_the_te
     batches = made.schedule.images // made.schedule.batch_size
     assert state.memory.added == len(state.memory) == made.capacity == batches * (made.schedule.batch_size + 7)
     found = collect(state, made)
-    assert (found.images_made, found.leaves) == (made.schedule.images, 7 * batches), "they are not made from the teacher"
+    assert (found.images_made, found.leaves) == (made.schedule.images, 7 * batches), "told apart"
     place = torch.arange(made.capacity) % (made.schedule.batch_size + 7)
     leaves, labels = (each[place >= made.schedule.batch_size] for each in (state.memory.images, state.memory.labels))
     seen = state.method.context.teacher(to_float(leaves)).argmax(1)
