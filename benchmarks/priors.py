@@ -59,7 +59,7 @@ class Page(StudyPage):
         return (100 * (by_seed(self.ends, group, setting) - none) / (whole - none)).dropna()
 
     def verdict(self, group: str) -> str:
-        """What the runs so far say of the goal, that a prior closes half of the gap."""
+        """What the runs so far say of the goal, that something closes half of the gap."""
         settings = [name for name in self.study.groups[group].settings if name != "none"]
         found = {name: closed for name in settings if len(closed := self.closed(group, name))}
         if not found:
