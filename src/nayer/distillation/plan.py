@@ -135,10 +135,16 @@ def schedule_of(config: DistillConfig) -> Schedule:
 
     Raises:
         InputError: the method alternates, and the student's steps cannot be divided among the batches, or there are
-            epochs without any; or all epochs are such.
+            epochs without any; or all epochs are such; or pictures are to lie beside images that it does not keep.
     """
     synthesis, steps = config.synthesis, config.student.steps
-    alternates = registry.method_of(synthesis).alternates
+    method = registry.method_of(synthesis)
+    alternates = method.alternates
+    if config.leaves and not method.keeps_memory:
+        raise InputError(
+            f"distill.leaves: {config.leaves}, but with {synthesis.method} a student learns from the newest images "
+            "alone; set 0, or take a method that keeps them."
+        )
     if config.closing_epochs >= config.epochs or (config.closing_epochs and alternates):
         most = f"{synthesis.method} learns from the newest images alone; set 0" if alternates else "leave at least one"
         raise InputError(
@@ -221,19 +227,10 @@ def check_embeddings(method: type[Method[Any]], embeddings: LabelEmbeddings | No
 
 
 def memory_capacity(config: DistillConfig, schedule: Schedule) -> int:
-    """Images that the memory holds: no more than come in, and of a method that keeps none, those of one batch.
-
-    Raises:
-        InputError: pictures are to lie beside images that are not kept.
-    """
+    """Images that the memory holds: no more than come in, and of a method that keeps none, those of one batch."""
     if registry.method_of(config.synthesis).keeps_memory:
         all_images = schedule.images + schedule.images // schedule.batch_size * config.leaves
         return min(config.memory or all_images, all_images)
-    if config.leaves:
-        raise InputError(
-            f"distill.leaves: {config.leaves}, but with {config.synthesis.method} a student learns from the newest "
-            "images alone; set 0, or take a method that keeps them."
-        )
     return schedule.batch_size
 
 

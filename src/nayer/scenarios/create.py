@@ -68,11 +68,11 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
         (part / "globals.yml").write_text(f"scenario: {name}\n")
         checked = as_run(project, part, groups, found.class_names)
-        if options.minutes:
-            groups["distill"] = scaled(groups["distill"], fill(checked, found, options.minutes, reporter))
-            checked = as_run(project, part, groups, found.class_names)
         check_parameters(checked, CHAIN)
         reporter.say(compared(groups["distill"]["student"]["architecture"], found))
+        if options.minutes:
+            groups["distill"] = scaled(groups["distill"], fill(checked, found, options.minutes, reporter))
+            check_parameters(as_run(project, part, groups, found.class_names), CHAIN)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -153,11 +153,11 @@ def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
 
 def compared(architecture: str, teacher: Classifier) -> str:
     """How much smaller the student is, and if it is not, what to do."""
-    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
+    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY).eval()
     shape = (teacher.images.channels, teacher.images.size, teacher.images.size)
     sizes = {
         "parameters": (student.parameter_count, teacher.parameter_count),
-        "multiply-adds": (multiply_adds(student.eval(), shape), multiply_adds(teacher.eval(), shape)),
+        "multiply-adds": (multiply_adds(student, shape), multiply_adds(teacher.eval(), shape)),
     }
     told = " and ".join(f"{compact(own)} {what} of {compact(theirs)}" for what, (own, theirs) in sizes.items())
     larger = " and ".join(what for what, (own, theirs) in sizes.items() if own >= theirs)

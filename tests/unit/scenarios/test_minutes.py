@@ -73,9 +73,10 @@ def test_what_steps_cost_is_measured_here_and_said(project):
     create(project, "mine", TeacherOptions("teacher.safetensors", minutes=30.0, student="wrn-10-1"), listener)
     found = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
     assert "starts from its weights (distill.student.start)" in listener.said[0]
-    assert "to fill 30 min" in listener.said[1]
+    assert "The student, wrn-10-1, has" in listener.said[1], "before anything is measured"
+    assert "to fill 30 min" in listener.said[2]
     images = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
-    assert f"{images * found['synthesis']['batch_size']:,} images" in listener.said[2]
+    assert f"{images * found['synthesis']['batch_size']:,} images" in listener.said[3]
     assert found["student"]["architecture"] == "wrn-10-1"
 
 
