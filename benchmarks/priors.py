@@ -16,19 +16,23 @@ from harness.verdicts import by_seed, with_deviation
 
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
-# Each teacher without BatchNorm, and the group of a teacher with it that is as accurate.
+# Each group of a teacher without BatchNorm, and that of the same student of a teacher with it that is as accurate.
 BESIDE = {
     "convnext": "batchnorm",
+    "convnext_half": None,
     "vit": "batchnorm",
     "cifar10_convnext": "cifar10_batchnorm",
+    "cifar10_convnext_half": None,
     "cifar10_vit": "cifar10_batchnorm",
 }
 # Of the gap, in %.
 GOAL = 50
 TITLES = {
     "convnext": "Fashion-MNIST, a ConvNeXt",
+    "convnext_half": "Fashion-MNIST, a ConvNeXt, half of it for a student",
     "vit": "Fashion-MNIST, a ViT",
     "cifar10_convnext": "CIFAR-10, a ConvNeXt",
+    "cifar10_convnext_half": "CIFAR-10, a ConvNeXt, half of it for a student",
     "cifar10_vit": "CIFAR-10, a ViT",
 }
 
@@ -53,9 +57,13 @@ class Page(StudyPage):
             machines=self.table.machines(),
         )
 
+    def whole(self, group: str) -> pd.Series:
+        """By seed, what the teacher with BatchNorm gives; nothing where there is none beside a group."""
+        return by_seed(self.ends, BESIDE[group] or group, "statistics")
+
     def closed(self, group: str, setting: str) -> pd.Series:
         """By seed, how much of the way from no prior to the BatchNorm teacher a setting goes, in %."""
-        none, whole = by_seed(self.ends, group, "none"), by_seed(self.ends, BESIDE[group], "statistics")
+        none, whole = by_seed(self.ends, group, "none"), self.whole(group)
         return (100 * (by_seed(self.ends, group, setting) - none) / (whole - none)).dropna()
 
     def verdict(self, group: str) -> str:
@@ -74,14 +82,15 @@ class Page(StudyPage):
 
     def rows(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group, and last what the teacher with BatchNorm gives."""
-        whole = by_seed(self.ends, BESIDE[group], "statistics")
         for setting in self.study.groups[group].settings:
             found = by_seed(self.ends, group, setting)
             said = self.study.settings[setting].synthesis
             closed = self.closed(group, setting)
             share = "" if setting == "none" or closed.empty else f"{closed.mean():.0f} %"
             yield [setting, said.get("prior_weight", ""), len(found), with_deviation(found), share]
-        yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
+        if BESIDE[group]:
+            whole = self.whole(group)
+            yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
 
     def saved(self, group: str) -> bool:
         """Draw the bars of a group that has some."""

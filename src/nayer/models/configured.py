@@ -5,7 +5,7 @@ configuration nothing is run: a kind that transformers does not know itself is r
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -116,6 +116,25 @@ def spelt(config: Any) -> str:
         differing["architectures"] = config.architectures
     text = json.dumps(differing, sort_keys=True, separators=(",", ":")) if differing else ""
     return f"transformers:{config.model_type}{text}"
+
+
+def respelt(name: str, changes: Callable[[dict[str, Any]], dict[str, Any]], key: str) -> str:
+    """The name of the same kind of network with some values of its configuration changed.
+
+    Raises:
+        InputError: as `configuration` does, or the changed values are refused.
+    """
+    config = configuration(name, key)
+    values = config.to_dict()
+    values |= changes(values)
+    kept = {each: value for each, value in values.items() if each not in TOLD_OTHERWISE}
+    try:
+        return spelt(type(config)(**kept, architectures=config.architectures))
+    except Exception as error:  # each kind has its own demands
+        raise InputError(
+            f"{key}: the configuration of 'transformers:{config.model_type}' cannot be changed so "
+            f"({first_line(error)}); name another network."
+        ) from error
 
 
 def configured_network(name: str, channels: int, classes: int, key: str) -> nn.Module:

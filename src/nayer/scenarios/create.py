@@ -9,19 +9,17 @@ import yaml
 from pydantic import ValidationError
 
 from nayer.core.errors import InputError, mistake, unknown
-from nayer.core.formats import compact
 from nayer.datasets.config import DataConfig
 from nayer.datasets.sources import SOURCES as DATA_SETS
 from nayer.distillation.budget import scaled
 from nayer.engine.progress import Reporter
-from nayer.evaluation.cost import multiply_adds
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
-from nayer.scenarios.minutes import fill, from_its_teacher, recipe
+from nayer.scenarios.minutes import fill, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
-from nayer.student.start import STUDENT_KEY, of_one_family
+from nayer.scenarios.student import chosen_student, compared, start
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
 from nayer.synthesis.registry import METHODS
 from nayer.teachers.config import TeacherConfig
@@ -134,8 +132,8 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     else:
         model = project / "conf" / (options.like or MODEL) / "parameters_distill.yml"
         distill = yaml.safe_load(model.read_text())["distill"]
-    if options.student:
-        distill["student"]["architecture"] = options.student
+    if chosen := chosen_student(options, teacher):
+        distill["student"]["architecture"] = chosen
     if options.minutes and not options.like:
         distill["student"] |= start(distill["student"]["architecture"], teacher)
     if options.method:
@@ -143,26 +141,6 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     if not layers_with_statistics(teacher):
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
     return distill
-
-
-def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
-    """From the teacher's weights where the student is of its family: the better start for few steps."""
-    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
-    return from_its_teacher() if of_one_family(student, teacher) else {"start": "random"}
-
-
-def compared(architecture: str, teacher: Classifier) -> str:
-    """How much smaller the student is, and if it is not, what to do."""
-    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY).eval()
-    shape = (teacher.images.channels, teacher.images.size, teacher.images.size)
-    sizes = {
-        "parameters": (student.parameter_count, teacher.parameter_count),
-        "multiply-adds": (multiply_adds(student, shape), multiply_adds(teacher.eval(), shape)),
-    }
-    told = " and ".join(f"{compact(own)} {what} of {compact(theirs)}" for what, (own, theirs) in sizes.items())
-    larger = " and ".join(what for what, (own, theirs) in sizes.items() if own >= theirs)
-    advice = f": no fewer {larger} than its teacher; STUDENT takes another" if larger else ""
-    return f"The student, {architecture.partition('{')[0]}, has {told}{advice}."
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:

@@ -78,25 +78,6 @@ class Listener(NullReporter):
         self.said.append(text)
 
 
-@pytest.mark.parametrize(
-    ("student", "said"),
-    [
-        ("wrn-10-1", "The student, wrn-10-1, has 77.1 k parameters of 77.1 k and"),
-        ("wrn-10-1", ": no fewer parameters and multiply-adds than its teacher; STUDENT takes another."),
-        ('transformers:convnext{"depths":[1],"hidden_sizes":[2],"image_size":8,"num_stages":1,"patch_size":2}', "."),
-    ],
-)
-def test_the_owner_is_told_how_much_smaller_the_student_is(student, said, project):
-    Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,))).save(
-        project / "own.safetensors"
-    )
-    listener = Listener()
-    create(project, "mine", TeacherOptions("own.safetensors", student=student), listener)
-    (told,) = (each.replace("\N{NO-BREAK SPACE}", " ") for each in listener.said if "The student, " in each)
-    assert said in told
-    assert ("STUDENT takes another" in told) is (student == "wrn-10-1")
-
-
 @pytest.mark.parametrize("method", [None, "fast_dfkd", "deep_inversion", "adi", "dafl", "dfq"])
 def test_the_owner_of_a_teacher_without_batchnorm_is_told(method, project):
     name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'

@@ -1,0 +1,52 @@
+"""The student of a new scenario: which network, where it starts, and how much smaller than its teacher it is."""
+
+from typing import Any
+
+from nayer.core.errors import InputError
+from nayer.core.formats import compact
+from nayer.evaluation.cost import multiply_adds
+from nayer.models.classifier import Classifier
+from nayer.models.halves import HALF, half_as_wide
+from nayer.scenarios.minutes import from_its_teacher
+from nayer.scenarios.options import TeacherOptions
+from nayer.student.start import STUDENT_KEY, of_one_family
+
+
+def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
+    """The architecture that is asked for; None stands for that of the scenario or the recipe.
+
+    In minutes a teacher of transformers has itself at half the width, where that is known: such a student starts from
+    its weights, and others would have to learn what takes hours (docs/results/priors.md).
+
+    Raises:
+        InputError: half of the teacher is asked for and not known.
+    """
+    if options.student == HALF:
+        return half_as_wide(teacher.architecture, "STUDENT")
+    recipe_is_open = options.minutes and not options.like and not options.student
+    if not recipe_is_open or not teacher.architecture.startswith("transformers:"):
+        return options.student
+    try:
+        return half_as_wide(teacher.architecture, "STUDENT")
+    except InputError:
+        return None
+
+
+def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
+    """From the teacher's weights where the student is of its family: the better start for few steps."""
+    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
+    return from_its_teacher() if of_one_family(student, teacher) else {"start": "random"}
+
+
+def compared(architecture: str, teacher: Classifier) -> str:
+    """How much smaller the student is, and if it is not, what to do."""
+    student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY).eval()
+    shape = (teacher.images.channels, teacher.images.size, teacher.images.size)
+    sizes = {
+        "parameters": (student.parameter_count, teacher.parameter_count),
+        "multiply-adds": (multiply_adds(student, shape), multiply_adds(teacher.eval(), shape)),
+    }
+    told = " and ".join(f"{compact(own)} {what} of {compact(theirs)}" for what, (own, theirs) in sizes.items())
+    larger = " and ".join(what for what, (own, theirs) in sizes.items() if own >= theirs)
+    advice = f": no fewer {larger} than its teacher; STUDENT takes another" if larger else ""
+    return f"The student, {architecture.partition('{')[0]}, has {told}{advice}."

@@ -1,0 +1,64 @@
+"""The student of a new scenario: as asked for, or half of a transformers teacher; its size is told."""
+
+import pytest
+
+from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
+from nayer.models.classifier import Classifier
+from nayer.scenarios.options import TeacherOptions
+from nayer.scenarios.student import chosen_student, compared, start
+
+CONVNEXT = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[8,16],"image_size":16,"num_stages":2,"patch_size":2}'
+HALF = CONVNEXT.replace("[8,16]", "[4,8]")
+ODD = CONVNEXT.replace("[8,16]", "[7,14]")
+
+
+def teacher_of(architecture: str) -> Classifier:
+    return Classifier.build(architecture, ("ant", "bee", "cat"), ImageSpec(16, 1, (0.3,), (0.4,)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "said", "chosen"),
+    [
+        (CONVNEXT, {"minutes": 30.0}, HALF),
+        (CONVNEXT, {}, None),
+        (CONVNEXT, {"minutes": 30.0, "like": "cifar10"}, None),
+        (CONVNEXT, {"minutes": 30.0, "student": "wrn-10-1"}, "wrn-10-1"),
+        (CONVNEXT, {"student": "half"}, HALF),
+        (ODD, {"minutes": 30.0}, None),
+        ("wrn-16-2", {"minutes": 30.0}, None),
+        ("wrn-16-2", {"student": "half"}, "wrn-16-1"),
+        ("wrn-16-2", {"student": "wrn-10-1"}, "wrn-10-1"),
+    ],
+)
+def test_in_minutes_a_transformers_teacher_has_half_of_itself_for_a_student(architecture, said, chosen):
+    assert chosen_student(TeacherOptions("teacher", **said), teacher_of(architecture)) == chosen
+
+
+@pytest.mark.parametrize("architecture", [ODD, "wrn-10-1"])
+def test_half_of_what_has_none_is_refused(architecture):
+    with pytest.raises(InputError, match="STUDENT: 'half'"):
+        chosen_student(TeacherOptions("teacher", student="half"), teacher_of(architecture))
+
+
+def test_half_of_a_teacher_starts_from_its_weights_and_another_network_does_not():
+    teacher = teacher_of(CONVNEXT)
+    assert start(HALF, teacher)["start"] == "teacher"
+    assert start("wrn-10-1", teacher) == {"start": "random"}
+
+
+@pytest.mark.parametrize(
+    ("student", "said"),
+    [
+        (
+            "wrn-10-1",
+            "has 77.1 k parameters of 77.1 k and 3.05 M multiply-adds of 3.05 M: no fewer parameters and multiply-adds "
+            "than its teacher; STUDENT takes another.",
+        ),
+        (HALF, "transformers:convnext, has 1.55 k parameters of 77.1 k and 38.3 k multiply-adds of 3.05 M."),
+    ],
+)
+def test_how_much_smaller_it_is_is_told(student, said):
+    told = compared(student, teacher_of("wrn-10-1")).replace("\N{NO-BREAK SPACE}", " ")
+    assert told.startswith("The student, ")
+    assert told.endswith(said)
