@@ -28,7 +28,7 @@ from nayer.scenarios.options import TeacherOptions, check_options
 @click.option("--image-size", type=int, help="Side of its images in pixels.")
 @click.option("--normalisation", help="What it was trained with: cifar10, imagenet, ..., or mean/std as 0.286/0.353.")
 @click.option("--test-data", default="none", show_default=True, help="A data set, or a folder of pictures by class.")
-@click.option("--student", help="Its architecture; left out, that of the scenario that is taken over.")
+@click.option("--student", help="Its architecture, or half: its teacher's, half as wide; left out, the scenario's.")
 @click.option("--method", help="The method that makes the images, as published: nayer, fast_dfkd, cmi, ...")
 @click.option("--like", help="Scenario whose distillation is taken over; left out, fashion_mnist.")
 @click.option("--minutes", type=float, help="What a run may take here, 3 or more; its schedule is made to fill them.")
