@@ -17,7 +17,7 @@ from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
-from nayer.scenarios.minutes import fill, recipe
+from nayer.scenarios.minutes import LEAVES, VIEWS, fill, recipe
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
 from nayer.scenarios.student import chosen_student, compared, start
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
@@ -56,7 +56,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
     if not layers_with_statistics(found):
-        reporter.say("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0: expect a weaker student.")
+        beside = ", and procedural pictures lie beside its images (distill.leaves)" * ("leaves" in groups["distill"])
+        reporter.say(f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}: expect a weaker student.")
     if groups["distill"]["student"].get("start") == "teacher":
         reporter.say("The student is of its teacher's family: it starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
@@ -140,6 +141,9 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
+        if options.minutes and not options.like and METHODS[distill["synthesis"]["method"]].keeps_memory:
+            distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
+            distill["student"]["cached_targets"] = VIEWS
     return distill
 
 

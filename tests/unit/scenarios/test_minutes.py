@@ -67,6 +67,29 @@ def test_batches_and_student_steps_take_the_minutes_but_for_the_rest_of_a_run(sh
     assert found["epochs"] * student["steps"] * COST.student_step == pytest.approx(seconds / 2, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("said", "leaves"),
+    [
+        ({"minutes": 30.0}, 600),
+        ({"minutes": 30.0, "method": "fast_dfkd"}, 600),
+        ({"minutes": 30.0, "method": "dafl"}, 0),
+        ({}, 0),
+    ],
+)
+def test_procedural_pictures_lie_beside_the_images_of_a_teacher_without_batchnorm(said, leaves, project, monkeypatch):
+    name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
+    Classifier.build(name, ("ant", "bee", "cat", "dog"), ImageSpec(28, 1, (0.3,), (0.4,))).save(
+        Path("bare.safetensors")
+    )
+    monkeypatch.setattr(minutes, "time_steps", lambda *_: COST)
+    listener = Listener()
+    create(project, "mine", TeacherOptions("bare.safetensors", **said), listener)
+    found = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
+    assert found.get("leaves", 0) == leaves
+    assert (found["student"].get("cached_targets") == 2) is bool(leaves)
+    assert any("procedural pictures lie beside its images" in each for each in listener.said) is bool(leaves)
+
+
 def test_what_steps_cost_is_measured_here_and_said(project):
     teacher_of(8, 1, 3)
     listener = Listener()
