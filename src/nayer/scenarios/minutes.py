@@ -35,8 +35,8 @@ OVERHEAD_SECONDS = 25
 STUDENT_SHARE, MOST_EPOCHS = 0.5, 60
 # Of the images, those before the student learns: one that starts from its teacher knows something at once.
 WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08}
-# Procedural pictures beside each image of a teacher without BatchNorm (docs/results/priors.md), and how many views of both
-# are cached: the student sees so many pictures seldom.
+# Procedural pictures beside each image of a teacher without BatchNorm (docs/results/priors.md), and how many views of
+# both are cached: the student sees so many pictures seldom.
 LEAVES, VIEWS = 3, 2
 # Images of a batch, fewer where they are large: a batch of conf/imagenet has as many pixels.
 BATCH, MOST_PIXELS = 200, 48 * 224**2
