@@ -141,7 +141,9 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
-        if options.minutes and not options.like and METHODS[distill["synthesis"]["method"]].keeps_memory:
+        in_colour = teacher.images.channels > 1  # grey ones gained nothing where that was measured
+        kept = METHODS[distill["synthesis"]["method"]].keeps_memory
+        if options.minutes and not options.like and in_colour and kept:
             distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
             distill["student"]["cached_targets"] = VIEWS
     return distill

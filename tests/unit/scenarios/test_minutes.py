@@ -76,7 +76,11 @@ def test_batches_and_student_steps_take_the_minutes_but_for_the_rest_of_a_run(sh
         ({}, 0),
     ],
 )
-def test_procedural_pictures_lie_beside_the_images_of_a_teacher_without_batchnorm(said, leaves, project, monkeypatch):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_procedural_pictures_lie_beside_the_colour_images_of_a_teacher_without_batchnorm(
+    said, leaves, channels, project, monkeypatch
+):
+    leaves = leaves if channels == 3 else 0
     name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
     Classifier.build(name, ("ant", "bee", "cat", "dog"), ImageSpec(28, 1, (0.3,), (0.4,))).save(
         Path("bare.safetensors")
