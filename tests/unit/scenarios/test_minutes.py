@@ -82,9 +82,8 @@ def test_procedural_pictures_lie_beside_the_colour_images_of_a_teacher_without_b
 ):
     leaves = leaves if channels == 3 else 0
     name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
-    Classifier.build(name, ("ant", "bee", "cat", "dog"), ImageSpec(28, 1, (0.3,), (0.4,))).save(
-        Path("bare.safetensors")
-    )
+    spec = ImageSpec(28, channels, (0.3,) * channels, (0.4,) * channels)
+    Classifier.build(name, ("ant", "bee", "cat", "dog"), spec).save(Path("bare.safetensors"))
     monkeypatch.setattr(minutes, "time_steps", lambda *_: COST)
     listener = Listener()
     create(project, "mine", TeacherOptions("bare.safetensors", **said), listener)
