@@ -141,12 +141,17 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
         distill = by_method(options.method, distill)
     if not layers_with_statistics(teacher):
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
-        in_colour = teacher.images.channels > 1  # grey ones gained nothing where that was measured
-        kept = METHODS[distill["synthesis"]["method"]].keeps_memory
-        if options.minutes and not options.like and in_colour and kept:
-            distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
-            distill["student"]["cached_targets"] = VIEWS
+        # Grey images gained nothing where that was measured.
+        if options.minutes and not options.like and teacher.images.channels > 1:
+            add_leaves(distill)
     return distill
+
+
+def add_leaves(distill: dict[str, Any]) -> None:
+    """Procedural pictures, where the method keeps what lies beside its images."""
+    if METHODS[distill["synthesis"]["method"]].keeps_memory:
+        distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
+        distill["student"]["cached_targets"] = VIEWS
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
