@@ -13,8 +13,9 @@ from nayer.models.classifier import Classifier
 from nayer.synthesis.method import Context
 
 LEAVES = 24
-# Of a leaf's half side where an image reaches from -1 to 1; the share of leaves larger than r falls like 1/r.
-LEAST, GREATEST = 0.12, 1.2
+# Of a leaf's half side where an image reaches from -1 to 1, and by which root of a draw it is divided: so the share of
+# leaves larger than r falls like r^(-1 / ROOT).
+LEAST, GREATEST, ROOT = 0.12, 1.2, 0.8
 # Deviations, in those of the teacher's pixels: of brightness, of colour, of a slope over a leaf, of a texture.
 BRIGHTNESS, COLOUR, SLOPE, TEXTURE = 1.1, 0.35, 0.5, 0.9
 # Exponents of |x|^p + |y|^p < 1: a diamond, an ellipse, a rounded square.
@@ -76,7 +77,7 @@ def draw(count: int, device: torch.device) -> Tensor:
 def in_frame(line: Tensor, count: int, spread: Tensor) -> tuple[Tensor, Tensor]:
     """Where pixels lie (count, side, side) in the frame of a leaf, whose half sides are 1."""
     device = line.device
-    size = (LEAST / (0.05 + 0.95 * draw(count, device)) ** 0.8).clamp(max=GREATEST)
+    size = (LEAST / (0.05 + 0.95 * draw(count, device)) ** ROOT).clamp(max=GREATEST)
     stretch, angle = torch.exp(0.5 * torch.randn(count, 1, 1, device=device)), torch.pi * draw(count, device)
     x = line - spread * (2 * draw(count, device) - 1)
     y = line[:, None] - spread * (2 * draw(count, device) - 1)
