@@ -38,7 +38,8 @@ def test_brightness_and_contrast_are_those_that_the_teacher_expects(mean, std):
     torch.manual_seed(0)
     images = dead_leaves(teacher_of(28, mean, std), 500)
     assert images.shape == (500, len(mean), 28, 28)
-    assert 0 <= images.min() < 0.01 < 0.99 < images.max() <= 1
+    assert 0 <= images.min() < 0.01
+    assert min(1.0, max(mean) + 2 * max(std)) <= images.max() <= 1
     found, expected = images.transpose(0, 1).flatten(1), torch.tensor(mean)
     # Both are moved by what lies beyond black and white and is cut off.
     assert ((found.mean(1) - expected).abs() < 0.1).all()
