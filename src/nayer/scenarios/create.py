@@ -71,7 +71,7 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         reporter.say(compared(groups["distill"]["student"]["architecture"], found))
         if options.minutes:
             groups["distill"] = scaled(groups["distill"], fill(checked, found, options.minutes, reporter))
-            check_parameters(as_run(project, part, groups, found.class_names), CHAIN)
+            as_run(project, part, groups, found.class_names)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
