@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nayer.core.errors import InputError
+from nayer.distillation.cost import shortened
 from nayer.distillation.plan import plan, shard_config
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
@@ -111,3 +112,11 @@ def test_the_fingerprint_knows_what_changes_the_student(make_plan):
     assert make_plan().fingerprint == make_plan().fingerprint
     assert make_plan().fingerprint != make_plan(synthesis__ce_weight=0.25).fingerprint
     assert make_plan().fingerprint != make_plan(seed=6).fingerprint
+
+
+@pytest.mark.parametrize(("leaves", "memory"), [(0, 25), (70, 70)])
+def test_what_leaves_cost_is_measured_with_room_for_all_of_them(leaves, memory, make_plan):
+    config = make_plan(leaves=leaves).config
+    short = shortened(config.model_dump() | {"synthesis": config.synthesis.model_dump()})
+    assert short.leaves == leaves
+    assert short.memory == memory
