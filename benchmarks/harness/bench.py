@@ -35,11 +35,8 @@ from nayer.synthesis.registry import METHODS
 TEACHERS = PROJECT / "docs" / "results" / "teachers"
 TURNS = 3
 # What is measured of each kind of step.
-OF_THE_STUDENT = ("student_step", "student_gflop")
-KINDS = {
-    "student": OF_THE_STUDENT,
-    "synthesis": tuple(key for key in Cost.model_fields if key not in OF_THE_STUDENT),
-}
+KINDS: dict[str, tuple[str, ...]] = {"student": ("student_step", "student_gflop"), "start": ("start",)}
+KINDS["synthesis"] = tuple(key for key in Cost.model_fields if key not in sum(KINDS.values(), ()))
 Costs = dict[str, dict[str, Any]]
 
 
@@ -122,9 +119,9 @@ class Bench:
         return kept
 
     def cost_of(self, costs: Costs, pair: str, setting: str) -> Cost:
-        """Of both kinds of step, from what was measured."""
+        """Of every kind of step, from what was measured."""
         names = self.study.cost_names(pair, setting)
-        return Cost(**{key: costs[names[kind]][key] for kind, keys in KINDS.items() for key in keys})
+        return Cost(**{key: costs[name][key] for kind, name in names.items() for key in KINDS[kind]})
 
     def cost(self, run: Run) -> Cost:
         """Of one pair and setting, on a short schedule."""
@@ -151,7 +148,8 @@ class Bench:
         share = setting.student_share or pair.student_share
         step = self.cost_of(costs, run.pair, study.reference or name).student_step
         warmup = setting.warmup_share or pair.warmup_share
-        budget = Budget(run.minutes, share, step, warmup, pair.epochs, setting.closing_share)
+        minutes = run.minutes - cost.start / 60
+        budget = Budget(minutes, share, step, warmup, pair.epochs, setting.closing_share)
         if setting.baseline:
             return {**values, "epochs": 1, "student": {**values["student"], "steps": budget.student_steps}}
         return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
@@ -187,7 +185,7 @@ class Bench:
             steps = result["synthesis_steps"], result["student_steps"]
             result["gflop"] = steps[0] * cost.synthesis_gflop + steps[1] * cost.student_gflop
             for row in result["curve"]:
-                row["counted_seconds"] = counted_seconds(result["parameters"], cost, row["epoch"])
+                row["counted_seconds"] = cost.start + counted_seconds(result["parameters"], cost, row["epoch"])
         return result
 
     def run(self, file: Path) -> None:

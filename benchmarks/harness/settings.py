@@ -217,11 +217,13 @@ class Study(Config):
 
     def cost_names(self, pair: str, setting: str) -> dict[str, str]:
         """Of each kind of step; settings whose steps of a kind do the same work share what was measured."""
-        return {
+        names = {
             kind: f"{kind}, {pair} {next(name for name, each in self.settings.items() if work(each) == wanted)}"
             for kind, work in WORK.items()
             for wanted in [work(self.settings[setting])]
         }
+        takes_time = self.distillation(pair, setting)["student"]["start"] == "reconstructed"
+        return names | ({"start": f"start, {pair}"} if takes_time else {})
 
     def teacher(self, run: Run) -> tuple[str, TeacherSpec]:
         """Its name and what it is made by."""

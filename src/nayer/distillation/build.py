@@ -23,10 +23,7 @@ def build(plan: Plan) -> LoopState:
     torch.manual_seed(plan.seed)
     config, images = plan.config, plan.teacher.images
     precision = autocast(plan.device, plan.precision)
-    # A copy: the caller's is neither moved, nor frozen, nor compiled.
-    teacher = freeze(copy.deepcopy(plan.teacher)).to(plan.device).to(memory_format=torch.channels_last)
-    student = new_student(teacher, config.student)
-    student.to(plan.device).to(memory_format=torch.channels_last)
+    teacher, student = networks(plan)
     broadcast_module(student)
     if plan.compile:
         compile_network(teacher.network)
@@ -38,6 +35,13 @@ def build(plan: Plan) -> LoopState:
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
     seed_each_process()
     return LoopState(method, targets, trainer, config.leaves)
+
+
+def networks(plan: Plan) -> tuple[Classifier, Classifier]:
+    """Teacher and student on the plan's device, the student as it is before its first step."""
+    # A copy: the caller's is neither moved, nor frozen, nor compiled.
+    teacher = freeze(copy.deepcopy(plan.teacher)).to(plan.device).to(memory_format=torch.channels_last)
+    return teacher, new_student(teacher, plan.config.student).to(memory_format=torch.channels_last)
 
 
 def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:

@@ -17,7 +17,7 @@ from nayer.engine.fingerprint import code_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models import architectures
 from nayer.models.classifier import Classifier
-from nayer.student.start import STUDENT_KEY, new_student
+from nayer.student.start import STUDENT_KEY, blank_student
 from nayer.synthesis import registry
 from nayer.synthesis.method import Method, Schedule
 
@@ -83,7 +83,7 @@ def plan(
     warnings = [*check_embeddings(method, embeddings, teacher), *method.check(config.synthesis, teacher)]
     warnings += check_student_batch(config)
     architectures.check_image_size(config.student.architecture, teacher.images.size, STUDENT_KEY)
-    new_student(teacher, config.student)
+    blank_student(teacher, config.student)
     device = resolve_device(runtime)
     precision = resolve_precision(runtime, device)
     compiled = resolve_compile(runtime, device, pixels_of(schedule, teacher))

@@ -56,7 +56,7 @@ def accuracy_of(
     _, channels, height, width = real.train.images.shape
     pool = MemoryBank(len(real.train), (channels, height, width), device)
     pool.add((noise_like if name == "kd_noise" else same)(real.train.images).to(device), real.train.labels.to(device))
-    student = new_student(teacher, config.student).to(device)
+    student = new_student(teacher, config.student)
     augment = config.augmentation.build()
     taught = OnlineTargets(teacher, pool, augment, precision)
     steps, batch = config.epochs * config.student.steps, config.student.batch_size

@@ -18,7 +18,7 @@ from nayer.core.images import ImageSpec
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.build import build
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import StepSeconds, shortened, time_steps
+from nayer.distillation.cost import StepSeconds, shortened, time_start, time_steps
 from nayer.distillation.plan import Plan, pixels_of, plan, schedule_of
 from nayer.engine.compilation import CannotCompile, compiling
 from nayer.engine.config import RuntimeConfig
@@ -34,7 +34,7 @@ from nayer.workflow.parameters import Parameters
 OVERHEAD_SECONDS = 25
 STUDENT_SHARE, MOST_EPOCHS = 0.5, 60
 # Of the images, those before the student learns: one that starts from its teacher knows something at once.
-WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08}
+WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08, "reconstructed": 0.08}
 # Procedural pictures beside each image of a teacher without BatchNorm (docs/results/priors.md), and how many views of
 # both are cached: the student sees so many pictures seldom.
 LEAVES, VIEWS = 3, 2
@@ -89,7 +89,7 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
     table = LabelEmbeddings(torch.randn(len(names), EMBEDDING_WIDTH), names, "random", "", "unused")
     made = plan(freeze(teacher), table, shortened(values), parameters.runtime, seed=0)
     cost = time_steps(made, build(made))
-    beside = OVERHEAD_SECONDS + evaluation_seconds(parameters, teacher, made.device)
+    beside = OVERHEAD_SECONDS + time_start(made) + evaluation_seconds(parameters, teacher, made.device)
     schedule, rest = schedule_in(minutes, beside, parameters.distill, cost)
     if not made.compile and will_compile(parameters.runtime, made.device, scaled(values, schedule), teacher):
         cost, compiling_seconds = time_compiled(made, cost, reporter)

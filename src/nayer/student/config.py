@@ -6,7 +6,7 @@ from pydantic import Field
 
 from nayer.core.config import MAX_VALUE, Architecture, BatchSize, Config, Count, Fraction, Momentum, Rate, Weight
 
-Start = Literal["random", "teacher"]
+Start = Literal["random", "teacher", "reconstructed"]
 
 
 class StudentConfig(Config):
@@ -15,7 +15,8 @@ class StudentConfig(Config):
     architecture: Architecture
     """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or your own."""
     start: Start
-    """Weights before the first step: fresh, or of the teacher as far as it has layers like the student's."""
+    """Weights before the first step: fresh; of the teacher as far as it has layers like the student's; or these fitted,
+    layer by layer, to what the teacher's answer on procedural pictures."""
     batch_size: BatchSize
     """Images of a step."""
     steps: Count

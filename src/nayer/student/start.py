@@ -3,7 +3,9 @@
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
 from nayer.models.inheritance import inherit, inherited_share
+from nayer.models.reconstruction import pictures_for, reconstruct
 from nayer.student.config import StudentConfig
+from nayer.synthesis.parts.leaves import dead_leaves
 
 # Less is another family, of which a few names are the same by chance.
 LEAST_SHARE = 0.5
@@ -11,20 +13,31 @@ STUDENT_KEY = "distill.student.architecture"
 
 
 def new_student(teacher: Classifier, config: StudentConfig) -> Classifier:
-    """With random weights, or with those of its teacher as far as it goes.
+    """On its teacher's device, with random weights, or with those of its teacher as far as it goes.
 
     Raises:
         InputError: the architecture is unknown, or not of the teacher's family and is to start from it.
     """
-    architecture = config.architecture
-    student = Classifier.build(architecture, teacher.class_names, teacher.images, key=STUDENT_KEY)
-    if config.start == "teacher":
-        if not of_one_family(student, teacher):
-            raise InputError(
-                f"distill.student.start: 'teacher' is for a student of its teacher's family, and most layers of "
-                f"{architecture} have no counterpart in {teacher.architecture}; set random, or take another student."
-            )
+    student = blank_student(teacher, config).to(teacher.mean.device)
+    if config.start != "random":
         inherit(student.network, teacher.network)
+    if config.start == "reconstructed":
+        reconstruct(student.eval(), teacher.eval(), dead_leaves(teacher, pictures_for(teacher.images.size)))
+    return student
+
+
+def blank_student(teacher: Classifier, config: StudentConfig) -> Classifier:
+    """With random weights, and able to start as it is to.
+
+    Raises:
+        InputError: as of `new_student`.
+    """
+    student = Classifier.build(config.architecture, teacher.class_names, teacher.images, key=STUDENT_KEY)
+    if config.start != "random" and not of_one_family(student, teacher):
+        raise InputError(
+            f"distill.student.start: '{config.start}' is for a student of its teacher's family, and most layers of "
+            f"{config.architecture} have no counterpart in {teacher.architecture}; set random, or take another student."
+        )
     return student
 
 

@@ -20,7 +20,7 @@ from nayer.lte.encoders import check_encoder
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import build_network, check_image_size, check_logits
 from nayer.models.classifier import Classifier
-from nayer.student.start import STUDENT_KEY, new_student
+from nayer.student.start import STUDENT_KEY, blank_student
 from nayer.synthesis.registry import method_of
 from nayer.teachers.config import TRAIN, TeacherConfig
 from nayer.teachers.pretrained import check_same_channels, check_source, load_pretrained
@@ -115,5 +115,5 @@ def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Cl
 def check_student(distill: DistillConfig, data: DataConfig, teacher: Classifier) -> None:
     """A student that can take the teacher's images, and its weights if it is to start from them."""
     check_image_size(distill.student.architecture, data.image_size, STUDENT_KEY)
-    network = new_student(teacher, distill.student).network
+    network = blank_student(teacher, distill.student).network
     check_logits(network, teacher.images.channels, data.image_size, len(teacher.class_names), STUDENT_KEY)

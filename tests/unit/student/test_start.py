@@ -1,10 +1,16 @@
-"""The student before its first step: random, or from its teacher."""
+"""The student before its first step: random, or from its teacher, fitted to it or not."""
+
+import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from nayer.core.errors import InputError
-from nayer.student.start import new_student
+from nayer.core.images import ImageSpec
+from nayer.models.classifier import Classifier
+from nayer.student.start import blank_student, new_student
+from nayer.synthesis.parts.leaves import dead_leaves
 
 
 @pytest.fixture
@@ -26,7 +32,36 @@ def test_a_student_that_starts_from_its_teacher_takes_its_weights_and_leaves_the
     assert torch.equal(teacher.network.stem.weight, before)
 
 
+def test_a_reconstructed_student_answers_more_like_its_teacher_than_one_that_inherits(config):
+    torch.manual_seed(0)
+    spec = ImageSpec(16, 3, (0.5,) * 3, (0.25,) * 3)
+    teacher = Classifier.build("wrn-10-2", ("a", "b", "c"), spec).eval()
+    before = copy.deepcopy(teacher.state_dict())
+    pictures = dead_leaves(teacher, 64)
+    errors = {}
+    for start in ("teacher", "reconstructed"):
+        student = new_student(teacher, config(architecture="wrn-10-1", start=start)).eval()
+        errors[start] = F.mse_loss(student(pictures), teacher(pictures)).item()
+    assert errors["reconstructed"] < errors["teacher"] / 2
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_from_one_seed_students_are_reconstructed_alike(teacher, config):
+    def made() -> dict:
+        torch.manual_seed(3)
+        return new_student(teacher, config(architecture="wrn-10-1", start="reconstructed")).network.state_dict()
+
+    first, second = made(), made()
+    assert all(torch.equal(first[name], value) for name, value in second.items())
+
+
+def test_a_check_costs_no_pictures(teacher, config, monkeypatch):
+    monkeypatch.setattr("nayer.student.start.dead_leaves", lambda *_: pytest.fail("drawn"))
+    blank_student(teacher, config(architecture="wrn-10-1", start="reconstructed"))
+
+
 def test_a_student_of_another_family_cannot_start_from_its_teacher(teacher, config):
-    words = "distill.student.start: 'teacher' is for .* most layers of resnet-18 have no counterpart in wrn-10-1; set"
-    with pytest.raises(InputError, match=words):
-        new_student(teacher, config(architecture="resnet-18", start="teacher"))
+    for start in ("teacher", "reconstructed"):
+        words = f"distill.student.start: '{start}' is for .* of resnet-18 have no counterpart in wrn-10-1; set"
+        with pytest.raises(InputError, match=words):
+            new_student(teacher, config(architecture="resnet-18", start=start))

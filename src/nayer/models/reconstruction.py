@@ -1,0 +1,145 @@
+"""The layers of an heir fitted to those that they come from: least squares on pictures, and no gradient.
+
+A layer with fewer channels is no longer given what its counterpart is given, so the weights that it inherited answer
+otherwise. From first to last, each gets those with which it answers most like its counterpart to what now comes to it
+(He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", arXiv 1707.06168, section 3.1; they
+do it on training images).
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeGuard
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nayer.models.inheritance import corresponding, counterparts, selected
+
+# Places at which a layer is compared, of all pictures together.
+ROWS = 8192
+# A layer of more inputs keeps what it has: its equations would take minutes and gigabytes.
+MOST_INPUTS = 8192
+# By how much of the mean square of the inputs weights are held where they are.
+RIDGE = 0.01
+# Of 512 pictures of 64 x 64, and of fewer larger ones.
+PIXELS, MOST_PICTURES = 2**21, 512
+
+Layer = nn.Conv2d | nn.Linear
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a layer of the larger network says at some places of the pictures."""
+
+    asked: torch.Size
+    """Shape of what came to it, without the channels."""
+    places: Tensor
+    """(rows, 3): picture, down and across, or (rows, 1)."""
+    values: Tensor
+    """(rows, outputs)."""
+
+
+def pictures_for(size: int) -> int:
+    """How many pictures of size x size are enough and do not take gigabytes."""
+    return max(1, min(MOST_PICTURES, PIXELS // size**2))
+
+
+@torch.no_grad()
+def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
+    """Fit the convolutions and linear layers that `heir` has inherited from `network`, in place; both in eval mode.
+
+    `images`: (N, C, H, W), as both take them. Convolutions of groups, such as depthwise ones, keep what they have.
+    """
+    layers = fitted_layers(heir, network)
+    heard: dict[Layer, Answers] = {}
+    with ExitStack() as hooks:
+        for mine, theirs in layers:
+            hooks.callback(theirs.register_forward_hook(partial(_listen, heard, mine)).remove)
+        network(images)
+    with ExitStack() as hooks:
+        for mine, _ in layers:
+            hooks.callback(mine.register_forward_pre_hook(partial(_answer_alike, heard)).remove)
+        heir(images)
+
+
+def fitted_layers(heir: nn.Module, network: nn.Module) -> list[tuple[Layer, Layer]]:
+    """Layers that are a product with their weights, and those of the network that they come from."""
+    found, modules = counterparts(heir, network), dict(network.named_modules())
+    layers: list[tuple[Layer, Layer]] = []
+    for path, other, mine in corresponding(heir, network):
+        theirs = modules[other.removesuffix(".")]
+        if f"{path}weight" not in found or not (is_product(mine) and is_product(theirs)):
+            continue
+        if says(mine) == says(theirs) and mine.weight[0].numel() <= MOST_INPUTS:
+            layers.append((mine, theirs))
+    return layers
+
+
+def is_product(layer: nn.Module) -> TypeGuard[Layer]:
+    """Whether each answer is a product of the weights with what is there; a subclass might do anything."""
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and layer.padding_mode == "zeros" and isinstance(layer.padding, tuple)
+    return type(layer) is nn.Linear
+
+
+def says(layer: Layer) -> list[Any]:
+    """By what two layers of different channels go alike over an image."""
+    return [getattr(layer, name, None) for name in ("kernel_size", "stride", "padding", "dilation")]
+
+
+def _listen(heard: dict[Layer, Answers], mine: Layer, theirs: Layer, given: tuple[Tensor, ...], said: Tensor) -> None:
+    """Keep what a layer said at some places; of one that is asked twice in a pass, what it said first."""
+    if mine in heard or not given:
+        return
+    values = said.movedim(1, -1) if isinstance(theirs, nn.Conv2d) else said
+    shape = values.shape[:-1]
+    chosen = torch.randperm(shape.numel())[:ROWS].to(said.device)
+    places = torch.stack(torch.unravel_index(chosen, shape), 1)
+    heard[mine] = Answers(_places(theirs, given[0]), places, values.flatten(0, -2)[chosen])
+
+
+def _answer_alike(heard: dict[Layer, Answers], layer: Layer, given: tuple[Tensor, ...]) -> None:
+    """Before a layer is asked, the weights with which it says what its counterpart did."""
+    answers = heard.pop(layer, None)
+    if answers is None or not given or answers.asked != _places(layer, given[0]):
+        return
+    inputs = inputs_at(layer, given[0], answers.places).double().cpu()
+    bias = [] if layer.bias is None else [layer.bias[:, None]]
+    weight = torch.cat([layer.weight.flatten(1), *bias], 1).double().cpu()
+    if bias:
+        inputs = F.pad(inputs, (0, 1), value=1.0)
+    wanted = selected(answers.values, torch.Size([len(inputs), len(weight)])).double().cpu()
+    weight += least_squares(inputs, wanted - inputs @ weight.T).T
+    if layer.bias is not None:
+        layer.bias.copy_(weight[:, -1])
+    layer.weight.copy_(weight[:, : layer.weight[0].numel()].view_as(layer.weight))
+
+
+def _places(layer: Layer, given: Tensor) -> torch.Size:
+    return given.select(1 if isinstance(layer, nn.Conv2d) else -1, 0).shape
+
+
+def inputs_at(layer: Layer, given: Tensor, places: Tensor) -> Tensor:
+    """What a layer multiplies with its weights at `places`, of a convolution whole windows: (rows, inputs)."""
+    if isinstance(layer, nn.Linear):
+        return given[places.unbind(1)]
+    down, across = (int(each) for each in layer.padding)
+    padded = F.pad(given, (across, across, down, down))
+    picture, *corner = places.unbind(1)
+    window = [
+        first[:, None] * layer.stride[side]
+        + layer.dilation[side] * torch.arange(layer.kernel_size[side], device=given.device)
+        for side, first in enumerate(corner)
+    ]
+    windows = padded[picture[:, None, None], :, window[0][:, :, None], window[1][:, None, :]]
+    return windows.movedim(-1, 1).flatten(1)
+
+
+def least_squares(inputs: Tensor, wanted: Tensor) -> Tensor:
+    """The x (inputs, outputs) with the least |inputs @ x - wanted|^2 + ridge |x|^2."""
+    square = inputs.T @ inputs
+    square.diagonal().add_(RIDGE * square.diagonal().mean() + torch.finfo(square.dtype).tiny)
+    solution: Tensor = torch.linalg.solve(square, inputs.T @ wanted)
+    return solution
