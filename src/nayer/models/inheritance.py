@@ -1,7 +1,8 @@
 """Weights of a larger network of the same family for a smaller one, layer by layer and channel by channel.
 
-The first layers of each stage, and of a layer evenly spaced channels, the same everywhere a width is cut to the same
-size: Xu et al., "Initializing Models with Larger Ones", arXiv 2311.18823, section 3. No data are needed.
+The first layers of each stage, and of a layer evenly spaced channels, or others that somebody chooses, the same
+everywhere a width is cut to the same size: Xu et al., "Initializing Models with Larger Ones", arXiv 2311.18823,
+section 3. No data are needed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,12 +11,14 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from nayer.models.channels import Choice, evenly
 
-def inherit(heir: nn.Module, network: nn.Module) -> None:
+
+def inherit(heir: nn.Module, network: nn.Module, choice: Choice = evenly) -> None:
     """Put what it has a counterpart for into `heir`, in place; the rest keeps the values it has."""
     weights, own = network.state_dict(), heir.state_dict()
     for name, source in counterparts(heir, network).items():
-        own[name].copy_(selected(weights[source], own[name].shape))
+        own[name].copy_(selected(weights[source], own[name].shape, choice))
 
 
 def inherited_share(heir: nn.Module, network: nn.Module) -> float:
@@ -72,10 +75,9 @@ def is_part(small: Tensor, large: Tensor) -> bool:
     return all(less <= more for less, more in zip(small.shape, large.shape, strict=True))
 
 
-def selected(value: Tensor, shape: torch.Size) -> Tensor:
-    """Evenly spaced entries along every dimension that is longer than wanted."""
+def selected(value: Tensor, shape: torch.Size, choice: Choice) -> Tensor:
+    """The chosen entries along every dimension that is longer than wanted."""
     for dimension, (length, wanted) in enumerate(zip(value.shape, shape, strict=True)):
         if length != wanted:
-            places = torch.linspace(0, length - 1, wanted, dtype=torch.float64, device=value.device).round().long()
-            value = value.index_select(dimension, places)
+            value = value.index_select(dimension, choice(length, wanted).to(value.device))
     return value

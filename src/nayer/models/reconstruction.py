@@ -1,11 +1,11 @@
-"""The layers of an heir fitted to those that they come from: least squares on pictures, and no gradient.
+"""A smaller network made of a larger one by what that does with pictures: chosen channels, fitted layers, no gradient.
 
-A layer with fewer channels is no longer given what its counterpart is given, so the weights that it inherited answer
-otherwise. From first to last, each gets those with which it answers most like its counterpart to what now comes to it
-(He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", arXiv 1707.06168, section 3.1; they
-do it on training images).
+It inherits the channels that tell most of the others. Each of its layers, from first to last, then gets the weights
+with which it answers most like its counterpart to what now comes to it (He, Zhang and Sun, "Channel Pruning for
+Accelerating Very Deep Neural Networks", arXiv 1707.06168, section 3.1; they do it on training images).
 """
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nayer.models.inheritance import corresponding, counterparts, selected
+from nayer.models.channels import Choice, Telling, lies_in_parts
+from nayer.models.inheritance import corresponding, counterparts, inherit, selected
 
 # Places at which a layer is compared, of all pictures together.
 ROWS = 8192
@@ -39,6 +40,8 @@ class Answers:
     """(rows, 3): picture, down and across, or (rows, 1)."""
     values: Tensor
     """(rows, outputs)."""
+    square: Tensor
+    """inputs.T @ inputs of what came to it, (channels, channels), of one size for all layers."""
 
 
 def pictures_for(size: int) -> int:
@@ -48,9 +51,9 @@ def pictures_for(size: int) -> int:
 
 @torch.no_grad()
 def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
-    """Fit the convolutions and linear layers that `heir` has inherited from `network`, in place; both in eval mode.
+    """Make `heir` of `network`, of whose family it is, in place; both in evaluation mode.
 
-    `images`: (N, C, H, W), as both take them. Convolutions of groups, such as depthwise ones, keep what they have.
+    `images`: (N, C, H, W), as both take them. Convolutions of groups, such as depthwise ones, keep what they inherit.
     """
     layers = fitted_layers(heir, network)
     heard: dict[Layer, Answers] = {}
@@ -58,10 +61,21 @@ def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
         for mine, theirs in layers:
             hooks.callback(theirs.register_forward_hook(partial(_listen, heard, mine)).remove)
         network(images)
+    choice = Telling(squares(heard.values()), lies_in_parts(network))
+    inherit(heir, network, choice)
     with ExitStack() as hooks:
         for mine, _ in layers:
-            hooks.callback(mine.register_forward_pre_hook(partial(_answer_alike, heard)).remove)
+            hooks.callback(mine.register_forward_pre_hook(partial(_answer_alike, heard, choice)).remove)
         heir(images)
+
+
+def squares(heard: Iterable[Answers]) -> dict[int, Tensor]:
+    """By how many channels came to a layer, the sum over the layers."""
+    found: dict[int, Tensor] = {}
+    for answers in heard:
+        width = len(answers.square)
+        found[width] = found.get(width, 0) + answers.square
+    return found
 
 
 def fitted_layers(heir: nn.Module, network: nn.Module) -> list[tuple[Layer, Layer]]:
@@ -93,32 +107,36 @@ def _listen(heard: dict[Layer, Answers], mine: Layer, theirs: Layer, given: tupl
     """Keep what a layer said at some places; of one that is asked twice in a pass, what it said first."""
     if mine in heard or not given:
         return
-    values = said.movedim(1, -1) if isinstance(theirs, nn.Conv2d) else said
-    shape = values.shape[:-1]
-    chosen = torch.randperm(shape.numel())[:ROWS].to(said.device)
-    places = torch.stack(torch.unravel_index(chosen, shape), 1)
-    heard[mine] = Answers(_places(theirs, given[0]), places, values.flatten(0, -2)[chosen])
+    values, inputs = by_place(theirs, said), by_place(theirs, given[0])
+    chosen = torch.randperm(values.shape[:-1].numel())[:ROWS].to(said.device)
+    places = torch.stack(torch.unravel_index(chosen, values.shape[:-1]), 1)
+    rows = inputs.flatten(0, -2)
+    rows = rows[torch.randperm(len(rows))[:ROWS].to(said.device)].double().cpu()
+    square = (rows - rows.mean(0)).T @ (rows - rows.mean(0))
+    square /= square.trace().clamp(min=torch.finfo(square.dtype).tiny)
+    heard[mine] = Answers(inputs.shape[:-1], places, values.flatten(0, -2)[chosen], square)
 
 
-def _answer_alike(heard: dict[Layer, Answers], layer: Layer, given: tuple[Tensor, ...]) -> None:
+def _answer_alike(heard: dict[Layer, Answers], choice: Choice, layer: Layer, given: tuple[Tensor, ...]) -> None:
     """Before a layer is asked, the weights with which it says what its counterpart did."""
     answers = heard.pop(layer, None)
-    if answers is None or not given or answers.asked != _places(layer, given[0]):
+    if answers is None or not given or answers.asked != by_place(layer, given[0]).shape[:-1]:
         return
     inputs = inputs_at(layer, given[0], answers.places).double().cpu()
     bias = [] if layer.bias is None else [layer.bias[:, None]]
     weight = torch.cat([layer.weight.flatten(1), *bias], 1).double().cpu()
     if bias:
         inputs = F.pad(inputs, (0, 1), value=1.0)
-    wanted = selected(answers.values, torch.Size([len(inputs), len(weight)])).double().cpu()
+    wanted = selected(answers.values, torch.Size([len(inputs), len(weight)]), choice).double().cpu()
     weight += least_squares(inputs, wanted - inputs @ weight.T).T
     if layer.bias is not None:
         layer.bias.copy_(weight[:, -1])
     layer.weight.copy_(weight[:, : layer.weight[0].numel()].view_as(layer.weight))
 
 
-def _places(layer: Layer, given: Tensor) -> torch.Size:
-    return given.select(1 if isinstance(layer, nn.Conv2d) else -1, 0).shape
+def by_place(layer: Layer, value: Tensor) -> Tensor:
+    """Of what comes to a layer or from it, the channels last."""
+    return value.movedim(1, -1) if isinstance(layer, nn.Conv2d) else value
 
 
 def inputs_at(layer: Layer, given: Tensor, places: Tensor) -> Tensor:

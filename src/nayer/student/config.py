@@ -15,8 +15,8 @@ class StudentConfig(Config):
     architecture: Architecture
     """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or your own."""
     start: Start
-    """Weights before the first step: fresh; of the teacher as far as it has layers like the student's; or these fitted,
-    layer by layer, to what the teacher's answer on procedural pictures."""
+    """Weights before the first step: fresh; of the teacher as far as it has layers like the student's; or these of the
+    channels that tell most, fitted layer by layer to what the teacher's answer, both on procedural pictures."""
     batch_size: BatchSize
     """Images of a step."""
     steps: Count

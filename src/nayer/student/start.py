@@ -19,7 +19,7 @@ def new_student(teacher: Classifier, config: StudentConfig) -> Classifier:
         InputError: the architecture is unknown, or not of the teacher's family and is to start from it.
     """
     student = blank_student(teacher, config).to(teacher.mean.device)
-    if config.start != "random":
+    if config.start == "teacher":
         inherit(student.network, teacher.network)
     if config.start == "reconstructed":
         reconstruct(student.eval(), teacher.eval(), dead_leaves(teacher, pictures_for(teacher.images.size)))
