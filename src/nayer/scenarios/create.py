@@ -58,8 +58,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     if not layers_with_statistics(found):
         beside = ", and procedural pictures lie beside its images (distill.leaves)" * ("leaves" in groups["distill"])
         reporter.say(f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}: expect a weaker student.")
-    if groups["distill"]["student"].get("start") == "teacher":
-        reporter.say("The student is of its teacher's family: it starts from its weights (distill.student.start).")
+    if groups["distill"]["student"].get("start", "random") != "random":
+        reporter.say("The student is of its teacher's family: it is made of its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()

@@ -73,8 +73,8 @@ def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
 
 
 def from_its_teacher() -> dict[str, Any]:
-    """What the recipe's student is set to where it starts from its teacher: a lower rate, which first rises."""
-    return {"start": "teacher", "learning_rate": 0.05, "rise": 0.2}
+    """What the recipe's student is set to where it is made of its teacher: a lower rate, which first rises."""
+    return {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
 
 
 def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: Reporter) -> dict[str, Any]:

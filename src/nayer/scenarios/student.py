@@ -33,7 +33,7 @@ def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
 
 
 def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
-    """From the teacher's weights where the student is of its family: the better start for few steps."""
+    """Made of the teacher's weights where the student is of its family: the better start for few steps."""
     student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
     return from_its_teacher() if of_one_family(student, teacher) else {"start": "random"}
 

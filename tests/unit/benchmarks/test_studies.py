@@ -157,7 +157,7 @@ def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
         free = {"warmup_epochs", "epochs", "probe_images", "student.steps", "student.architecture"}
         free |= {"synthesis.batches", "synthesis.warmup_batches", "augmentation.padding"}
         assert {key for key in used | held if used.get(key) != held.get(key)} <= free
-    assert setting.warmup_share == minutes.WARMUP_SHARE["teacher"]
+    assert setting.warmup_share == minutes.WARMUP_SHARE["reconstructed"]
     assert {pair.epochs for pair in study.pairs.values()} == {minutes.MOST_EPOCHS}
 
 

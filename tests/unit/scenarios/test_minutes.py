@@ -98,7 +98,7 @@ def test_what_steps_cost_is_measured_here_and_said(project):
     listener = Listener()
     create(project, "mine", TeacherOptions("teacher.safetensors", minutes=30.0, student="wrn-10-1"), listener)
     found = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
-    assert "starts from its weights (distill.student.start)" in listener.said[0]
+    assert "is made of its weights (distill.student.start)" in listener.said[0]
     assert "The student, wrn-10-1, has" in listener.said[1], "before anything is measured"
     assert "to fill 30 min" in listener.said[2]
     images = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
@@ -107,7 +107,7 @@ def test_what_steps_cost_is_measured_here_and_said(project):
 
 
 @pytest.mark.parametrize(
-    ("student", "start"), [("wrn-10-1", "teacher"), ("wrn-16-1", "random"), ("resnet-18", "random")]
+    ("student", "start"), [("wrn-10-1", "reconstructed"), ("wrn-16-1", "random"), ("resnet-18", "random")]
 )
 @pytest.mark.parametrize("wanted", [10.0, 25.0, 40.0])
 def test_a_student_of_its_teachers_family_starts_from_it_and_almost_at_once(

@@ -43,7 +43,7 @@ def test_half_of_what_has_none_is_refused(architecture):
 
 def test_half_of_a_teacher_starts_from_its_weights_and_another_network_does_not():
     teacher = teacher_of(CONVNEXT)
-    assert start(HALF, teacher)["start"] == "teacher"
+    assert start(HALF, teacher)["start"] == "reconstructed"
     assert start("wrn-10-1", teacher) == {"start": "random"}
 
 
