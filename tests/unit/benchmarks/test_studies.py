@@ -14,7 +14,7 @@ import harness.bench
 import harness.queue
 import pytest
 import torch
-from harness.bench import Bench
+from harness.bench import KINDS, Bench
 from harness.charts import strip
 from harness.queue import Queue
 from harness.run import counted
@@ -28,6 +28,7 @@ from nayer.core.errors import Diverged, InputError, Interrupted
 from nayer.core.images import ImageSpec
 from nayer.core.nested import flatten
 from nayer.distillation.config import DistillConfig
+from nayer.distillation.cost import Cost
 from nayer.scenarios import minutes
 from nayer.synthesis.sample import SyntheticSample
 
@@ -115,6 +116,13 @@ def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same
     timed = study.timed_runs()
     assert all(run.minutes and not study.settings[run.setting].baseline for run in timed)
     assert {run.setting for run in timed if run.pair == "cifar100"} >= {study.reference, "nayer_noise", "cmi"}
+
+
+def test_a_start_that_takes_time_is_measured_pair_by_pair_and_no_other():
+    study = Study.read(STUDIES / "levers.yml")
+    assert study.cost_names("cifar10", "reconstructed")["start"] == "start, cifar10"
+    assert set(study.cost_names("cifar10", "start_early")) == {"synthesis", "student"}
+    assert sorted(key for keys in KINDS.values() for key in keys) == sorted(Cost.model_fields)
 
 
 def test_a_strip_shows_the_first_classes_side_by_side_in_colour():

@@ -105,6 +105,8 @@ def test_measuring_counts_every_kind_of_step(make_plan):
     larger = measure(make_plan(warmup_epochs=0, synthesis__generator_width=8))
     assert larger.synthesis_gflop > found.synthesis_gflop
     assert larger.student_gflop == found.student_gflop
+    fitted_first = measure(make_plan(warmup_epochs=0, student__start="reconstructed"))
+    assert fitted_first.start > 2 * found.start, "it draws pictures"
 
 
 def test_what_comes_in_is_left_as_it_was():

@@ -120,7 +120,7 @@ def test_a_student_of_its_teachers_family_starts_from_it_and_almost_at_once(
     batches = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
     share = found["synthesis"]["warmup_batches"] / batches
     assert minutes.WARMUP_SHARE[start] == pytest.approx(share, abs=0.06)
-    assert ("rise" in found["student"]) == (start == "teacher")
+    assert ("rise" in found["student"]) == (start == "reconstructed")
 
 
 def test_a_scenarios_recipe_and_another_method_can_fill_minutes_too(project, monkeypatch):
