@@ -47,11 +47,12 @@ def telling(square: Tensor, wanted: int, parts: Tensor) -> Tensor:
     least = max(NOTHING * float(square.diagonal().max()), torch.finfo(square.dtype).tiny)
     for _ in range(wanted):
         own = left.diagonal().clamp(min=least)
-        explained = left.square().sum(0) / own
+        explained = torch.linalg.vector_norm(left, dim=1).square() / own
         explained[torch.isin(parts, parts[chosen])] = -1
         best = int(explained.argmax())
         chosen[best] = True
-        left = left - torch.outer(left[best], left[best]) / own[best]
+        row = left[best].clone()
+        left.addr_(row, row, alpha=-1 / float(own[best]))
     return chosen.nonzero().flatten()
 
 

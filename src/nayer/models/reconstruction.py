@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from nayer.models.channels import Choice, Telling, lies_in_parts
 from nayer.models.inheritance import corresponding, counterparts, inherit, selected
 
-# Places at which a layer is compared, of all pictures together.
-ROWS = 8192
-# A layer of more inputs keeps what it has: its equations would take minutes and gigabytes.
-MOST_INPUTS = 8192
+# Places at which a layer is compared, of all pictures together; fewer where what is said there would take gigabytes.
+ROWS, MOST_NUMBERS = 8192, 2**28
+# A layer of more inputs keeps what it has, and of more channels evenly spaced ones: the equations would take minutes.
+MOST_INPUTS, MOST_CHANNELS = 8192, 4096
 # By how much of the mean square of the inputs weights are held where they are.
 RIDGE = 0.01
 # Of 512 pictures of 64 x 64, and of fewer larger ones.
@@ -40,8 +40,8 @@ class Answers:
     """(rows, 3): picture, down and across, or (rows, 1)."""
     values: Tensor
     """(rows, outputs)."""
-    square: Tensor
-    """inputs.T @ inputs of what came to it, (channels, channels), of one size for all layers."""
+    square: Tensor | None
+    """inputs.T @ inputs of what came to it, (channels, channels), of one size for all layers; None of too many."""
 
 
 def pictures_for(size: int) -> int:
@@ -56,10 +56,11 @@ def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
     `images`: (N, C, H, W), as both take them. Convolutions of groups, such as depthwise ones, keep what they inherit.
     """
     layers = fitted_layers(heir, network)
+    rows = min(ROWS, MOST_NUMBERS // max(1, sum(len(theirs.weight) for _, theirs in layers)))
     heard: dict[Layer, Answers] = {}
     with ExitStack() as hooks:
         for mine, theirs in layers:
-            hooks.callback(theirs.register_forward_hook(partial(_listen, heard, mine)).remove)
+            hooks.callback(theirs.register_forward_hook(partial(_listen, heard, mine, rows)).remove)
         network(images)
     choice = Telling(squares(heard.values()), lies_in_parts(network))
     inherit(heir, network, choice)
@@ -72,9 +73,8 @@ def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
 def squares(heard: Iterable[Answers]) -> dict[int, Tensor]:
     """By how many channels came to a layer, the sum over the layers."""
     found: dict[int, Tensor] = {}
-    for answers in heard:
-        width = len(answers.square)
-        found[width] = found.get(width, 0) + answers.square
+    for square in (answers.square for answers in heard if answers.square is not None):
+        found[len(square)] = found.get(len(square), 0) + square
     return found
 
 
@@ -103,18 +103,24 @@ def says(layer: Layer) -> list[Any]:
     return [getattr(layer, name, None) for name in ("kernel_size", "stride", "padding", "dilation")]
 
 
-def _listen(heard: dict[Layer, Answers], mine: Layer, theirs: Layer, given: tuple[Tensor, ...], said: Tensor) -> None:
+def _listen(
+    heard: dict[Layer, Answers], mine: Layer, rows: int, theirs: Layer, given: tuple[Tensor, ...], said: Tensor
+) -> None:
     """Keep what a layer said at some places; of one that is asked twice in a pass, what it said first."""
     if mine in heard or not given:
         return
     values, inputs = by_place(theirs, said), by_place(theirs, given[0])
-    chosen = torch.randperm(values.shape[:-1].numel())[:ROWS].to(said.device)
+    chosen = torch.randperm(values.shape[:-1].numel())[:rows].to(said.device)
     places = torch.stack(torch.unravel_index(chosen, values.shape[:-1]), 1)
-    rows = inputs.flatten(0, -2)
-    rows = rows[torch.randperm(len(rows))[:ROWS].to(said.device)].double().cpu()
-    square = (rows - rows.mean(0)).T @ (rows - rows.mean(0))
-    square /= square.trace().clamp(min=torch.finfo(square.dtype).tiny)
+    square = spread(inputs.flatten(0, -2), rows) if inputs.shape[-1] <= MOST_CHANNELS else None
     heard[mine] = Answers(inputs.shape[:-1], places, values.flatten(0, -2)[chosen], square)
+
+
+def spread(inputs: Tensor, rows: int) -> Tensor:
+    """How channels (places, channels) vary together at some places: (channels, channels) of trace 1."""
+    some = inputs[torch.randperm(len(inputs))[:rows].to(inputs.device)].cpu().double()
+    square = (some - some.mean(0)).T @ (some - some.mean(0))
+    return square / square.trace().clamp(min=torch.finfo(square.dtype).tiny)
 
 
 def _answer_alike(heard: dict[Layer, Answers], choice: Choice, layer: Layer, given: tuple[Tensor, ...]) -> None:
@@ -122,12 +128,12 @@ def _answer_alike(heard: dict[Layer, Answers], choice: Choice, layer: Layer, giv
     answers = heard.pop(layer, None)
     if answers is None or not given or answers.asked != by_place(layer, given[0]).shape[:-1]:
         return
-    inputs = inputs_at(layer, given[0], answers.places).double().cpu()
+    inputs = inputs_at(layer, given[0], answers.places).cpu().double()
     bias = [] if layer.bias is None else [layer.bias[:, None]]
-    weight = torch.cat([layer.weight.flatten(1), *bias], 1).double().cpu()
+    weight = torch.cat([layer.weight.flatten(1), *bias], 1).cpu().double()
     if bias:
         inputs = F.pad(inputs, (0, 1), value=1.0)
-    wanted = selected(answers.values, torch.Size([len(inputs), len(weight)]), choice).double().cpu()
+    wanted = selected(answers.values, torch.Size([len(inputs), len(weight)]), choice).cpu().double()
     weight += least_squares(inputs, wanted - inputs @ weight.T).T
     if layer.bias is not None:
         layer.bias.copy_(weight[:, -1])

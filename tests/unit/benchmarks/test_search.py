@@ -56,7 +56,7 @@ def test_the_setting_that_is_changed_is_tried_first_and_what_follows_lies_in_the
     Search(bench, NAME).work()
     study = Study.read(LEVERS)
     (first, values, setting), *others = bench.ran
-    assert values == study.distillation("fashion_mnist", "start_early")
+    assert values == study.distillation("fashion_mnist", "reconstructed")
     assert (setting.student_share, setting.warmup_share) == (0.5, 0.08)
     assert (first.minutes, first.seed, first.test) == (5, 100, False)
     assert len(others) == 5
@@ -64,7 +64,7 @@ def test_the_setting_that_is_changed_is_tried_first_and_what_follows_lies_in_the
         assert 0.02 <= values["student"]["learning_rate"] <= 0.3
         assert 10 <= values["synthesis"]["steps"] <= 60
         assert 0.3 <= setting.student_share <= 0.7
-        assert values["student"]["start"] == "teacher", "what is not searched stays"
+        assert values["student"]["start"] == "reconstructed", "what is not searched stays"
         assert run.test is False
     assert len({values["student"]["learning_rate"] for _, values, _ in others}) == 5
     found = pd.read_csv(tmp_path / f"search_{NAME}.csv")
@@ -82,7 +82,7 @@ def test_a_trial_that_is_stopped_is_run_again_and_none_twice(tmp_path):
     search = Search(again, NAME)
     search.work()
     assert len(again.ran) == 3
-    assert again.ran[0][1] == Study.read(LEVERS).distillation("fashion_mnist", "start_early")
+    assert again.ran[0][1] == Study.read(LEVERS).distillation("fashion_mnist", "reconstructed")
     assert search.left() == 0
     assert search.summary().splitlines()[0].split()[:2] == ["trial", "accuracy"]
     more = Performed(tmp_path, with_trials(4))
@@ -108,7 +108,7 @@ def test_a_run_that_fails_for_another_reason_ends_the_search_and_stays_to_be_tri
         Search(bench, NAME).work()
     again = Performed(tmp_path, with_trials(2))
     Search(again, NAME).work()
-    assert again.ran[0][1] == Study.read(LEVERS).distillation("fashion_mnist", "start_early")
+    assert again.ran[0][1] == Study.read(LEVERS).distillation("fashion_mnist", "reconstructed")
     assert len(again.ran) == 2
 
 
@@ -144,14 +144,18 @@ def test_the_page_shows_the_first_trial_and_the_best_whatever_their_levers_are(t
 def test_steps_of_the_same_work_have_one_name_in_every_trial(tmp_path):
     bench = Performed(tmp_path, with_trials(4))
     Search(bench, NAME).work()
-    assert bench.names == {("synthesis, fashion_mnist published", "student, fashion_mnist batch_64")}
+    names = ("synthesis, fashion_mnist published", "student, fashion_mnist batch_64", "start, fashion_mnist")
+    assert bench.names == {names}
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"space": {"distill.student.batch_size": [16, 32]}}, "batch_size: 64, as start_early has it, is not in it"),
-        ({"space": {"distill.student.lerning_rate": [0.1]}}, "lerning_rate: None, as start_early has it, is not in it"),
+        ({"space": {"distill.student.batch_size": [16, 32]}}, "batch_size: 64, as reconstructed has it, is not in it"),
+        (
+            {"space": {"distill.student.lerning_rate": [0.1]}},
+            "lerning_rate: None, as reconstructed has it, is not in it",
+        ),
     ],
 )
 def test_a_space_that_the_base_is_not_in_is_refused_before_work(tmp_path, changes, sentence):
@@ -168,7 +172,7 @@ def test_trials_of_another_space_are_not_taken_for_those_of_this_one(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("base: start_early", "base: gone", "there is no 'gone'"),
+        ("base: reconstructed", "base: gone", "there is no 'gone'"),
         ("{low: 0.02, high: 0.3, log: true}", "{low: 0.0, high: 0.3, log: true}", "low lies below high"),
         ("{low: 0.0, high: 0.4}", "{low: 0.5, high: 0.4}", "low lies below high"),
     ],

@@ -9,6 +9,7 @@ from torch import nn
 
 from nayer.models import reconstruction
 from nayer.models.architectures import build_network
+from nayer.models.channels import evenly
 from nayer.models.inheritance import inherit
 from nayer.models.reconstruction import RIDGE, fitted_layers, inputs_at, pictures_for, reconstruct
 
@@ -139,6 +140,19 @@ def test_a_layer_without_input_keeps_its_weights_and_one_that_is_asked_twice_is_
     before = (small.down(small.up(images)) - large.down(large.up(images))).square().mean()
     reconstruct(small, large, images)
     assert (small.down(small.up(images)) - large.down(large.up(images))).square().mean() < before
+
+
+def test_of_large_networks_fewer_places_are_kept_and_wide_layers_are_cut_evenly(pair, monkeypatch):
+    heir, network = pair
+    solve, rows = reconstruction.least_squares, []
+    monkeypatch.setattr(reconstruction, "MOST_NUMBERS", (8 + 6) * 10)
+    monkeypatch.setattr(reconstruction, "MOST_CHANNELS", 4)
+    monkeypatch.setattr(
+        reconstruction, "least_squares", lambda inputs, wanted: rows.append(len(inputs)) or solve(inputs, wanted)
+    )
+    reconstruct(heir, network, torch.rand(2, 3, 6, 6))
+    assert rows == [10, 10]
+    assert torch.allclose(heir[0].weight, network[0].weight[evenly(8, 4)], atol=1e-6)
 
 
 def test_there_are_fewer_pictures_of_large_ones():
