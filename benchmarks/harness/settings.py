@@ -132,7 +132,9 @@ def synthesis_work(setting: Setting) -> tuple[Any, ...]:
 def student_work(setting: Setting) -> tuple[Any, ...]:
     """What decides how long a step of the student takes, which is alike for all methods with a memory."""
     alternating = setting.method if setting.method and METHODS[setting.method].alternates else None
-    return alternating, busy({key: value for key, value in setting.distill.items() if key != "leaves"})
+    return alternating, busy(
+        {key: value for key, value in setting.distill.items() if key not in ("leaves", "leaves_steps")}
+    )
 
 
 WORK: dict[str, Callable[[Setting], tuple[Any, ...]]] = {"synthesis": synthesis_work, "student": student_work}

@@ -34,7 +34,7 @@ def build(plan: Plan) -> LoopState:
     targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
     seed_each_process()
-    return LoopState(method, targets, trainer, config.leaves)
+    return LoopState(method, targets, trainer, config.leaves, config.leaves_steps)
 
 
 def networks(plan: Plan) -> tuple[Classifier, Classifier]:

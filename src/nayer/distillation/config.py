@@ -22,6 +22,8 @@ class DistillConfig(Config):
     leaves: NonNegativeCount = 0
     """Procedural pictures, dead leaves, that come into the memory beside each synthetic batch: for a teacher whose own
     images say little, such as one without BatchNorm."""
+    leaves_steps: NonNegativeCount = 5
+    """Optimiser steps on their pixels, towards what the teacher's BatchNorm layers know; without such, none."""
     memory: Count | None
     """Images kept; null keeps all that the schedule makes, and a method that keeps no memory those of one batch."""
     memory_sample: Annotated[int, Field(ge=1, le=5000)]

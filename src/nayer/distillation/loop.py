@@ -195,7 +195,8 @@ def _done(state: LoopState, plan: Plan) -> float:
     turns, work, steps = schedule.turns_in(epoch), schedule.batches_in(epoch), schedule.student_steps_in(epoch)
     batches_done = state.turn * work // turns + state.batch
     steps_done = state.turn * steps // turns + state.step
-    return epoch + (batches_done * schedule.steps + steps_done) / (work * schedule.steps + steps)
+    each = max(1, schedule.steps)
+    return epoch + (batches_done * each + steps_done) / (work * each + steps)
 
 
 def _last(state: LoopState) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nayer.core.images import to_uint8
 from nayer.distillation.health import Health
 from nayer.engine.state_file import random_state, set_random_state
 from nayer.student.config import StudentConfig
@@ -15,8 +16,8 @@ from nayer.student.losses import distillation_loss
 from nayer.student.targets import Targets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.method import TOTAL, Method, SyntheticBatch
-from nayer.synthesis.parts.leaves import pictures
 from nayer.synthesis.parts.losses import divergences
+from nayer.synthesis.parts.matching import MatchedLeaves
 
 Row = dict[str, Any]
 STUDENT_FIGURES = ("kd_loss", "agreement")
@@ -31,6 +32,8 @@ class LoopState:
     trainer: StudentTrainer
     leaves: int = 0
     """Procedural pictures beside each synthetic batch."""
+    leaves_steps: int = 0
+    """Steps of these towards the teacher's statistics."""
     epoch: int = 0
     turn: int = 0
     """Turns of this epoch that are over, each some synthetic batches and then some student steps."""
@@ -43,6 +46,8 @@ class LoopState:
 
     def __post_init__(self) -> None:
         self.memory = self.targets.memory
+        context = self.method.context
+        self.pictures = MatchedLeaves(context.teacher, context.autocast) if self.leaves else None
         self.loss_names = (*self.method.terms(self.method.config), TOTAL)
         device = self.memory.labels.device
         self.synthesis_sums = torch.zeros(len(self.loss_names), device=device)
@@ -81,9 +86,9 @@ class LoopState:
     def add_batch(self, made: SyntheticBatch) -> None:
         """A synthetic batch that is of use, and the pictures that come with it."""
         self.targets.add(made.images, made.labels)
-        if self.leaves:
-            images, logits = pictures(self.method.context, self.leaves)
-            self.targets.add(images, logits.argmax(1))
+        if self.pictures:
+            images, logits, _ = self.pictures.draw(self.leaves, self.leaves_steps)
+            self.targets.add(to_uint8(images), logits.argmax(1))
         self.synthesis_sums += torch.stack([made.losses[name] for name in self.loss_names])
         ones = torch.ones_like(made.predictions, dtype=self.prediction_counts.dtype)
         self.prediction_counts.scatter_add_(0, made.predictions, ones)

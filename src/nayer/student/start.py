@@ -5,10 +5,12 @@ from nayer.models.classifier import Classifier
 from nayer.models.inheritance import inherit, inherited_share
 from nayer.models.reconstruction import pictures_for, reconstruct
 from nayer.student.config import StudentConfig
-from nayer.synthesis.parts.leaves import dead_leaves
+from nayer.synthesis.parts.matching import MatchedLeaves
 
 # Less is another family, of which a few names are the same by chance.
 LEAST_SHARE = 0.5
+# Of the pictures that layers are fitted on, towards what a teacher's BatchNorm layers know.
+MATCHING_STEPS = 8
 STUDENT_KEY = "distill.student.architecture"
 
 
@@ -22,7 +24,8 @@ def new_student(teacher: Classifier, config: StudentConfig) -> Classifier:
     if config.start == "teacher":
         inherit(student.network, teacher.network)
     if config.start == "reconstructed":
-        reconstruct(student.eval(), teacher.eval(), dead_leaves(teacher, pictures_for(teacher.images.size)))
+        pictures, _, _ = MatchedLeaves(teacher.eval()).draw(pictures_for(teacher.images.size), MATCHING_STEPS)
+        reconstruct(student.eval(), teacher, pictures)
     return student
 
 

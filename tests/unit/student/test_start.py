@@ -56,7 +56,7 @@ def test_from_one_seed_students_are_reconstructed_alike(teacher, config):
 
 
 def test_a_check_costs_no_pictures(teacher, config, monkeypatch):
-    monkeypatch.setattr("nayer.student.start.dead_leaves", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr("nayer.student.start.MatchedLeaves", lambda *_: pytest.fail("drawn"))
     blank_student(teacher, config(architecture="wrn-10-1", start="reconstructed"))
 
 

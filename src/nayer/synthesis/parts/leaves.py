@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nayer.core.images import to_uint8
 from nayer.models.classifier import Classifier
-from nayer.synthesis.method import Context
 
 LEAVES = 24
 # Of a leaf's half side where an image reaches from -1 to 1, and by which root of a draw it is divided: so the share of
@@ -27,14 +25,6 @@ TOGETHER = 256
 
 
 @torch.no_grad()
-def pictures(context: Context, count: int) -> tuple[Tensor, Tensor]:
-    """Dead leaves as uint8 (count, C, H, W), and the teacher's logits on them (count, classes)."""
-    images = dead_leaves(context.teacher, count)
-    with context.autocast():
-        logits: Tensor = context.teacher(images)
-    return to_uint8(images), logits
-
-
 def dead_leaves(teacher: Classifier, count: int) -> Tensor:
     """Images (count, C, H, W) in [0, 1], of the brightness and contrast that the teacher's normalisation expects."""
     spec = teacher.images
