@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.flop_counter import FlopCounterMode
 
 from nayer.core.config import Config, Count
-from nayer.distillation.build import build, build_method, networks
+from nayer.distillation.build import build, build_method
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.plan import Plan
 from nayer.distillation.state import LoopState
@@ -90,16 +90,16 @@ def time_steps(plan: Plan, state: LoopState, many: int = MANY, rounds: int = ROU
     return StepSeconds(many=many, **{name: min(values[1:]) for name, values in seconds.items()})
 
 
-def time_start(plan: Plan) -> float:
-    """Seconds until teacher and student are ready for their first step."""
+def timed_build(plan: Plan) -> tuple[LoopState, float]:
+    """The first state of the loop, and the seconds until teacher and student were ready for their first step."""
     began = time.perf_counter()
-    networks(plan)
-    return time.perf_counter() - began
+    state = build(plan)
+    return state, time.perf_counter() - began
 
 
 def measure(plan: Plan) -> Cost:
     """Of a plan that is not compiled: FLOP are counted operation by operation."""
-    state = build(plan)
+    state, start = timed_build(plan)
     seconds = time_steps(plan, state)
     method, student = build_method(plan, state.method.context.teacher, FEW), state.trainer.student
     method.start_epoch(plan.config.warmup_epochs)
@@ -109,7 +109,7 @@ def measure(plan: Plan) -> Cost:
         state.learn(plan.config.student)
     return Cost(
         **seconds.model_dump(),
-        start=time_start(plan),
+        start=start,
         synthesis_gflop=synthesis.get_total_flops() / FEW / 1e9,
         student_gflop=learning.get_total_flops() / 1e9,
     )

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from nayer.models.channels import Choice, Telling, lies_in_parts
 from nayer.models.inheritance import corresponding, counterparts, inherit, selected
 
-# Places at which a layer is compared, of all pictures together; fewer where what is said there would take gigabytes.
-ROWS, MOST_NUMBERS = 8192, 2**28
+# Places at which a layer is compared, of all pictures together; fewer where what is said there by all layers, or what
+# one of them is given, would take gigabytes.
+ROWS, MOST_SAID, MOST_GIVEN = 2**15, 2**28, 2**26
 # A layer of more inputs keeps what it has, and of more channels evenly spaced ones: the equations would take minutes.
 MOST_INPUTS, MOST_CHANNELS = 8192, 4096
 # By how much of the mean square of the inputs weights are held where they are.
@@ -56,7 +57,7 @@ def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
     `images`: (N, C, H, W), as both take them. Convolutions of groups, such as depthwise ones, keep what they inherit.
     """
     layers = fitted_layers(heir, network)
-    rows = min(ROWS, MOST_NUMBERS // max(1, sum(len(theirs.weight) for _, theirs in layers)))
+    rows = min(ROWS, MOST_SAID // max(1, sum(len(theirs.weight) for _, theirs in layers)))
     heard: dict[Layer, Answers] = {}
     with ExitStack() as hooks:
         for mine, theirs in layers:
@@ -86,7 +87,7 @@ def fitted_layers(heir: nn.Module, network: nn.Module) -> list[tuple[Layer, Laye
         theirs = modules[other.removesuffix(".")]
         if f"{path}weight" not in found or not (is_product(mine) and is_product(theirs)):
             continue
-        if says(mine) == says(theirs) and mine.weight[0].numel() <= MOST_INPUTS:
+        if geometry(mine) == geometry(theirs) and mine.weight[0].numel() <= MOST_INPUTS:
             layers.append((mine, theirs))
     return layers
 
@@ -98,7 +99,7 @@ def is_product(layer: nn.Module) -> TypeGuard[Layer]:
     return type(layer) is nn.Linear
 
 
-def says(layer: Layer) -> list[Any]:
+def geometry(layer: Layer) -> list[Any]:
     """By what two layers of different channels go alike over an image."""
     return [getattr(layer, name, None) for name in ("kernel_size", "stride", "padding", "dilation")]
 
@@ -110,6 +111,7 @@ def _listen(
     if mine in heard or not given:
         return
     values, inputs = by_place(theirs, said), by_place(theirs, given[0])
+    rows = min(rows, MOST_GIVEN // mine.weight[0].numel())
     chosen = torch.randperm(values.shape[:-1].numel())[:rows].to(said.device)
     places = torch.stack(torch.unravel_index(chosen, values.shape[:-1]), 1)
     square = spread(inputs.flatten(0, -2), rows) if inputs.shape[-1] <= MOST_CHANNELS else None
@@ -118,6 +120,7 @@ def _listen(
 
 def spread(inputs: Tensor, rows: int) -> Tensor:
     """How channels (places, channels) vary together at some places: (channels, channels) of trace 1."""
+    rows = min(rows, MOST_GIVEN // inputs.shape[-1])
     some = inputs[torch.randperm(len(inputs))[:rows].to(inputs.device)].cpu().double()
     square = (some - some.mean(0)).T @ (some - some.mean(0))
     return square / square.trace().clamp(min=torch.finfo(square.dtype).tiny)

@@ -18,7 +18,7 @@ from nayer.core.images import ImageSpec
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.build import build
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import StepSeconds, shortened, time_start, time_steps
+from nayer.distillation.cost import StepSeconds, shortened, time_steps, timed_build
 from nayer.distillation.plan import Plan, pixels_of, plan, schedule_of
 from nayer.engine.compilation import CannotCompile, compiling
 from nayer.engine.config import RuntimeConfig
@@ -88,8 +88,9 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
     names = teacher.class_names
     table = LabelEmbeddings(torch.randn(len(names), EMBEDDING_WIDTH), names, "random", "", "unused")
     made = plan(freeze(teacher), table, shortened(values), parameters.runtime, seed=0)
-    cost = time_steps(made, build(made))
-    beside = OVERHEAD_SECONDS + time_start(made) + evaluation_seconds(parameters, teacher, made.device)
+    state, start = timed_build(made)
+    cost = time_steps(made, state)
+    beside = OVERHEAD_SECONDS + start + evaluation_seconds(parameters, teacher, made.device)
     schedule, rest = schedule_in(minutes, beside, parameters.distill, cost)
     if not made.compile and will_compile(parameters.runtime, made.device, scaled(values, schedule), teacher):
         cost, compiling_seconds = time_compiled(made, cost, reporter)

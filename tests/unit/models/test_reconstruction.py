@@ -142,16 +142,20 @@ def test_a_layer_without_input_keeps_its_weights_and_one_that_is_asked_twice_is_
     assert (small.down(small.up(images)) - large.down(large.up(images))).square().mean() < before
 
 
-def test_of_large_networks_fewer_places_are_kept_and_wide_layers_are_cut_evenly(pair, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "most", "kept"),
+    [("MOST_SAID", (8 + 6) * 10, [10, 10]), ("MOST_GIVEN", 3 * 9 * 10, [10, 3 * 9 * 10 // (4 * 9)])],
+)
+def test_of_large_networks_fewer_places_are_kept_and_wide_layers_are_cut_evenly(name, most, kept, pair, monkeypatch):
     heir, network = pair
     solve, rows = reconstruction.least_squares, []
-    monkeypatch.setattr(reconstruction, "MOST_NUMBERS", (8 + 6) * 10)
+    monkeypatch.setattr(reconstruction, name, most)
     monkeypatch.setattr(reconstruction, "MOST_CHANNELS", 4)
     monkeypatch.setattr(
         reconstruction, "least_squares", lambda inputs, wanted: rows.append(len(inputs)) or solve(inputs, wanted)
     )
     reconstruct(heir, network, torch.rand(2, 3, 6, 6))
-    assert rows == [10, 10]
+    assert rows == kept
     assert torch.allclose(heir[0].weight, network[0].weight[evenly(8, 4)], atol=1e-6)
 
 
