@@ -15,7 +15,7 @@ from golden import GOLDEN, SETTINGS, golden_losses
 from torch import nn
 
 from nayer.core.errors import InputError, Interrupted
-from nayer.core.images import ImageSpec, to_float
+from nayer.core.images import ImageSpec, to_float, to_uint8
 from nayer.core.tensors import tensors_digest
 from nayer.distillation import plan as planning
 from nayer.distillation.build import build
@@ -25,6 +25,7 @@ from nayer.distillation.plan import plan
 from nayer.engine.progress import NullReporter
 from nayer.engine.resume import ResumePoint
 from nayer.models.classifier import Classifier
+from nayer.synthesis.parts.matching import MatchedLeaves
 
 
 class StopAfter(NullReporter):
@@ -119,6 +120,24 @@ def test_leaves_lie_in_the_memory_beside_each_batch_with_the_classes_that_the_te
     seen = state.method.context.teacher(to_float(leaves)).argmax(1)
     assert (seen == labels).float().mean() > 0.9, "but for the rounding to uint8"
     assert len(leaves.flatten(1).unique(dim=0)) == 7 * batches
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_leaves_take_their_steps_towards_what_the_teacher_knows(steps, make_plan):
+    state = build(make_plan(leaves=9, leaves_steps=steps))
+    state.begin_epoch()
+    made = state.method.step(state.trainer.student)
+    torch.manual_seed(8)
+    state.add_batch(made)
+    torch.manual_seed(8)
+    images, _, _ = MatchedLeaves(state.method.context.teacher).draw(9, steps)
+    assert torch.equal(state.memory.images[len(made.images) : len(made.images) + 9], to_uint8(images))
+
+
+def test_a_method_without_steps_goes_through_a_warm_up(teacher, distill_config, runtime):
+    config = distill_config(synthesis__method="dead_leaves", synthesis__steps=0)
+    assert config.warmup_epochs
+    assert len(run(teacher, None, config, runtime).history) == config.warmup_epochs + config.epochs
 
 
 def test_a_run_with_leaves_that_was_stopped_goes_on_to_the_same_bits(teacher, embeddings, distill_config, runtime):

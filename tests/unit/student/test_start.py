@@ -11,6 +11,7 @@ from nayer.core.images import ImageSpec
 from nayer.models.classifier import Classifier
 from nayer.student.start import blank_student, new_student
 from nayer.synthesis.parts.leaves import dead_leaves
+from nayer.synthesis.parts.matching import MatchedLeaves
 
 
 @pytest.fixture
@@ -44,6 +45,13 @@ def test_a_reconstructed_student_answers_more_like_its_teacher_than_one_that_inh
         errors[start] = F.mse_loss(student(pictures), teacher(pictures)).item()
     assert errors["reconstructed"] < errors["teacher"] / 2
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_a_student_is_reconstructed_on_pictures_that_were_matched_to_its_teacher(teacher, config, monkeypatch):
+    drawn, made = [], MatchedLeaves.draw
+    monkeypatch.setattr(MatchedLeaves, "draw", lambda *asked: drawn.append(asked[1:]) or made(*asked))
+    new_student(teacher, config(architecture="wrn-10-1", start="reconstructed"))
+    assert drawn == [(512, 8)]
 
 
 def test_from_one_seed_students_are_reconstructed_alike(teacher, config):
