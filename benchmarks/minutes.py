@@ -19,7 +19,12 @@ from harness.verdicts import NOISE, Verdict, by_seed, compare, with_deviation
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
 # What each group's settings are compared with, and the group in which that runs.
-AGAINST = {"student": ("published", "student"), "start": ("student", "student"), "images": ("start_early", "start")}
+AGAINST = {
+    "student": ("published", "student"),
+    "start": ("student", "student"),
+    "images": ("start_early", "start"),
+    "leaves": ("reconstructed", "leaves"),
+}
 
 
 @dataclass(frozen=True)
