@@ -6,6 +6,7 @@ begins with noise and takes thousands of steps. Pictures that have edges and sca
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from math import ceil
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from nayer.synthesis.parts.leaves import dead_leaves
 
 LEARNING_RATE = 0.05
 """Of the pixels' Adam, on the teacher's normalised scale, as DeepInversion's."""
+# Matched at once, 256 pictures of 32 x 32 and fewer larger ones: a step holds what every layer of the teacher gave.
+PIXELS, LEAST = 2**18, 16
 
 
 class MatchedLeaves:
@@ -29,12 +32,13 @@ class MatchedLeaves:
     def draw(self, count: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images (count, C, H, W) in [0, 1], the teacher's logits on them (count, classes), and the BatchNorm term.
 
-        Pictures that are drawn together are compared together: their mean and variance are what the layers know.
+        Many are matched in parts: of each, mean and variance are to be what the layers know.
         """
         images = dead_leaves(self.teacher, count)
+        most = max(LEAST, PIXELS // self.teacher.images.size**2)
         with self.statistics.recording():
             if self.statistics.layers:
-                images = self.match(images, steps)
+                images = torch.cat([self.match(part, steps) for part in images.chunk(ceil(count / most))])
             with torch.no_grad(), self.autocast():
                 logits = self.teacher(images)
             return images, logits, self.statistics.loss().to(logits.device)

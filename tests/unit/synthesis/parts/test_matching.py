@@ -8,6 +8,7 @@ from torch import nn
 
 from nayer.core.images import ImageSpec
 from nayer.models.classifier import Classifier
+from nayer.synthesis.parts import matching
 from nayer.synthesis.parts.leaves import dead_leaves
 from nayer.synthesis.parts.matching import MatchedLeaves
 
@@ -62,6 +63,20 @@ def test_images_stay_within_black_and_white_and_near_what_was_drawn(trained):
     # A step of Adam is about the rate, on the normalised scale.
     assert ((images - drawn).abs() <= 2 * 5 * 0.05 * trained.std).all()
     assert not torch.equal(images, drawn)
+
+
+def test_many_are_matched_in_parts_of_one_size(trained, monkeypatch):
+    monkeypatch.setattr(matching, "PIXELS", 20 * 16**2)
+    torch.manual_seed(1)
+    drawn, leaves, sizes = dead_leaves(trained, 50), MatchedLeaves(trained), []
+    match = leaves.match
+    monkeypatch.setattr(leaves, "match", lambda images, steps: sizes.append(len(images)) or match(images, steps))
+    torch.manual_seed(1)
+    images, logits, _ = leaves.draw(50, 2)
+    assert sizes == [17, 17, 16]
+    with leaves.statistics.recording():
+        torch.testing.assert_close(images[17:34], match(drawn[17:34], 2))
+    assert len(logits) == 50
 
 
 def test_the_teacher_is_neither_changed_nor_given_gradients(trained):
