@@ -57,6 +57,7 @@ GOALS = (
     Goal("CIFAR-10, WRN-40-2 > WRN-16-1", "goal_cifar10_wrn-40-2", 90.0, None),
     Goal("CIFAR-100, WRN-16-2 > WRN-16-1", "goal_cifar100", None, 4.0),
 )
+STRANGER, KEPT = "goal_stranger", 0.94
 # The groups of each panel of the figure of accuracy against minutes.
 BY_MINUTES = {
     "CIFAR-10, WRN-16-2 > WRN-16-1": ["by_minutes_cifar10", "hundred_cifar10"],
@@ -83,6 +84,7 @@ class Page(StudyPage):
             noise=NOISE,
             goals=list(self.goals()),
             earlier=list(self.earlier()),
+            stranger=self.stranger(),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
@@ -109,6 +111,21 @@ class Page(StudyPage):
                 found = by_seed(self.ends, goal.group, setting)
                 if setting not in ("minutes", "published") and len(found):
                     yield f"`{setting}`, {goal.pair}, n = {len(found)}: {with_deviation(found)}"
+
+    def stranger(self) -> dict[str, Any]:
+        """How much of its teacher's accuracy the student keeps that is made of a stranger's."""
+        group = self.study.groups[STRANGER]
+        found = self.ends[self.ends["group"] == STRANGER]
+        student, teacher = (found[key].astype(float) for key in (END, "teacher_accuracy"))
+        kept = student / teacher
+        return {
+            "minutes": f"{(group.minutes or [0])[0]:g}",
+            "n": len(found),
+            "kept": f"{kept.mean():.3f}",
+            "student": with_deviation(100 * student),
+            "teacher": f"{100 * teacher.mean():.2f}",
+            "seen": ("met" if kept.mean() >= KEPT else "missed") + " so far" * (len(found) < len(group.seeds)),
+        }
 
     def levers(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group: what it changes, what it reaches, and how far that is from what it changes."""

@@ -21,6 +21,8 @@ from torchvision import datasets
 from transformers import (
     ConvNextConfig,
     ConvNextForImageClassification,
+    ResNetConfig,
+    ResNetForImageClassification,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessor,
@@ -38,20 +40,23 @@ BATCH, RATE, DECAY = 64, 2e-3, 0.05
 
 
 def network(kind: str, size: int, channels: int, names: list[str]) -> Any:
-    """Small ones, of some hundred thousand weights."""
+    """Small ones, of some hundred thousand weights; the ResNet, which soon halves the side twice, has millions."""
     common: dict[str, Any] = {
         "num_channels": channels,
-        "image_size": size,
         "id2label": dict(enumerate(names)),
         "label2id": {name: number for number, name in enumerate(names)},
     }
     if kind == "convnext":
         sizes = {"hidden_sizes": [32, 64, 128], "depths": [1, 2, 1], "num_stages": 3, "patch_size": 2}
         # Blocks that begin at a millionth of their weight, the default, hardly learn in a few epochs.
-        model: Any = ConvNextForImageClassification(ConvNextConfig(layer_scale_init_value=1.0, **sizes, **common))
+        config = ConvNextConfig(layer_scale_init_value=1.0, image_size=size, **sizes, **common)
+        model: Any = ConvNextForImageClassification(config)
+    elif kind == "resnet":
+        sizes = {"embedding_size": 64, "hidden_sizes": [64, 128, 256], "depths": [2, 2, 2]}
+        model = ResNetForImageClassification(ResNetConfig(layer_type="basic", **sizes, **common))
     else:
         sizes = {"hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 3, "intermediate_size": 192}
-        model = ViTForImageClassification(ViTConfig(**sizes, patch_size=4, **common))
+        model = ViTForImageClassification(ViTConfig(**sizes, patch_size=4, image_size=size, **common))
     return model
 
 
@@ -76,7 +81,7 @@ def views(images: Tensor) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a small network of transformers.")
-    parser.add_argument("kind", choices=("convnext", "vit"))
+    parser.add_argument("kind", choices=("convnext", "resnet", "vit"))
     parser.add_argument("data", choices=DATA)
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=10)

@@ -25,7 +25,7 @@ from nayer.teachers.config import TRAIN, TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import SOURCES, describe
 
-KINDS = ("convnext", "vit")
+KINDS = ("convnext", "resnet", "vit")
 SCRIPT = PROJECT / "benchmarks" / "transformers_teacher.py"
 
 
@@ -34,7 +34,7 @@ class TeacherSpec(Config):
 
     scenario: str
     architecture: Place
-    """`convnext` and `vit` are made by benchmarks/transformers_teacher.py, and brought as any user brings theirs."""
+    """Those of KINDS are made by benchmarks/transformers_teacher.py, and brought as any user brings theirs."""
     training: dict[str, Any] = Field(default_factory=dict)
     """What differs from the scenario's recipe; chosen on validation images."""
     seed: int | None = 0

@@ -23,6 +23,16 @@ def test_the_page_of_the_levers_is_made_from_its_table(monkeypatch):
     assert minutes.PAGE.read_text() == page.text(), "python benchmarks/minutes.py"
 
 
+def test_what_a_student_keeps_is_its_share_of_its_own_teachers_accuracy():
+    page = minutes.Page()
+    rows = [{"group": "goal_stranger", "accuracy": each, "teacher_accuracy": 0.8} for each in (0.72, 0.8)]
+    page.ends = pd.DataFrame([*rows, {"group": "goal_cifar10", "accuracy": 0.1, "teacher_accuracy": 0.9}])
+    found = page.stranger()
+    assert (found["n"], found["kept"], found["seen"]) == (2, "0.950", "met so far")
+    page.ends["accuracy"] -= 0.02
+    assert page.stranger()["seen"] == "missed so far"
+
+
 def test_the_page_of_int8_is_made_from_its_table():
     written = quantize.RESULTS.with_suffix(".md").read_text()
     assert written == quantize.page(pd.read_csv(quantize.RESULTS / "runs.csv"))
