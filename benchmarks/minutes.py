@@ -16,6 +16,8 @@ from harness.table import END
 from harness.templates import StudyPage, fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, with_deviation
 
+from nayer.distillation.cost import FEW
+
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
 # What each group's settings are compared with, and the group in which that runs.
@@ -85,6 +87,7 @@ class Page(StudyPage):
             goals=list(self.goals()),
             earlier=list(self.earlier()),
             stranger=self.stranger(),
+            cifar10_step=self.step_of_400("cifar10"),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
@@ -103,6 +106,12 @@ class Page(StudyPage):
             shown = (with_deviation(each) for each in (published, ours))
             seen = goal.met(ours, points, len(group.seeds))
             yield [goal.pair, f"{minutes:g}", f"{len(published)}, {len(ours)}", *shown, points, goal, seen]
+
+    def step_of_400(self, pair: str) -> str | None:
+        """Seconds for two steps of the pair's 200 synthetic images, by which machines are compared."""
+        costs = json.loads((self.results / "costs.json").read_text())
+        found = costs.get(f"synthesis, {pair} published")
+        return found and f"{2 * (found['many_steps'] - found['few_steps']) / (found['many'] - FEW):.2f}"
 
     def earlier(self) -> Iterator[str]:
         """What else was read on test images: recipes that were given up."""
