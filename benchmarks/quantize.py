@@ -105,7 +105,7 @@ def page(rows: pd.DataFrame) -> str:
         for count, group in part.groupby("asked"):
             by_source = [group[group["source"] == source] for source in SOURCES]
             spread = [
-                f"{each[f'lost_{key}'].mean():+.2f} ({each[f'lost_{key}'].std():.2f})"
+                f"{each[f'lost_{key}'].mean():+.2f}" + f" ({each[f'lost_{key}'].std():.2f})" * (len(each) > 1)
                 for key in ("top1", "agreement")
                 for each in by_source
             ]
