@@ -6,7 +6,7 @@
     python benchmarks/gpu.py --unpack packs
 
 Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
-rich, scikit-learn) and, for the studies, optuna, mlflow, pandas, scipy and jinja2. Data travel in packs where a machine
+rich, scikit-learn) and, for the studies, all that the project needs, as Kedro, MLflow, Optuna and pandas. Data travel in packs where a machine
 can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables of the studies.
 """
 
@@ -44,7 +44,7 @@ class Part:
 
     name: str
     minutes: float
-    """What it is planned to take on one H100; nothing was measured for it yet."""
+    """What it is planned to take on one H100; an H200 had the self-test and the first step times in one each."""
     study: str | None = None
     """The study whose runs, those called like `pattern`, it is; else one of MEASUREMENTS."""
     pattern: str = ""
@@ -55,8 +55,8 @@ PARTS = (
     Part("step times, cifar10 wrn-40-2 > wrn-16-1", 1),
     Part("step times, cifar10 wrn-40-2 > wrn-16-1, compiled", 2),
     Part("NAYER-100, CIFAR-10, WRN-40-2 > WRN-16-1, with its teacher", 11, "paper", "cifar10_wrn-16-1-*nayer_100-*-s0"),
-    Part("the recipe of MINUTES=, 2 minutes", 5, "gpu_minutes", "budgets-*-minutes*-2min-*"),
-    Part("the recipe of MINUTES=, 5 minutes", 10, "gpu_minutes", "budgets-*-minutes*-5min-*"),
+    Part("the recipe of MINUTES=, 2 minutes", 5, "gpu_minutes", "*-minutes*-2min-*"),
+    Part("the recipe of MINUTES=, 5 minutes", 10, "gpu_minutes", "*-minutes*-5min-*"),
     Part("NAYER as published, 5 minutes", 5, "gpu_minutes", "budgets-*-published-5min-*"),
     Part("FastDFKD and CMI, 5 minutes", 10, "gpu_minutes", "peers-*-5min-*"),
     Part("NAYER-100, CIFAR-100, WRN-40-2 > WRN-16-2", 17, "paper", "cifar100_wrn-16-2-*nayer_100-*-s0"),

@@ -111,7 +111,8 @@ class Page(StudyPage):
         """Seconds for two steps of the pair's 200 synthetic images, by which machines are compared."""
         costs = json.loads((self.results / "costs.json").read_text())
         found = costs.get(f"synthesis, {pair} published")
-        return found and f"{2 * (found['many_steps'] - found['few_steps']) / (found['many'] - FEW):.2f}"
+        steps = found and found["many"] - found.get("few", FEW)
+        return found and f"{2 * (found['many_steps'] - found['few_steps']) / steps:.2f}"
 
     def earlier(self) -> Iterator[str]:
         """What else was read on test images: recipes that were given up."""

@@ -7,20 +7,15 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
-from torch import Tensor
 
 from harness.table import END
 from nayer.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
-from nayer.synthesis.sample import SyntheticSample
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#8C510A", "#000000")
 DASHES = (":", "--", "-.")
-SHEET_COLUMNS = 10
 
 
 @mpl.rc_context(STYLE)
@@ -117,15 +112,6 @@ def bars(ends: pd.DataFrame, group: str, settings: Sequence[str], title: str) ->
     axes.grid(visible=True, axis="x")
     axes.set_axisbelow(True)
     return figure
-
-
-def strip(sample: SyntheticSample, classes: int) -> Tensor:
-    """(H, W, 3) uint8: an image of each of the first classes, side by side; white where there is none of a class."""
-    shown = torch.full_like(sample.images[:1], 255).repeat(min(classes, SHEET_COLUMNS), 1, 1, 1)
-    for label in range(len(shown)):
-        shown[label] = next(iter(sample.images[sample.labels == label]), shown[label])
-    row = F.pad(shown, (1, 1, 0, 0), value=255).permute(2, 0, 3, 1).flatten(1, 2)
-    return row.expand(-1, -1, 3)
 
 
 @mpl.rc_context(STYLE)

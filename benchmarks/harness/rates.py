@@ -13,24 +13,34 @@ from nayer.core.images import ImageSpec
 from nayer.distillation.build import build
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.plan import Plan, plan
+from nayer.distillation.state import LoopState
 from nayer.engine.device import seconds_to_synchronize
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
 
-MATRIX, STEPS, ROUNDS = 8192, 10, 3
+MATRIX, STEPS, ROUNDS = 8192, 30, 3
 
 
 def rates(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> dict[str, Any]:
-    """Seconds, TFLOP/s and their share of the matmul rate, of a synthesis and of a student step; random weights."""
+    """Seconds, TFLOP/s and their share of the matmul rate, of a synthesis and of a student step; random weights.
+
+    On a GPU of steps as they are, too, beside recorded ones. Where the host's seconds are those of the step, the GPU
+    waits for its host.
+    """
     planned = planned_pair(scenario, teacher, student, device, compiled)
     peak = matmul_rate(device, torch.bfloat16 if planned.precision == "bf16" else torch.float32)
     counted = work(planned_pair(scenario, teacher, student, device, False))
     found: dict[str, Any] = {"precision": planned.precision, "compiled": compiled, "matmul_tflops": peak}
-    for name, (steps, count) in parts(planned).items():
-        steps()
-        seconds = median(timed(steps, device) for _ in range(ROUNDS)) / count
-        rate = counted[name] / seconds / 1e12
-        found |= {f"{name}_seconds": seconds, f"{name}_tflops": rate, f"{name}_share_of_matmul": rate / peak}
+    state = build(planned)
+    for recorded in (False, True) if state.recorder.on else (False,):
+        state.recorder.on = state.method.context.recorder.on = recorded
+        for name, (steps, count) in parts(planned, state).items():
+            steps()
+            times = [timed(steps, device) for _ in range(ROUNDS)]
+            host, seconds = (median(each) / count for each in zip(*times, strict=True))
+            key, rate = f"recorded_{name}" if recorded else name, counted[name] / seconds / 1e12
+            found |= {f"{key}_seconds": seconds, f"{key}_host_seconds": host}
+            found |= {f"{key}_tflops": rate, f"{key}_share_of_matmul": rate / peak}
     return found
 
 
@@ -49,9 +59,8 @@ def planned_pair(scenario: str, teacher: str, student: str, device: torch.device
     return plan(network, table, DistillConfig.model_validate(values), settings, seed=0)
 
 
-def parts(planned: Plan) -> dict[str, tuple[Callable[[], object], int]]:
+def parts(planned: Plan, state: LoopState) -> dict[str, tuple[Callable[[], object], int]]:
     """The two kinds of steps, and how many each call does."""
-    state = build(planned)
     state.method.start_epoch(planned.config.warmup_epochs)
 
     def synthesis() -> None:
@@ -69,7 +78,9 @@ def parts(planned: Plan) -> dict[str, tuple[Callable[[], object], int]]:
 def work(planned: Plan) -> dict[str, float]:
     """FLOP of a step of each kind, counted operation by operation."""
     found = {}
-    for name, (steps, count) in parts(planned).items():
+    state = build(planned)
+    state.recorder.on = state.method.context.recorder.on = False  # counted operation by operation
+    for name, (steps, count) in parts(planned, state).items():
         with FlopCounterMode(display=False) as counter:
             steps()
         found[name] = counter.get_total_flops() / count
@@ -81,13 +92,14 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     size = MATRIX if device.type != "cpu" else MATRIX // 4
     a = torch.randn(size, size, device=device, dtype=dtype)
     a @ a
-    return 2 * size**3 / median(timed(lambda: a @ a, device) for _ in range(10)) / 1e12
+    return 2 * size**3 / median(timed(lambda: a @ a, device)[1] for _ in range(10)) / 1e12
 
 
-def timed(steps: Callable[[], object], device: torch.device) -> float:
-    """Seconds until the device has done them."""
+def timed(steps: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Seconds until the host has told all to the device, and until that has done it."""
     seconds_to_synchronize(device)
     began = time.perf_counter()
     steps()
+    told = time.perf_counter() - began
     seconds_to_synchronize(device)
-    return time.perf_counter() - began
+    return told, time.perf_counter() - began

@@ -1,5 +1,6 @@
 """One run of a study, in a process of its own: python -m harness.run JOB.json; killed, the same command goes on."""
 
+import copy
 import json
 import os
 import resource
@@ -18,8 +19,8 @@ import click
 import torch
 from torchvision.io import write_png
 
-from harness.charts import strip
 from harness.scenario import data_of, runtime
+from harness.strips import strip
 from nayer import datasets
 from nayer.core.config import Config
 from nayer.core.errors import Diverged, Interrupted, Stopped, within
@@ -76,10 +77,8 @@ class Curve(NullReporter):
         """Look at the student as it is now; nothing that the loop goes on with is changed."""
         if self.state is None or values["kd_loss"] is None:
             return
-        student = self.state.trainer.student
-        training = student.training
+        student = copy.deepcopy(self.state.trainer.student)  # not compiled
         found = accuracy(student, self.validation, self.device)
-        student.train(training)
         row = {
             "epoch": epoch,
             "validation_accuracy_2000": found,

@@ -15,13 +15,14 @@ from harness.scenario import parameters, runtime
 from nayer.core.errors import InputError, Interrupted
 from nayer.core.images import ImageSpec
 from nayer.core.tensors import tensors_digest
-from nayer.distillation.build import build
+from nayer.distillation.build import build, build_method
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.launch import check_processes
 from nayer.distillation.loop import distill
 from nayer.distillation.plan import Plan, plan
 from nayer.engine.config import RuntimeConfig
 from nayer.engine.progress import NullReporter
+from nayer.engine.recording import Recorder
 from nayer.engine.resume import ResumePoint
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
@@ -34,6 +35,8 @@ NAMES = tuple(f"class {number}" for number in range(10))
 CLOSE = 1e-3
 # Of a few steps of a device whose sums come in any order.
 ROUNDED = 0.1
+# Of a batch, and of the student, where they are recorded on the way.
+STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,28 @@ def settings_of(device: torch.device, folder: str) -> RuntimeConfig:
     return runtime(device=str(device), compile=False, resume="auto", resume_folder=folder, checkpoint_seconds=1e9)
 
 
+def recorded(device: torch.device) -> str:
+    """Steps that are recorded end as those that are not, and one that cannot be recorded is done all the same."""
+    if device.type != "cuda":
+        return "no CUDA: not tried"
+    ends = []
+    for on in (True, False):
+        with TemporaryDirectory() as folder:
+            made = planned(str(device), folder)
+        state, method = build(made), build_method(made, freeze(made.teacher.to(device)), STEPS)
+        state.recorder.on = method.context.recorder.on = on
+        method.start_epoch(made.config.warmup_epochs)
+        for _ in range(3):
+            state.add_batch(method.step(state.trainer.student))
+        for _ in range(STEPS):
+            state.learn(made.config.student)
+        ends.append(torch.cat([each.detach().flatten() for each in state.trainer.student.parameters()]))
+        assert state.recorder.on == method.context.recorder.on == on  # noqa: S101 (nothing failed to be recorded)
+    off = relative(ends[0], ends[1])
+    ask = Recorder(device).recorded(lambda: torch.ones(1, device=device).item())
+    return require(off < CLOSE and [ask() for _ in range(3)] == [1.0] * 3, f"off by {off:.1e}")
+
+
 def refuses_two(device: torch.device) -> str:
     """Two processes on one device are refused in a sentence."""
     if device.type == "cpu":
@@ -211,6 +236,7 @@ CHECKS: dict[str, Callable[[torch.device], str]] = {
     "a step as on the CPU": equal_steps,
     "resume": resumes,
     "two processes": refuses_two,
+    "recorded steps": recorded,  # last: it makes one fail
 }
 
 

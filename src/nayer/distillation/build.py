@@ -10,6 +10,7 @@ from nayer.distillation.state import LoopState
 from nayer.engine.compilation import compile_network
 from nayer.engine.device import autocast
 from nayer.engine.distributed import broadcast_module, seed_each_process
+from nayer.engine.recording import Recorder
 from nayer.models.classifier import Classifier, freeze
 from nayer.student.start import new_student
 from nayer.student.targets import build_targets
@@ -34,7 +35,7 @@ def build(plan: Plan) -> LoopState:
     targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
     trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
     seed_each_process()
-    return LoopState(method, targets, trainer, config.leaves, config.leaves_steps)
+    return LoopState(method, targets, trainer, config.leaves, config.leaves_steps, recorder(plan))
 
 
 def networks(plan: Plan) -> tuple[Classifier, Classifier]:
@@ -44,10 +45,15 @@ def networks(plan: Plan) -> tuple[Classifier, Classifier]:
     return teacher, new_student(teacher, plan.config.student).to(memory_format=torch.channels_last)
 
 
+def recorder(plan: Plan) -> Recorder:
+    """Of steps, on a GPU that holds all they need; compiled ones change from call to call."""
+    return Recorder(plan.device, wanted=not plan.compile and plan.spill is None)
+
+
 def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:
     """The plan's method on a teacher that is on its device, with its own number of steps per batch or another."""
     table = plan.embeddings.table.to(plan.device) if plan.embeddings else None
     augment, precision = plan.config.augmentation.build(), autocast(plan.device, plan.precision)
-    context = Context(teacher, table, plan.schedule, augment, precision, plan.compile)
+    context = Context(teacher, table, plan.schedule, augment, precision, plan.compile, recorder(plan))
     config = plan.config.synthesis
     return plan.method(context, config.model_copy(update={"steps": steps}) if steps else config)

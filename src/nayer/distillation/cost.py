@@ -11,6 +11,7 @@ from nayer.distillation.build import build, build_method
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.plan import Plan
 from nayer.distillation.state import LoopState
+from nayer.engine.recording import UNLIKE
 from nayer.synthesis.method import TOTAL
 from nayer.synthesis.registry import METHODS
 
@@ -21,9 +22,10 @@ class StepSeconds(Config):
     """Of one method on one pair."""
 
     few_steps: float
-    """A batch with FEW steps of the search for it."""
+    """A batch with `few` steps of the search for it."""
     many_steps: float
     """A batch with `many`."""
+    few: Count = FEW
     many: Count = MANY
     add: float
     """What it takes to put it into the memory."""
@@ -32,11 +34,11 @@ class StepSeconds(Config):
     @property
     def synthesis_step(self) -> float:
         """One step of the search for a batch."""
-        return max((self.many_steps - self.few_steps) / (self.many - FEW), 1e-6)
+        return max((self.many_steps - self.few_steps) / (self.many - self.few), 1e-6)
 
     def batch(self, steps: int) -> float:
         """A batch of so many steps, with its start, its end and its place in the memory."""
-        return max(self.few_steps - FEW * self.synthesis_step, 0.0) + steps * self.synthesis_step + self.add
+        return max(self.few_steps - self.few * self.synthesis_step, 0.0) + steps * self.synthesis_step + self.add
 
 
 class Cost(StepSeconds):
@@ -68,9 +70,11 @@ def time_steps(plan: Plan, state: LoopState, many: int = MANY, rounds: int = ROU
     """A few real steps, each kind in turns; the first round warms up and does not count. Changes the state."""
     method, student = build_method(plan, state.method.context.teacher), state.trainer.student
     method.start_epoch(plan.config.warmup_epochs)
+    unlike = UNLIKE if method.context.recorder.on else 0
+    few, many = FEW + unlike, many + unlike
     seconds: dict[str, list[float]] = {"few_steps": [], "many_steps": [], "add": [], "student_step": []}
     for _ in range(1 + rounds):
-        for name, steps in (("few_steps", FEW), ("many_steps", many)):
+        for name, steps in (("few_steps", few), ("many_steps", many)):
             method.config = method.config.model_copy(update={"steps": steps})
             began = time.perf_counter()
             made = method.step(student)
@@ -82,12 +86,12 @@ def time_steps(plan: Plan, state: LoopState, many: int = MANY, rounds: int = ROU
         seconds["add"].append(time.perf_counter() - began)
         while len(state.memory) < min(plan.capacity, plan.config.student.batch_size):
             state.add_batch(made)
-        for _ in range(1 + rounds):
+        for _ in range(1 + rounds + unlike):
             began = time.perf_counter()
             state.learn(plan.config.student).tolist()  # waits for the device
             seconds["student_step"].append(time.perf_counter() - began)
     # The least: what else goes on in a machine only ever adds.
-    return StepSeconds(many=many, **{name: min(values[1:]) for name, values in seconds.items()})
+    return StepSeconds(few=few, many=many, **{name: min(values[1:]) for name, values in seconds.items()})
 
 
 def timed_build(plan: Plan) -> tuple[LoopState, float]:
@@ -105,6 +109,7 @@ def measure(plan: Plan) -> Cost:
     method.start_epoch(plan.config.warmup_epochs)
     with FlopCounterMode(display=False) as synthesis:
         method.step(student)
+    state.recorder.on = False
     with FlopCounterMode(display=False) as learning:
         state.learn(plan.config.student)
     return Cost(

@@ -1,7 +1,7 @@
 """Everything that changes during the loop, so that a resumed run equals an uninterrupted one."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from nayer.core.images import to_uint8
 from nayer.distillation.health import Health
+from nayer.engine.recording import Recorded, Recorder
 from nayer.engine.state_file import random_state, set_random_state
 from nayer.student.config import StudentConfig
 from nayer.student.losses import distillation_loss
@@ -34,6 +35,8 @@ class LoopState:
     """Procedural pictures beside each synthetic batch."""
     leaves_steps: int = 0
     """Steps of these towards the teacher's statistics."""
+    recorder: Recorder = field(default_factory=Recorder)
+    """Of student steps on a GPU."""
     epoch: int = 0
     turn: int = 0
     """Turns of this epoch that are over, each some synthetic batches and then some student steps."""
@@ -57,6 +60,7 @@ class LoopState:
         self.history: list[Row] = []
         self.probes: list[tuple[Tensor, Tensor]] = []
         self.seconds = {"synthesis": 0.0, "student": 0.0}
+        self._recorded: Recorded[Tensor] | None = None
 
     def begin_epoch(self) -> None:
         """Put the sums of the epoch to zero, and remember the student as it is now, to go back to."""
@@ -69,6 +73,7 @@ class LoopState:
 
     def learn_again(self) -> None:
         """Back to the epoch's first student step; of a method that alternates, to its first batch."""
+        self._recorded = None  # of tensors that were put back
         self.student_sums.zero_()
         self.turn = self.step = 0
         if self.method.alternates:
@@ -95,10 +100,21 @@ class LoopState:
         self.batch += 1
 
     def learn(self, config: StudentConfig) -> Tensor:
-        """One student step: its STUDENT_FIGURES, as a tensor on the device."""
+        """One student step: its STUDENT_FIGURES, as a tensor on the device that the next step writes over."""
+        before = self.targets.slots
+        self.targets.deal(config.batch_size)
+        if self.targets.slots is not before:
+            self._recorded = None
+        self._recorded = self._recorded or self.recorder.recorded(partial(self._step, config))
+        figures = self._recorded()
+        self.trainer.advance()
+        return figures
+
+    def _step(self, config: StudentConfig) -> Tensor:
+        """All of a student step that is done on the device."""
         loss = self.method.student_loss or partial(distillation_loss, temperature=config.temperature)
         with self.method.learning(self.trainer.student):
-            views, teacher_logits = self.targets.draw(config.batch_size)
+            views, teacher_logits = self.targets.views()
             value, logits = self.trainer.step(views, partial(loss, teacher_logits))
         if config.priority:
             self.memory.weigh(self.targets.slots, divergences(teacher_logits, logits))
@@ -122,6 +138,7 @@ class LoopState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+        self._recorded = None  # of other tensors
         self.memory.load_state_dict(state["memory"])
         self.targets.load_state_dict(state["targets"])
         # Read from a mapped file, which would stay on disk for as long as anything here is a part of it.

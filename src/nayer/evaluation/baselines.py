@@ -67,9 +67,11 @@ def accuracy_of(
             slots = pool.draw(batch)
             trainer.step(augment(to_float(pool.take(slots))), partial(cross_entropy, pool.labels[slots]))
         else:
-            views, teacher_logits = taught.draw(batch)
+            taught.deal(batch)
+            views, teacher_logits = taught.views()
             loss = partial(distillation_loss, teacher_logits, temperature=config.student.temperature)
             trainer.step(views, loss)
+        trainer.advance()
         reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()
     return accuracy(student, real.test, device)

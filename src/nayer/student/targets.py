@@ -12,20 +12,27 @@ from nayer.models.classifier import Classifier
 from nayer.student.config import StudentConfig
 from nayer.synthesis.memory import MemoryBank
 
+# Of a forward pass on a GPU: 2,048 images of 32x32.
+PIXELS_AT_ONCE = 2**21
+
 
 class Targets(Protocol):
     """Fills a memory and deals out batches from it."""
 
     memory: MemoryBank
     slots: Tensor
-    """Where the images of the last draw lie."""
+    """Where the chosen images lie."""
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """New images, uint8 (N, C, H, W), with labels (N,)."""
         ...
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """Views (count, C, H, W) in [0, 1] and the teacher's logits (count, classes) on these very views."""
+    def deal(self, count: int) -> None:
+        """Choose the images of a step, fewer than `count` if the memory holds fewer."""
+        ...
+
+    def views(self) -> tuple[Tensor, Tensor]:
+        """Of the chosen: (count, C, H, W) in [0, 1], and the teacher's logits (count, classes) on these very views."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -42,15 +49,19 @@ class OnlineTargets:
 
     def __init__(self, teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast) -> None:
         self.teacher, self.memory, self.augment, self.autocast = teacher, memory, augment, autocast
-        self.slots = torch.empty(0, dtype=torch.long)
+        self.slots = torch.empty(0, dtype=torch.long, device=memory.labels.device)
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Into the memory."""
         self.memory.add(images, labels)
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+    def deal(self, count: int) -> None:
+        """In place, for a step that is recorded, unless there are more or fewer than last time."""
+        slots = self.memory.draw(count)
+        self.slots = self.slots.copy_(slots) if len(slots) == len(self.slots) else slots.clone()
+
+    def views(self) -> tuple[Tensor, Tensor]:
         """A forward pass of the teacher each."""
-        self.slots = self.memory.draw(count)
         views = self.augment(to_float(self.memory.take(self.slots)))
         return views, self.teacher_logits(views)
 
@@ -100,17 +111,25 @@ class CachedTargets(OnlineTargets):
         """Into the memory, with the teacher's logits on all views of the images."""
         slots = self.memory.add(images, labels)
         newest = to_float(images[-len(slots) :])
-        for view in range(self.count):
-            if self.every is None:
-                crops = self.augment.draw(len(slots), slots.device)
-            else:
-                crops = self.every[view].expand(len(slots), -1)
-            self.crops[slots, view] = crops
-            self.logits[slots, view] = self.teacher_logits(self.augment.crop(newest, crops)).to(torch.float16)
+        count = len(slots)
+        for views in torch.arange(self.count).split(self.at_once(newest)):
+            crops = torch.cat([self.crops_of(int(view), count, slots.device) for view in views])
+            logits = self.teacher_logits(self.augment.crop(newest.repeat(len(views), 1, 1, 1), crops))
+            first, last = int(views[0]), int(views[-1]) + 1
+            self.crops[slots, first:last] = crops.unflatten(0, (-1, count)).transpose(0, 1)
+            self.logits[slots, first:last] = logits.to(torch.float16).unflatten(0, (-1, count)).transpose(0, 1)
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """One of the views of each drawn image, with the logits cached for it, or with new ones."""
-        self.slots = slots = self.memory.draw(count)
+    def at_once(self, images: Tensor) -> int:
+        """How many views of each image the teacher is shown in one pass: one on a CPU, which gains nothing by more."""
+        return max(1, PIXELS_AT_ONCE // images[:, 0].numel()) if images.is_cuda else 1
+
+    def crops_of(self, view: int, count: int, device: torch.device) -> Tensor:
+        """Of a view of each image, (count, 3): a new one, or the same of all where all there are are kept."""
+        return self.augment.draw(count, device) if self.every is None else self.every[view].expand(count, -1)
+
+    def views(self) -> tuple[Tensor, Tensor]:
+        """One of the views of each chosen image, with the logits cached for it, or with new ones."""
+        slots = self.slots
         view = torch.randint(self.count, slots.shape, device=slots.device)
         crops, logits = self.crops[slots, view], self.logits[slots, view]
         # Up, so that a small share of a small batch is not none.

@@ -1,6 +1,7 @@
 """How a student learns from views of images, wherever they come from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import cos, pi
 from typing import Any
 
@@ -52,9 +53,13 @@ class StudentTrainer:
             fused=True,
         )
         self.schedule = rate_schedule(self.optimiser, config, total_steps)
+        self.rate = torch.tensor(self.optimiser.param_groups[0]["lr"], device=student.mean.device)
 
     def step(self, views: Tensor, loss_of: Loss) -> tuple[Tensor, Tensor]:
-        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's logits, both detached."""
+        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's logits, both detached.
+
+        It can be recorded; `advance` comes after each.
+        """
         self.student.train()
         with self.autocast():
             logits = self.student(views)
@@ -62,9 +67,26 @@ class StudentTrainer:
         self.optimiser.zero_grad()
         loss.backward()
         average_gradients(self.student.parameters())
-        self.optimiser.step()
-        self.schedule.step()
+        with self._rate_on_device():
+            self.optimiser.step()
         return loss.detach(), logits.detach()
+
+    def advance(self) -> None:
+        """To the learning rate of the next step."""
+        self.schedule.step()
+        self._tell_rate()
+
+    def _tell_rate(self) -> None:
+        self.rate.fill_(self.optimiser.param_groups[0]["lr"])
+
+    @contextmanager
+    def _rate_on_device(self) -> Iterator[None]:
+        """On a GPU the optimiser reads its rate there, where a recorded step finds that of now."""
+        (group,) = self.optimiser.param_groups
+        rate = group["lr"]
+        group["lr"] = self.rate if self.rate.is_cuda else rate
+        yield
+        group["lr"] = rate
 
     def scale_rate(self, factor: float) -> None:
         """From here on the learning rate is `factor` times what it would be; a cosine alone keeps its end."""
@@ -72,6 +94,7 @@ class StudentTrainer:
             group["lr"] *= factor
             group["initial_lr"] *= factor
         self.schedule.base_lrs = [rate * factor for rate in self.schedule.base_lrs]
+        self._tell_rate()
 
     def state_dict(self) -> dict[str, Any]:
         """Student, optimiser and schedule."""
@@ -86,3 +109,4 @@ class StudentTrainer:
         self.student.network.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        self._tell_rate()

@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
 from nayer.core.config import BatchSize, Config, Count
 from nayer.core.images import Augmentation
+from nayer.engine.recording import Recorder
 from nayer.models.classifier import Classifier
 
 TOTAL = "synthesis_loss"
@@ -101,6 +102,8 @@ class Context:
     """Opens the precision of the forward passes."""
     compiled: bool = False
     """Whether a method compiles its own networks."""
+    recorder: Recorder = field(default_factory=Recorder)
+    """Of steps on a GPU."""
 
     @property
     def classes(self) -> int:

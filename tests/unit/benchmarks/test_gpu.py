@@ -1,6 +1,9 @@
 """What gpu.py would do is there to be done."""
 
+import subprocess
+import sys
 from fnmatch import fnmatch
+from pathlib import Path
 
 import gpu
 import pytest
@@ -39,3 +42,9 @@ def test_a_part_leaves_one_file_and_is_not_done_again(tmp_path, capsys, monkeypa
     assert '"answer": 42' in call.file(gpu.PARTS[0]).read_text()
     assert '"device": "cpu"' in capsys.readouterr().out
     assert len({call.file(part) for part in gpu.PARTS}) == len(gpu.PARTS)
+
+
+def test_what_is_no_study_asks_for_neither_pipelines_nor_tracking_nor_a_queue():
+    without = "import sys; sys.modules |= dict.fromkeys(('kedro', 'mlflow', 'optuna', 'sqlalchemy', 'dvc'))"
+    command = [sys.executable, "-c", f"{without}; import gpu, harness.run"]
+    subprocess.run(command, cwd=Path(gpu.__file__).parent, check=True)

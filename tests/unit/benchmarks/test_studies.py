@@ -15,10 +15,10 @@ import harness.queue
 import pytest
 import torch
 from harness.bench import KINDS, Bench
-from harness.charts import strip
 from harness.queue import Queue
 from harness.run import counted
 from harness.settings import Run, Study, busy
+from harness.strips import strip
 from harness.table import Table
 from harness.teachers import recipe
 from omegaconf import OmegaConf

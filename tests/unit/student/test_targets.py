@@ -29,7 +29,8 @@ def test_logits_are_the_teachers_on_the_very_views(kind, teacher):
     online = OnlineTargets(teacher, bank(), AUGMENT, nullcontext)
     targets = online if kind == "online" else cached(teacher, 3, refreshed=0.3 * (kind == "refreshed"))
     targets.add(images(12), torch.zeros(12, dtype=torch.long))
-    shown, logits = targets.draw(10)
+    targets.deal(10)
+    shown, logits = targets.views()
     with torch.no_grad():
         torch.testing.assert_close(logits.float(), teacher(shown), rtol=2e-3, atol=2e-3)
 
@@ -37,7 +38,10 @@ def test_logits_are_the_teachers_on_the_very_views(kind, teacher):
 def test_an_image_has_no_more_views_than_were_drawn_when_it_came_in(teacher):
     targets = cached(teacher, 2)
     targets.add(images(1), torch.zeros(1, dtype=torch.long))
-    seen = {targets.draw(1)[0].numpy().tobytes() for _ in range(60)}
+    seen = set()
+    for _ in range(60):
+        targets.deal(1)
+        seen.add(targets.views()[0].numpy().tobytes())
     assert len(seen) == 2
 
 
@@ -49,7 +53,8 @@ def test_cached_targets_that_are_not_refreshed_never_ask_the_teacher(teacher):
         raise AssertionError("asked")
 
     teacher.register_forward_pre_hook(refuse)
-    targets.draw(10)
+    targets.deal(10)
+    targets.views()
 
 
 def test_a_share_of_each_batch_is_drawn_anew_and_cached(teacher):
@@ -58,7 +63,8 @@ def test_a_share_of_each_batch_is_drawn_anew_and_cached(teacher):
     asked = []
     teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
     before = targets.logits.clone()
-    targets.draw(12)
+    targets.deal(12)
+    targets.views()
     assert asked == [3]
     changed = (targets.logits != before).flatten(1).any(1)
     assert 1 <= changed.sum() <= 3, "a new view may be the old one again"
@@ -73,7 +79,8 @@ def test_a_small_batch_renews_a_view_all_the_same(teacher):
     targets.add(images(8), torch.zeros(8, dtype=torch.long))
     asked = []
     teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
-    targets.draw(8)
+    targets.deal(8)
+    targets.views()
     assert asked == [1]
 
 
@@ -84,7 +91,8 @@ def test_where_all_views_there_are_can_be_kept_each_is_kept_once_and_none_refres
     every = {tuple(crop) for crop in AUGMENT.every(torch.device("cpu")).tolist()}
     assert len(every) == AUGMENT.crop_count
     before = targets.logits.clone()
-    targets.draw(10)
+    targets.deal(10)
+    targets.views()
     assert torch.equal(targets.logits, before)
     for slot in range(12):
         crops = [tuple(crop) for crop in targets.crops[slot].tolist()]
@@ -111,6 +119,7 @@ def test_state_round_trip_shows_the_same(teacher):
     drawn = []
     for each in (targets, copy):
         torch.manual_seed(0)
-        drawn.append(each.draw(6))
+        each.deal(6)
+        drawn.append(each.views())
     assert torch.equal(drawn[0][0], drawn[1][0])
     assert torch.equal(drawn[0][1], drawn[1][1])

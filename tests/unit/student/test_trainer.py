@@ -22,6 +22,7 @@ def rates(teacher, distill_config):
                 trainer.scale_rate(0.5)
             found.append(trainer.optimiser.param_groups[0]["lr"])
             trainer.step(torch.rand(4, 1, 8, 8), lambda logits: logits.square().mean())
+            trainer.advance()
         return [*found, trainer.optimiser.param_groups[0]["lr"]]
 
     return of

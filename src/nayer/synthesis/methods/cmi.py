@@ -9,6 +9,7 @@ from nayer.core.config import Count, Rate, Weight
 from nayer.core.errors import InputError
 from nayer.core.images import to_float
 from nayer.engine.distributed import broadcast_module
+from nayer.engine.recording import Recorder
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, Context, SyntheticBatch
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
@@ -102,7 +103,9 @@ class Cmi(InversionMethod[CmiConfig]):
             return {**losses, "contrast": contrast, TOTAL: total}, teacher_logits
 
         with self.features.recording(), self.loss.for_one_batch(student):
-            batch = invert(make_images, losses_of, labels, optimiser, shared, config.steps, self.learn_to_tell_apart)
+            # Never recorded: what it compares with, and how much of that there is, changes from step to step.
+            steps, after = config.steps, self.learn_to_tell_apart
+            batch = invert(make_images, losses_of, labels, optimiser, shared, steps, Recorder(), after)
             self.remember(batch)
         return batch
 

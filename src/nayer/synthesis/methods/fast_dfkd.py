@@ -10,7 +10,7 @@ from nayer.engine.distributed import broadcast_module
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import SyntheticBatch
 from nayer.synthesis.parts.generator import build_generator
-from nayer.synthesis.parts.inversion import InversionMethod, invert
+from nayer.synthesis.parts.inversion import InversionMethod, adam, invert
 from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
 
 
@@ -55,7 +55,7 @@ class FastDfkd(InversionMethod[FastDfkdConfig]):
         self.fast.load_state_dict(self.generator.state_dict())
         shared = list(self.fast.parameters())
         groups: list[dict[str, Any]] = [{"params": shared}, {"params": [latent], "lr": config.latent_rate}]
-        optimiser = torch.optim.Adam(groups, config.learning_rate, config.betas, fused=True)
+        optimiser = adam(groups, config.learning_rate, config.betas)
         self.meta.zero_grad()
 
         def make_images() -> Tensor:
@@ -67,7 +67,16 @@ class FastDfkd(InversionMethod[FastDfkdConfig]):
             return self.loss(images, labels, student)
 
         with self.loss.for_one_batch(student):
-            batch = invert(make_images, losses_of, labels, optimiser, shared, config.steps, self.add_gradients)
+            batch = invert(
+                make_images,
+                losses_of,
+                labels,
+                optimiser,
+                shared,
+                config.steps,
+                self.context.recorder,
+                self.add_gradients,
+            )
         self.meta.step()
         return batch
 
@@ -75,7 +84,7 @@ class FastDfkd(InversionMethod[FastDfkdConfig]):
         """First-order MAML: the common generator's gradient is the sum of those along the way of the batch."""
         for common, fast in zip(self.generator.parameters(), self.fast.parameters(), strict=True):
             if fast.grad is not None:
-                common.grad = fast.grad.clone() if common.grad is None else common.grad + fast.grad
+                common.grad = fast.grad.clone() if common.grad is None else common.grad.add_(fast.grad)
 
     def state_dict(self) -> dict[str, Any]:
         """The common generator, its optimiser, running statistics, and the phase."""

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from nayer.core.config import Count, Rate, Weight
@@ -10,7 +9,7 @@ from nayer.engine.distributed import broadcast_module
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import Context, SyntheticBatch
 from nayer.synthesis.parts.generator import build_generator
-from nayer.synthesis.parts.inversion import InversionMethod, invert
+from nayer.synthesis.parts.inversion import InversionMethod, adam, invert
 from nayer.synthesis.parts.noisy_layer import Drawn, NoisyLayer, Shared
 from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
 
@@ -75,13 +74,14 @@ class Nayer(InversionMethod[NayerConfig]):
         labels = self.noise.redraw(self.config.batch_size)
         shared = [*self.noise.norm.parameters(), *self.generator.parameters()]
         weights = [*self.noise.linear, *shared]
-        optimiser = torch.optim.Adam(weights, self.config.learning_rate, self.config.betas, fused=True)
+        optimiser = adam(weights, self.config.learning_rate, self.config.betas)
 
         def losses_of(images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
             return self.loss(images, labels, student)
 
         with self.loss.for_one_batch(student):
-            return invert(self.make_images, losses_of, labels, optimiser, shared, self.config.steps)
+            recorder = self.context.recorder
+            return invert(self.make_images, losses_of, labels, optimiser, shared, self.config.steps, recorder)
 
     def make_images(self) -> Tensor:
         """Images (N, C, H, W) in [0, 1] of the noisy layer drawn last."""

@@ -68,7 +68,7 @@ class ChannelStatistics(torch.autograd.Function):
         of_mean, of_variance = gradients
         n = x.numel() / x.shape[1]
         ones, _ = _ones_and_zeros(x)
-        return F.batch_norm(x, mean, ones, of_variance * (2 / n), of_mean / n, eps=0.0)
+        return F.batch_norm(x, mean, ones, of_variance * (2 / n), of_mean / n, eps=MIN_VARIANCE)
 
 
 def _ones_and_zeros(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nayer.core.images import to_uint8
 from nayer.engine.distributed import average_gradients
+from nayer.engine.recording import Recorder
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, Context, Method, StudentLoss, SyntheticBatch
 from nayer.synthesis.parts.batchnorm import BatchNormStatistics, check_batchnorm, layers_with_statistics
@@ -124,32 +125,45 @@ def invert(
     optimiser: torch.optim.Optimizer,
     shared: Iterable[nn.Parameter],
     steps: int,
+    recorder: Recorder,
     after_backward: Callable[[], None] | None = None,
 ) -> SyntheticBatch:
     """So many steps of the optimiser; hands out the images of the step with the lowest total loss.
 
     `shared` are the weights that all processes have alike; their gradients are averaged. `after_backward` sees the
-    gradients before the optimiser uses them.
+    gradients before the optimiser uses them. Where the recorder is on, all of these change tensors alone, in place.
     """
     shared = list(shared)
-    # Both stay on the device: the host never waits inside the loop.
-    best_loss = torch.full((), torch.inf, device=labels.device)
-    best_images = torch.empty(0)
-    for step in range(steps):
+
+    def step() -> tuple[Losses, Tensor, Tensor]:
         images = make_images()
         losses, teacher_logits = losses_of(images)
-        total = losses[TOTAL]
-        pixels = images.detach()
-        best_images = pixels if step == 0 else torch.where(total < best_loss, pixels, best_images)
-        best_loss = torch.minimum(best_loss, total.detach())
         optimiser.zero_grad()
-        total.backward()
+        losses[TOTAL].backward()
         average_gradients(shared)
         if after_backward:
             after_backward()
         optimiser.step()
-    detached = {name: loss.detach() for name, loss in losses.items()}
-    return SyntheticBatch(to_uint8(best_images.float()), labels, detached, teacher_logits.detach().argmax(1))
+        return {name: loss.detach() for name, loss in losses.items()}, teacher_logits.detach(), images.detach()
+
+    once = recorder.recorded(step)
+    # Both stay on the device: the host never waits inside the loop.
+    best_loss = torch.full((), torch.inf, device=labels.device)
+    best_images = torch.empty(0)
+    for number in range(steps):
+        losses, teacher_logits, images = once()
+        best_images = images if number == 0 else torch.where(losses[TOTAL] < best_loss, images, best_images)
+        best_loss = torch.minimum(best_loss, losses[TOTAL])
+    found = {name: loss.clone() for name, loss in losses.items()}
+    return SyntheticBatch(to_uint8(best_images.float()), labels, found, teacher_logits.argmax(1))
+
+
+def adam(weights: Iterable[Any], rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
+    """The optimiser of one batch, fit to be recorded on a GPU."""
+    found = torch.optim.Adam(weights, rate, betas, fused=True)
+    for group in found.param_groups:
+        group["capturable"] = group["params"][0].is_cuda
+    return found
 
 
 @contextmanager

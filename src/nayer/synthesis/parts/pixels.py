@@ -10,7 +10,7 @@ from nayer.core.config import Count, Rate, Weight
 from nayer.engine import distributed
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, SyntheticBatch
-from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionMethod, Losses, invert
+from nayer.synthesis.parts.inversion import LOSS_NAMES, InversionMethod, Losses, adam, invert
 from nayer.synthesis.parts.losses import total_variation
 from nayer.synthesis.parts.settings import InversionConfig, Share
 
@@ -52,10 +52,11 @@ class PixelMethod(InversionMethod[PixelConfig]):
         self.made += config.batch_size
         pixels = torch.randn(config.batch_size, images.channels, images.size, images.size, device=device)
         pixels = pixels.contiguous(memory_format=torch.channels_last).requires_grad_()
-        optimiser = torch.optim.Adam([pixels], config.learning_rate, fused=True)
+        optimiser = adam([pixels], config.learning_rate)
         losses_of = partial(self.losses, pixels, labels, student)
         with self.loss.for_one_batch(student):
-            return invert(partial(self.images_of, pixels), losses_of, labels, optimiser, [], config.steps)
+            make_images, recorder = partial(self.images_of, pixels), self.context.recorder
+            return invert(make_images, losses_of, labels, optimiser, [], config.steps, recorder)
 
     def images_of(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (N, C, H, W) as images in [0, 1]; what lies beyond is brought back in place."""
