@@ -6,8 +6,9 @@
     python benchmarks/gpu.py --unpack packs
 
 Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
-rich, scikit-learn) and, for the studies, all that the project needs, as Kedro, MLflow, Optuna and pandas. Data travel in packs where a machine
-can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables of the studies.
+rich, scikit-learn) and, for the studies, all that the project needs, as Kedro, MLflow, Optuna and pandas. Data travel
+in packs where a machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the
+tables of the studies.
 """
 
 import argparse

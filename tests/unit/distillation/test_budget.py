@@ -114,3 +114,9 @@ def test_what_comes_in_is_left_as_it_was():
     before = copy.deepcopy(values)
     scaled(values, schedule_for(DistillConfig.model_validate(values), COST, BUDGET))
     assert values == before
+
+
+def test_what_it_takes_to_record_the_first_steps_counts_once_a_batch():
+    cost = COST.model_copy(update={"few": 3, "many": 10, "few_steps": 0.5, "many_steps": 0.57, "add": 0.0})
+    assert cost.synthesis_step == pytest.approx(0.01)
+    assert cost.batch(30) == pytest.approx(0.5 + 27 * 0.01)

@@ -123,3 +123,15 @@ def test_state_round_trip_shows_the_same(teacher):
         drawn.append(each.views())
     assert torch.equal(drawn[0][0], drawn[1][0])
     assert torch.equal(drawn[0][1], drawn[1][1])
+
+
+def test_what_is_dealt_lies_where_a_recorded_step_reads_it_until_there_is_more_or_less(teacher):
+    targets = cached(teacher, 2)
+    targets.add(images(12), torch.zeros(12, dtype=torch.long))
+    targets.deal(4)
+    slots, first = targets.slots, targets.slots.tolist()
+    targets.deal(4)
+    assert targets.slots is slots
+    assert slots.tolist() != first
+    targets.deal(5)
+    assert targets.slots is not slots
