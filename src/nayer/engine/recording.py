@@ -55,7 +55,8 @@ class Recorded(Generic[T]):
 
     def _begin(self) -> T:
         """The first step and the second, on a stream of their own, as a recording must be."""
-        here, recorder = torch.cuda.current_stream(), self.recorder
+        recorder = self.recorder
+        here = torch.cuda.current_stream(recorder.stream.device)
         recorder.stream.wait_stream(here)
         with torch.cuda.stream(recorder.stream):
             if not self.known:
@@ -71,7 +72,7 @@ class Recorded(Generic[T]):
 
     def _record(self) -> bool:
         """Without doing anything yet; False where a step asks its host for something."""
-        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        generator = torch.cuda.default_generators[self.recorder.stream.device.index]
         graph, random = torch.cuda.CUDAGraph(), generator.clone_state()
         graph.capture_begin(pool=self.recorder.pool)
         try:

@@ -39,13 +39,12 @@ def recorder(monkeypatch):
 
     put_back: list[str] = []
     generator = SimpleNamespace(clone_state=lambda: "before", graphsafe_set_state=put_back.append)
-    streams = SimpleNamespace(wait_stream=lambda other: None)
+    streams = SimpleNamespace(wait_stream=lambda other: None, device=torch.device("cuda:0"))
     for name, value in {
         "graph_pool_handle": lambda: "pool",
         "Stream": lambda device: streams,
-        "current_stream": lambda: streams,
+        "current_stream": lambda device: streams,
         "stream": stream,
-        "current_device": lambda: 0,
         "default_generators": [generator],
         "CUDAGraph": Graph,
     }.items():
