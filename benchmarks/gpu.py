@@ -45,7 +45,7 @@ class Part:
 
     name: str
     minutes: float
-    """What it is planned to take on one H100; an H200 had the self-test and the first step times in one each."""
+    """What it is planned to take on one H100; but for the self-test, 43 s of an H200, not measured yet."""
     study: str | None = None
     """The study whose runs, those called like `pattern`, it is; else one of MEASUREMENTS."""
     pattern: str = ""

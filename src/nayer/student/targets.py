@@ -114,7 +114,8 @@ class CachedTargets(OnlineTargets):
         count = len(slots)
         for views in torch.arange(self.count).split(self.at_once(newest)):
             crops = torch.cat([self.crops_of(int(view), count, slots.device) for view in views])
-            logits = self.teacher_logits(self.augment.crop(newest.repeat(len(views), 1, 1, 1), crops))
+            repeated = newest.expand(len(views), *newest.shape).flatten(0, 1)  # of one view, no copy
+            logits = self.teacher_logits(self.augment.crop(repeated, crops))
             first, last = int(views[0]), int(views[-1]) + 1
             self.crops[slots, first:last] = crops.unflatten(0, (-1, count)).transpose(0, 1)
             self.logits[slots, first:last] = logits.to(torch.float16).unflatten(0, (-1, count)).transpose(0, 1)

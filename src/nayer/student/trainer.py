@@ -85,8 +85,10 @@ class StudentTrainer:
         (group,) = self.optimiser.param_groups
         rate = group["lr"]
         group["lr"] = self.rate if self.rate.is_cuda else rate
-        yield
-        group["lr"] = rate
+        try:
+            yield
+        finally:  # a recording that fails does so in here
+            group["lr"] = rate
 
     def scale_rate(self, factor: float) -> None:
         """From here on the learning rate is `factor` times what it would be; a cosine alone keeps its end."""

@@ -1,6 +1,7 @@
 """What the student is shown: its teacher's logits belong to the very views, online or cached."""
 
 from contextlib import nullcontext
+from itertools import product
 
 import pytest
 import torch
@@ -22,6 +23,13 @@ def bank(capacity: int = 20) -> MemoryBank:
 
 def cached(teacher, count: int, capacity: int = 20, refreshed: float = 0.0) -> CachedTargets:
     return CachedTargets(teacher, bank(capacity), AUGMENT, nullcontext, count, refreshed)
+
+
+def assert_cached_logits_are_the_teachers(targets: CachedTargets, teacher) -> None:
+    for slot, view in product(range(len(targets.memory)), range(targets.count)):
+        shown = AUGMENT.crop(to_float(targets.memory.images[slot : slot + 1]), targets.crops[slot, view][None])
+        with torch.no_grad():
+            torch.testing.assert_close(targets.logits[slot, view].float(), teacher(shown)[0], rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["online", "cached", "refreshed"])
@@ -104,11 +112,7 @@ def test_an_image_that_makes_room_takes_its_views_along(teacher):
     targets = cached(teacher, 2, capacity=4)
     for part in images(10).split(3):
         targets.add(part, torch.zeros(len(part), dtype=torch.long))
-    for slot in range(4):
-        for view in range(2):
-            shown = AUGMENT.crop(to_float(targets.memory.images[slot : slot + 1]), targets.crops[slot, view][None])
-            with torch.no_grad():
-                torch.testing.assert_close(targets.logits[slot, view].float(), teacher(shown)[0], rtol=2e-3, atol=2e-3)
+    assert_cached_logits_are_the_teachers(targets, teacher)
 
 
 def test_state_round_trip_shows_the_same(teacher):
@@ -135,3 +139,10 @@ def test_what_is_dealt_lies_where_a_recorded_step_reads_it_until_there_is_more_o
     assert slots.tolist() != first
     targets.deal(5)
     assert targets.slots is not slots
+
+
+def test_views_that_the_teacher_is_shown_at_once_get_the_logits_of_each(teacher, monkeypatch):
+    monkeypatch.setattr(CachedTargets, "at_once", lambda *_: 2)
+    targets = cached(teacher, 3)
+    targets.add(images(5), torch.zeros(5, dtype=torch.long))
+    assert_cached_logits_are_the_teachers(targets, teacher)

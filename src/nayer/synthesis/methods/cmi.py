@@ -103,7 +103,7 @@ class Cmi(InversionMethod[CmiConfig]):
             return {**losses, "contrast": contrast, TOTAL: total}, teacher_logits
 
         with self.features.recording(), self.loss.for_one_batch(student):
-            # Never recorded: what it compares with, and how much of that there is, changes from step to step.
+            # Never recorded: the projection's optimiser lives on from batch to batch, and is not made for that.
             steps, after = config.steps, self.learn_to_tell_apart
             batch = invert(make_images, losses_of, labels, optimiser, shared, steps, Recorder(), after)
             self.remember(batch)
