@@ -14,6 +14,7 @@ from torch import nn
 
 from nayer.core.errors import InputError, first_line, unknown
 from nayer.core.files import digest
+from nayer.models.narrowing import narrow
 from nayer.models.resnet import ResNet
 from nayer.models.vgg import VGG
 from nayer.models.wide_resnet import WideResNet
@@ -26,6 +27,9 @@ EXAMPLES = ("wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2", *RESNETS
 CLASSES_WORDS = ("num_classes", "classes", "n_classes")
 CHANNELS_WORDS = ("in_channels", "channels", "in_chans")
 MIN_IMAGE_SIZE = {"vgg-11-bn": 16}
+# In front of any name, as often as wanted: the same with half the channels.
+HALF_OF = "half:"
+MOST_HALVINGS = 8
 _trusted: set[str] = set()
 
 
@@ -35,6 +39,28 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
     Raises:
         InputError: the name is unknown; `key` is the parameter named in the message.
     """
+    whole = whole_of(architecture)
+    halvings = (len(architecture) - len(whole)) // len(HALF_OF)
+    if halvings > MOST_HALVINGS:
+        raise InputError(f"{key}: '{HALF_OF}' stands {halvings} times in front of '{whole}'; {MOST_HALVINGS} is most.")
+    network = whole_network(whole, channels, classes, key)
+    try:
+        for _ in range(halvings):
+            narrow(network, channels, classes)
+    except ValueError as error:
+        raise InputError(f"{key}: '{whole}' has no half: {error}; name a smaller network.") from error
+    return network
+
+
+def whole_of(architecture: str) -> str:
+    """The name without what says that half of it is meant."""
+    while architecture.startswith(HALF_OF):
+        architecture = architecture.removeprefix(HALF_OF)
+    return architecture
+
+
+def whole_network(architecture: str, channels: int, classes: int, key: str) -> nn.Module:
+    """As `build_network`, of a name without `half:`."""
     if match := re.fullmatch(r"wrn-(\d{1,3})-(\d{1,2})", architecture):
         try:
             return WideResNet(int(match[1]), int(match[2]), channels, classes)
@@ -54,25 +80,25 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
 
 def is_own(architecture: str) -> bool:
     """Whether the name is a user's module:factory, which is imported and called."""
-    place, colon, _ = architecture.partition(":")
+    place, colon, _ = whole_of(architecture).partition(":")
     return bool(colon) and place not in LIBRARIES
 
 
 def trust(*architectures: str) -> None:
-    """Let files be read that name this code of the user's own, which is imported and run then."""
-    _trusted.update(architectures)
+    """Let files be read that name this code of the user's own, or half of it, which is imported and run then."""
+    _trusted.update(map(whole_of, architectures))
 
 
 def may_run(architecture: str) -> bool:
     """Whether a file may name this architecture: any that is no code of a user's own, or one that is trusted."""
-    return not is_own(architecture) or architecture in _trusted
+    return not is_own(architecture) or whole_of(architecture) in _trusted
 
 
 def own_code(architecture: str) -> Path | None:
     """The file of a network of the user's own, or its package's folder; None for any other, or if it is installed."""
     if not is_own(architecture):
         return None
-    module = Path(*architecture.partition(":")[0].split("."))
+    module = Path(*whole_of(architecture).partition(":")[0].split("."))
     return next((path for path in (module.with_suffix(".py"), module) if path.exists()), None)
 
 
@@ -130,6 +156,6 @@ def check_logits(network: nn.Module, channels: int, size: int, classes: int, key
 
 def check_image_size(architecture: str, size: int, key: str) -> None:
     """Refuse images that are too small for the architecture's pooling."""
-    least = MIN_IMAGE_SIZE.get(architecture, 4)
+    least = MIN_IMAGE_SIZE.get(whole_of(architecture), 4)
     if size < least:
         raise InputError(f"{key}: '{architecture}' needs images of at least {least} pixels a side, not {size}.")

@@ -1,14 +1,15 @@
 """The network of a teacher at half its width: a student a fourth of its size that can start from its weights."""
 
 import re
-from functools import partial
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-import torch
-
 from nayer.core.errors import InputError
-from nayer.models.architectures import build_network
+from nayer.models.architectures import HALF_OF, check_logits
+from nayer.models.classifier import Classifier
 from nayer.models.configured import respelt
+from nayer.models.narrowing import half
 
 HALF = "half"
 # Keys of transformers' configurations that say how many channels there are; heads stay as many, each of them narrower.
@@ -20,54 +21,43 @@ WIDTHS = {
 MOST = 0.7
 
 
-def half_as_wide(architecture: str, key: str) -> str:
-    """The architecture's name at half its width.
+def half_of(teacher: Classifier, key: str) -> Classifier:
+    """Its network at half its width, with fresh weights.
 
     Raises:
-        InputError: nobody knows how, or its width cannot be halved.
+        InputError: nobody knows how.
     """
-    kind, colon, name = architecture.partition(":")
-    if kind == "transformers" and colon:
-        half = respelt(name, partial(halved_widths, key=key), key)
-        if parameters(half, key) > MOST * parameters(architecture, key):
-            raise cannot(key)
-        return half
-    if (wide := re.fullmatch(r"(wrn-\d+)-(\d+)", architecture)) and int(wide[2]) % 2 == 0:
-        return f"{wide[1]}-{int(wide[2]) // 2}"
+    images, names = teacher.images, teacher.class_names
+    for name in half_as_wide(teacher.architecture, key):
+        with suppress(InputError):
+            made = Classifier.build(name, names, images, key).eval()
+            check_logits(made.network, images.channels, images.size, len(names), key)
+            if made.parameter_count <= MOST * teacher.parameter_count:
+                return made
     raise InputError(
-        f"{key}: '{HALF}' is known of networks of transformers and of wrn-D-W with an even W, not of "
-        f"'{architecture}'; name a smaller network, such as one of its family."
+        f"{key}: '{HALF}': a '{teacher.architecture.partition('{')[0]}' counts on its widths in ways of its own; "
+        "name a smaller network, such as one of its family."
     )
 
 
-def halved_widths(values: dict[str, Any], key: str) -> dict[str, Any]:
-    """Of a configuration's values those that say a width, halved.
+def half_as_wide(architecture: str, key: str) -> Iterator[str]:
+    """What a network of half the width may be called: best as one of its kind, else as the half of this one."""
+    kind, colon, name = architecture.partition(":")
+    if kind == "transformers" and colon:
+        with suppress(InputError):
+            yield respelt(name, halved_widths, key)
+    if (wide := re.fullmatch(r"(wrn-\d+)-(\d+)", architecture)) and int(wide[2]) % 2 == 0:
+        yield f"{wide[1]}-{int(wide[2]) // 2}"
+    yield f"{HALF_OF}{architecture}"
 
-    Raises:
-        InputError: there is none, or an odd one.
-    """
-    found = {name: halved(value) for name, value in values.items() if name in WIDTHS and value}
-    if not found or any(None in (value if isinstance(value, list) else [value]) for value in found.values()):
-        raise cannot(key)
-    return found
+
+def halved_widths(values: dict[str, Any]) -> dict[str, Any]:
+    """Of a configuration's values those that say a width, halved."""
+    return {name: halved(value) for name, value in values.items() if name in WIDTHS and value}
 
 
 def halved(value: Any) -> Any:
-    """A number, or a list of them; None for one that is odd."""
+    """A number, or a list of them."""
     if isinstance(value, list):
         return [halved(each) for each in value]
-    if isinstance(value, float):
-        return value / 2
-    return None if value % 2 else value // 2
-
-
-def parameters(architecture: str, key: str) -> int:
-    """Weights of a network for colours and two classes; takes no memory for them."""
-    with torch.device("meta"):
-        network = build_network(architecture, 3, 2, key)
-    return sum(each.numel() for each in network.parameters())
-
-
-def cannot(key: str) -> InputError:
-    """What is said of a network of transformers."""
-    return InputError(f"{key}: '{HALF}': its configuration says no width that can be halved; name a smaller network.")
+    return value / 2 if isinstance(value, float) else half(value)

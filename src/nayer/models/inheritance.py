@@ -69,8 +69,12 @@ def stages(row: nn.Sequential) -> list[list[str]]:
 
 
 def is_part(small: Tensor, large: Tensor) -> bool:
-    """Whether channels of one can make the other: as many dimensions, none larger, kernels of the same size."""
-    if small.ndim != large.ndim or small.dtype != large.dtype or small.shape[2:] != large.shape[2:]:
+    """Whether channels of one can make the other: as many dimensions, none larger, kernels of the same size.
+
+    Of tables of tokens (1, tokens, channels) the last dimension alone may be shorter.
+    """
+    alike = small.shape[2:] == large.shape[2:] or small.shape[:-1] == large.shape[:-1]
+    if small.ndim != large.ndim or small.dtype != large.dtype or not alike:
         return False
     return all(less <= more for less, more in zip(small.shape, large.shape, strict=True))
 

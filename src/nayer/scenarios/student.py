@@ -6,7 +6,7 @@ from nayer.core.errors import InputError
 from nayer.core.formats import compact
 from nayer.evaluation.cost import multiply_adds
 from nayer.models.classifier import Classifier
-from nayer.models.halves import HALF, half_as_wide
+from nayer.models.halves import HALF, half_of
 from nayer.scenarios.minutes import from_its_teacher
 from nayer.scenarios.options import TeacherOptions
 from nayer.student.start import STUDENT_KEY, of_one_family
@@ -22,12 +22,12 @@ def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
         InputError: half of the teacher is asked for and not known.
     """
     if options.student == HALF:
-        return half_as_wide(teacher.architecture, "STUDENT")
+        return half_of(teacher, "STUDENT").architecture
     recipe_is_open = options.minutes and not options.like and not options.student
     if not recipe_is_open or not teacher.architecture.startswith("transformers:"):
         return options.student
     try:
-        return half_as_wide(teacher.architecture, "STUDENT")
+        return half_of(teacher, "STUDENT").architecture
     except InputError:
         return None
 

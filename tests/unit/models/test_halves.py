@@ -5,14 +5,17 @@ import torch
 from transformers import ConvNextConfig, MobileNetV2Config, ResNetConfig, SwinConfig, ViTConfig
 
 from nayer.core.errors import InputError
-from nayer.models.architectures import build_network, check_logits
-from nayer.models.configured import kinds, spelt
-from nayer.models.halves import half_as_wide
+from nayer.core.images import ImageSpec
+from nayer.models.architectures import build_network, is_own, may_run, trust
+from nayer.models.classifier import Classifier
+from nayer.models.configured import configuration, kinds, spelt
+from nayer.models.halves import half_of
 from nayer.models.inheritance import inherit, inherited_share
+from nayer.models.narrowing import narrow
 
 KEY = "STUDENT"
-# By other keys than those of a width, by numbers that are told together, or of two towers.
-UNKNOWN = {"clip", "hgnet_v2", "imagegpt", "metaclip_2", "perceiver", "pp_lcnet", "shieldgemma2", "siglip", "siglip2"}
+# Of two towers of which one is read, or that cut what they say in ways of their own.
+UNKNOWN = {"imagegpt", "perceiver", "pp_lcnet", "shieldgemma2", "siglip2"}
 SMALL = [
     ConvNextConfig(depths=[1, 2], hidden_sizes=[8, 16], num_stages=2, patch_size=2, image_size=16),
     ViTConfig(
@@ -24,13 +27,18 @@ SMALL = [
 ]
 
 
+def classifier(architecture: str, size: int = 32, channels: int = 3) -> Classifier:
+    images = ImageSpec(size, channels, (0.5,) * channels, (0.5,) * channels)
+    return Classifier.build(architecture, ("a", "b", "c", "d"), images).eval()
+
+
 @pytest.mark.parametrize("config", SMALL, ids=lambda config: config.model_type)
 def test_half_of_a_network_answers_and_is_made_of_its_weights(config):
-    name = spelt(config)
-    network, half = (build_network(each, 1, 4, KEY).eval() for each in (name, half_as_wide(name, KEY)))
-    check_logits(half, 1, 16, 4, KEY)
-    sizes = [sum(each.numel() for each in one.parameters()) for one in (half, network)]
-    assert sizes[0] < 0.6 * sizes[1]
+    teacher = classifier(spelt(config), 16, 1)
+    made = half_of(teacher, KEY)
+    network, half = teacher.network, made.network
+    assert made.architecture.startswith(f"transformers:{config.model_type}{{")
+    assert made.parameter_count < 0.6 * teacher.parameter_count
     assert inherited_share(half, network) > 0.9
     inherit(half, network)
     kept = {value.item() for value in torch.cat([each.detach().flatten() for each in network.parameters()])}
@@ -43,32 +51,91 @@ def test_half_of_a_network_answers_and_is_made_of_its_weights(config):
 
 @pytest.mark.parametrize("kind", sorted({*kinds()} - {"dinat"}))
 def test_of_every_kind_a_half_is_known_or_refused(kind):
-    name = f"transformers:{kind}"
-    if kind in UNKNOWN:
-        with pytest.raises(InputError, match=r"STUDENT: 'half': its configuration says no width that can be halved"):
-            half_as_wide(name, KEY)
-        return
-    with torch.device("meta"):
-        network, half = (build_network(each, 3, 4, KEY) for each in (name, half_as_wide(name, KEY)))
-    sizes = [sum(each.numel() for each in one.parameters()) for one in (half, network)]
-    assert sizes[0] < 0.6 * sizes[1]
-    assert inherited_share(half, network) > 0.8
+    size = getattr(configuration(kind, KEY), "image_size", None) or 224
+    with torch.device("meta"):  # they are as large as their defaults say
+        teacher = classifier(f"transformers:{kind}", size if isinstance(size, int) else size[0])
+        if kind in UNKNOWN:
+            with pytest.raises(InputError, match=f"a 'transformers:{kind}' counts on its widths in ways of its own"):
+                half_of(teacher, KEY)
+            return
+        half = half_of(teacher, KEY)
+    assert half.parameter_count < 0.6 * teacher.parameter_count
+    assert inherited_share(half.network, teacher.network) > 0.8
 
 
 def test_half_of_a_wide_residual_network_is_half_as_wide():
-    assert half_as_wide("wrn-40-2", KEY) == "wrn-40-1"
-    assert half_as_wide("wrn-16-4", KEY) == "wrn-16-2"
+    assert half_of(classifier("wrn-10-2"), KEY).architecture == "wrn-10-1"
+    assert half_of(classifier("wrn-10-4"), KEY).architecture == "wrn-10-2"
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("wrn-16-1", "is known of networks of transformers and of wrn-D-W with an even W, not of 'wrn-16-1'; name"),
-        ("torchvision:resnet18", "not of 'torchvision:resnet18'"),
-        ("my.network:make", "not of 'my.network:make'"),
-        ('transformers:convnext{"hidden_sizes":[7,14],"depths":[1,1],"num_stages":2}', "no width that can be halved"),
-    ],
-)
-def test_what_has_no_half_is_refused_in_a_sentence(name, words):
-    with pytest.raises(InputError, match=words):
-        half_as_wide(name, KEY)
+NETWORKS = [
+    *("wrn-10-1", "resnet-18", "vgg-11-bn", "torchvision:resnet18", "torchvision:regnet_x_400mf"),
+    *("torchvision:efficientnet_b0", "torchvision:mobilenet_v3_small"),
+    *("timm:test_resnet", "timm:convnext_atto", "timm:mobilenetv3_small_050", "timm:resnext26ts", "timm:ecaresnet26t"),
+]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_half_of_any_network_of_convolutions_has_its_layers_with_half_the_channels(name):
+    pytest.importorskip("timm")
+    teacher = classifier(name)
+    half = half_of(teacher, KEY)
+    assert half.architecture == f"half:{name}"
+    assert 0.2 < half.parameter_count / teacher.parameter_count < 0.3
+    pairs = zip(teacher.network.modules(), half.network.modules(), strict=True)
+    layers = [both for both in pairs if isinstance(both[0], torch.nn.Conv2d)]
+    assert [one.kernel_size for one, _ in layers] == [other.kernel_size for _, other in layers]
+    assert all(other.out_channels == (one.out_channels + 1) // 2 for one, other in layers)
+    assert layers[0][1].in_channels == 3
+    assert inherited_share(half.network, teacher.network) == 1
+
+
+def test_half_of_half_of_a_network_is_a_fourth_as_wide(tmp_path):
+    half = half_of(classifier("resnet-18", channels=1), KEY)
+    quarter = half_of(half, KEY)
+    assert quarter.architecture == "half:half:resnet-18"
+    assert quarter.network.stem.out_channels == 16
+    quarter.save(tmp_path / "quarter.safetensors")
+    again = Classifier.load(tmp_path / "quarter.safetensors")
+    pixels = torch.rand(2, 1, 32, 32)
+    assert torch.equal(again(pixels), quarter(pixels))
+
+
+@pytest.mark.parametrize("name", ["torchvision:vit_b_16", "timm:test_vit"])
+def test_half_of_a_vit_keeps_its_heads_each_of_half_the_width(name):
+    size = {"torchvision:vit_b_16": 224, "timm:test_vit": pytest.importorskip("timm") and 160}[name]
+    teacher = classifier(name, size)
+    half = half_of(teacher, KEY)
+    heads = [(getattr(each, "num_heads", None), getattr(each, "head_dim", None)) for each in teacher.network.modules()]
+    kept = [(getattr(each, "num_heads", None), getattr(each, "head_dim", None)) for each in half.network.modules()]
+    assert kept == [(number, width and width // 2) for number, width in heads]
+    assert inherited_share(half.network, teacher.network) == 1
+
+
+def test_a_half_of_code_of_ones_own_is_trusted_with_it(monkeypatch):
+    monkeypatch.setattr("nayer.models.architectures._trusted", set())
+    assert not may_run("half:my.network:make")
+    trust("my.network:make")
+    assert may_run("half:my.network:make")
+    assert is_own("half:my.network:make")
+    assert not is_own("half:torchvision:resnet18")
+
+
+def test_a_file_may_not_ask_for_halves_without_end():
+    with pytest.raises(InputError, match="'half:' stands 5000 times in front of 'resnet-18'; 8 is most"):
+        build_network("half:" * 5000 + "resnet-18", 3, 4)
+
+
+@pytest.mark.parametrize("name", ["timm:mixer_s32_224", "timm:levit_128s"])
+def test_what_has_no_half_is_refused_in_a_sentence(name):
+    pytest.importorskip("timm")
+    with pytest.raises(InputError, match=f"STUDENT: 'half': a '{name}' counts on its widths in ways of its own; name"):
+        half_of(classifier(name, 224), KEY)
+
+
+def test_an_odd_width_keeps_its_larger_half():
+    odd = classifier('transformers:convnext{"hidden_sizes":[7,14],"depths":[1,1],"num_stages":2}')
+    assert half_of(odd, KEY).architecture == 'transformers:convnext{"depths":[1,1],"hidden_sizes":[4,7],"num_stages":2}'
+    narrow(odd.network, 3, 4)
+    layers = [layer for layer in odd.network.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in layers] == [4, 4, 7, 7]

@@ -1,0 +1,98 @@
+"""Any network of convolutions with half its channels, layer by layer."""
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+# Layers whose channels in and out may differ, and those that have one kind of them.
+PRODUCTS = (nn.Conv2d, nn.Linear)
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+# Of other modules, the widths that their answers are cut to.
+TOLD = {"head_dim", "attn_dim", "hidden_dim", "embed_dim", "kdim", "vdim"}
+
+
+@torch.no_grad()
+def narrow(network: nn.Module, channels: int, classes: int) -> None:
+    """Halve the channels of all layers in place, but for those of the images and of the answers.
+
+    As many groups stay, each narrower; of an odd number the larger half. Weights become a corner of those that were
+    there. A network that counts on its widths elsewhere too, as an attention does, fails at its next images.
+
+    Raises:
+        ValueError: no layer gives an answer for each class.
+    """
+    products = [module for module in network.modules() if isinstance(module, PRODUCTS)]
+    head = next((layer for layer in reversed(products) if len(layer.weight) == classes), None)
+    if head is None:
+        raise ValueError("none of its layers gives an answer for each class")
+    widths = {len(layer.weight) for layer in products if layer is not head}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            narrow_convolution(module, module.in_channels == channels, module is head)
+        elif isinstance(module, nn.Linear):
+            narrow_linear(module, module is head)
+        elif isinstance(module, NORMS):
+            narrow_norm(module)
+        else:
+            narrow_rest(module, widths)
+
+
+def half(width: int) -> int:
+    """Of a number of channels."""
+    return (width + 1) // 2
+
+
+def narrow_convolution(layer: nn.Conv2d, first: bool, last: bool) -> None:
+    """One that sees the images keeps its inputs; one of a channel each, such a channel."""
+    alone = layer.groups == layer.in_channels > 1
+    outputs, inputs, *kernel = layer.weight.shape
+    outputs, inputs = outputs if last else half(outputs), inputs if first or alone else half(inputs)
+    scale_by_inputs(layer.weight, inputs)
+    cut(layer, lambda name, _: (outputs, inputs, *kernel) if name == "weight" else (outputs,))
+    layer.groups = half(layer.groups) if alone else layer.groups
+    layer.in_channels, layer.out_channels = inputs * layer.groups, outputs
+
+
+def narrow_linear(layer: nn.Linear, last: bool) -> None:
+    """Both its sides, but for the answers."""
+    outputs, inputs = layer.out_features if last else half(layer.out_features), half(layer.in_features)
+    scale_by_inputs(layer.weight, inputs)
+    cut(layer, lambda name, _: (outputs, inputs) if name == "weight" else (outputs,))
+    layer.out_features, layer.in_features = outputs, inputs
+
+
+def narrow_norm(layer: _NormBase | nn.GroupNorm | nn.LayerNorm) -> None:
+    """All that it has."""
+    cut(layer, lambda _, value: map(half, value.shape))
+    if isinstance(layer, nn.LayerNorm):
+        layer.normalized_shape = tuple(map(half, layer.normalized_shape))
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_channels = half(layer.num_channels)
+    else:
+        layer.num_features = half(layer.num_features)
+
+
+def narrow_rest(module: nn.Module, widths: set[int]) -> None:
+    """Scales of blocks and tokens: of their sides those that are channels. Attentions keep some of them as numbers."""
+    packed = isinstance(module, nn.MultiheadAttention)
+    cut(module, lambda _, value: (half(side) if packed or side in widths else side for side in value.shape))
+    told = {name: value for name, value in vars(module).items() if name in TOLD and isinstance(value, int)}
+    for name, width in told.items():
+        setattr(module, name, half(width))
+    if "head_dim" in told and "scale" in vars(module):
+        module.scale = half(told["head_dim"]) ** -0.5
+
+
+def scale_by_inputs(weight: Tensor, inputs: int) -> None:
+    """So that a sum of fewer inputs varies as much."""
+    weight.mul_((weight.shape[1] / inputs) ** 0.5)
+
+
+def cut(module: nn.Module, shape_of: Callable[[str, Tensor], Iterable[int]]) -> None:
+    """Leave of the tensors that are the module's own a corner of such a shape."""
+    for name, value in [*chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))]:
+        corner = value[tuple(map(slice, shape_of(name, value)))].clone()
+        setattr(module, name, nn.Parameter(corner) if isinstance(value, nn.Parameter) else corner)
