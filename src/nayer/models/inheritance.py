@@ -10,6 +10,7 @@ from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from nayer.models.channels import Choice, evenly
 
@@ -35,7 +36,7 @@ def counterparts(heir: nn.Module, network: nn.Module) -> dict[str, str]:
     for path, other, module in corresponding(heir, network):
         for name, _ in chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False)):
             mine, source = path + name, other + name
-            if mine in own and source in theirs and is_part(own[mine], theirs[source]):
+            if mine in own and source in theirs and is_part(own[mine], theirs[source], module):
                 found[mine] = source
     return found
 
@@ -68,12 +69,13 @@ def stages(row: nn.Sequential) -> list[list[str]]:
     return found
 
 
-def is_part(small: Tensor, large: Tensor) -> bool:
+def is_part(small: Tensor, large: Tensor, module: nn.Module) -> bool:
     """Whether channels of one can make the other: as many dimensions, none larger, kernels of the same size.
 
-    Of tables of tokens (1, tokens, channels) the last dimension alone may be shorter.
+    Of a table (1, tokens, channels) of a module that is no convolution the channels alone are fewer.
     """
-    alike = small.shape[2:] == large.shape[2:] or small.shape[:-1] == large.shape[:-1]
+    table = small.ndim > 2 and not isinstance(module, _ConvNd)
+    alike = small.shape[2:] == large.shape[2:] or (table and small.shape[:-1] == large.shape[:-1])
     if small.ndim != large.ndim or small.dtype != large.dtype or not alike:
         return False
     return all(less <= more for less, more in zip(small.shape, large.shape, strict=True))

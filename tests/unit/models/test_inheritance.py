@@ -82,3 +82,22 @@ def test_networks_of_other_families_have_next_to_nothing_in_common():
     network = build_network("vgg-11-bn", 3, 10, "key")
     assert inherited_share(build_network("resnet-18", 3, 10, "key"), network) < 0.01
     assert inherited_share(build_network("torchvision:resnet18", 3, 10, "key"), network) < 0.01
+
+
+class Table(nn.Module):
+    """As a ViT's places: a row for each token."""
+
+    def __init__(self, tokens: int, channels: int) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.arange(tokens * channels, dtype=torch.float).view(1, tokens, channels))
+
+
+def test_a_table_of_tokens_is_inherited_channel_by_channel_and_of_other_tokens_not_at_all():
+    heir = Table(5, 3)
+    inherit(heir, Table(5, 5))
+    assert heir.places[0, 1].tolist() == [5, 7, 9]
+    assert counterparts(Table(4, 3), Table(5, 5)) == {}
+
+
+def test_kernels_of_another_size_are_no_part():
+    assert counterparts(nn.Conv1d(1, 1, 3, bias=False), nn.Conv1d(1, 1, 5, bias=False)) == {}
