@@ -95,9 +95,11 @@ def page(rows: pd.DataFrame) -> str:
         rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
     # Where a data set has fewer images, all of it stands for the next larger number.
     rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
+    teachers = dict(rows.loc[rows["model"] == "teacher", ["run", "architecture"]].itertuples(index=False))
+    rows["of"] = [f" of {teachers[row.run]}" if row.model == "student" else "" for row in rows.itertuples()]
     models, lost = [], []
-    for (scenario, model, architecture), part in rows.groupby(["scenario", "model", "architecture"], sort=False):
-        name, mean = f"{scenario}, {model} {architecture}", part.select_dtypes("number").mean()
+    for (scenario, *network), part in rows.groupby(["scenario", "model", "architecture", "of"], sort=False):
+        name, mean = f"{scenario}, {network[0]} {network[1]}{network[2]}", part.select_dtypes("number").mean()
         size = [mean[f"{each}_file_bytes"] / 1024 for each in ("fp32", "int8")]
         times = [mean[f"{each}_latency_ms_batch_{count}"] for count in (1, 64) for each in ("fp32", "int8")]
         shown = [*(f"{each:,.0f}" for each in size), f"{size[1] / size[0]:.3f}", *(f"{each:.3g}" for each in times)]

@@ -27,9 +27,10 @@ EXAMPLES = ("wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2", *RESNETS
 CLASSES_WORDS = ("num_classes", "classes", "n_classes")
 CHANNELS_WORDS = ("in_channels", "channels", "in_chans")
 MIN_IMAGE_SIZE = {"vgg-11-bn": 16}
-# In front of any name, as often as wanted: the same with half the channels.
+# In front of any name, once or twice: the same with half the channels. A file of it holds a fourth of the weights that
+# are there for a moment, so more would let a small one take much memory.
 HALF_OF = "half:"
-MOST_HALVINGS = 8
+MOST_HALVINGS = 2
 _trusted: set[str] = set()
 
 
@@ -39,8 +40,7 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
     Raises:
         InputError: the name is unknown; `key` is the parameter named in the message.
     """
-    whole = whole_of(architecture)
-    halvings = (len(architecture) - len(whole)) // len(HALF_OF)
+    whole, halvings = whole_of(architecture), halvings_of(architecture)
     if halvings > MOST_HALVINGS:
         raise InputError(f"{key}: '{HALF_OF}' stands {halvings} times in front of '{whole}'; {MOST_HALVINGS} is most.")
     network = whole_network(whole, channels, classes, key)
@@ -57,6 +57,11 @@ def whole_of(architecture: str) -> str:
     while architecture.startswith(HALF_OF):
         architecture = architecture.removeprefix(HALF_OF)
     return architecture
+
+
+def halvings_of(architecture: str) -> int:
+    """How often the name says that half of it is meant."""
+    return (len(architecture) - len(whole_of(architecture))) // len(HALF_OF)
 
 
 def whole_network(architecture: str, channels: int, classes: int, key: str) -> nn.Module:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 Choice = Callable[[int, int], Tensor]
 """How many channels there are, and how many are wanted -> their places, from first to last."""
+# Queries, keys and values in one table.
+PACKED = 3
 # Of the strongest channel: what is left of one that follows from those that are chosen is rounding.
 NOTHING = 1e-12
 
@@ -28,7 +30,14 @@ class Telling:
     chosen: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def __call__(self, length: int, wanted: int) -> Tensor:
-        """As `Choice`; evenly spaced where no layer was given so many."""
+        """As `Choice`; evenly spaced where no layer was given so many.
+
+        Of queries, keys and values in one table the same are chosen, as they meet each other.
+        """
+        width, left = divmod(length, PACKED)
+        if length not in self.squares and width in self.squares and left == wanted % PACKED == 0:
+            one = self(width, wanted // PACKED)
+            return torch.cat([one + part * width for part in range(PACKED)])
         if length not in self.squares:
             return evenly(length, wanted)
         if (length, wanted) not in self.chosen:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from nayer.core.errors import InputError
-from nayer.models.architectures import HALF_OF, check_logits
+from nayer.models.architectures import HALF_OF, MOST_HALVINGS, check_logits, halvings_of
 from nayer.models.classifier import Classifier
 from nayer.models.configured import respelt
 from nayer.models.narrowing import half
@@ -28,6 +28,11 @@ def half_of(teacher: Classifier, key: str) -> Classifier:
         InputError: nobody knows how.
     """
     images, names = teacher.images, teacher.class_names
+    said = teacher.architecture.partition("{")[0]
+    if halvings_of(teacher.architecture) == MOST_HALVINGS:
+        raise InputError(
+            f"{key}: '{HALF}': '{said}' is a fourth as wide as its whole, and no less is known; name another."
+        )
     for name in half_as_wide(teacher.architecture, key):
         with suppress(InputError):
             made = Classifier.build(name, names, images, key).eval()
@@ -35,7 +40,7 @@ def half_of(teacher: Classifier, key: str) -> Classifier:
             if made.parameter_count <= MOST * teacher.parameter_count:
                 return made
     raise InputError(
-        f"{key}: '{HALF}': a '{teacher.architecture.partition('{')[0]}' counts on its widths in ways of its own; "
+        f"{key}: '{HALF}': a '{said}' counts on its widths in ways of its own; "
         "name a smaller network, such as one of its family."
     )
 

@@ -19,21 +19,25 @@ def narrow(network: nn.Module, channels: int, classes: int) -> None:
     """Halve the channels of all layers in place, but for those of the images and of the answers.
 
     As many groups stay, each narrower; of an odd number the larger half. Weights become a corner of those that were
-    there. A network that counts on its widths elsewhere too, as an attention does, fails at its next images.
+    there. A network that counts on its widths elsewhere too fails at its next images.
 
     Raises:
-        ValueError: no layer gives an answer for each class.
+        ValueError: no layer gives an answer for each class, or layers share weights.
     """
+    if len([*network.parameters()]) < len([*network.named_parameters(remove_duplicate=False)]):
+        raise ValueError("some of its layers share weights")
     products = [module for module in network.modules() if isinstance(module, PRODUCTS)]
-    head = next((layer for layer in reversed(products) if len(layer.weight) == classes), None)
-    if head is None:
+    sizes = [layer.weight.shape for layer in products if len(layer.weight) == classes]
+    if not sizes:
         raise ValueError("none of its layers gives an answer for each class")
-    widths = {len(layer.weight) for layer in products if layer is not head}
+    # Some have two alike, and add them up.
+    heads = {layer for layer in products if layer.weight.shape == sizes[-1]}
+    widths = {len(layer.weight) for layer in products if layer not in heads}
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            narrow_convolution(module, module.in_channels == channels, module is head)
+            narrow_convolution(module, module.in_channels == channels, module in heads)
         elif isinstance(module, nn.Linear):
-            narrow_linear(module, module is head)
+            narrow_linear(module, module in heads)
         elif isinstance(module, NORMS):
             narrow_norm(module)
         else:
@@ -50,7 +54,7 @@ def narrow_convolution(layer: nn.Conv2d, first: bool, last: bool) -> None:
     alone = layer.groups == layer.in_channels > 1
     outputs, inputs, *kernel = layer.weight.shape
     outputs, inputs = outputs if last else half(outputs), inputs if first or alone else half(inputs)
-    scale_by_inputs(layer.weight, inputs)
+    scale_by_inputs(layer, inputs)
     cut(layer, lambda name, _: (outputs, inputs, *kernel) if name == "weight" else (outputs,))
     layer.groups = half(layer.groups) if alone else layer.groups
     layer.in_channels, layer.out_channels = inputs * layer.groups, outputs
@@ -59,7 +63,7 @@ def narrow_convolution(layer: nn.Conv2d, first: bool, last: bool) -> None:
 def narrow_linear(layer: nn.Linear, last: bool) -> None:
     """Both its sides, but for the answers."""
     outputs, inputs = layer.out_features if last else half(layer.out_features), half(layer.in_features)
-    scale_by_inputs(layer.weight, inputs)
+    scale_by_inputs(layer, inputs)
     cut(layer, lambda name, _: (outputs, inputs) if name == "weight" else (outputs,))
     layer.out_features, layer.in_features = outputs, inputs
 
@@ -82,13 +86,21 @@ def narrow_rest(module: nn.Module, widths: set[int]) -> None:
     told = {name: value for name, value in vars(module).items() if name in TOLD and isinstance(value, int)}
     for name, width in told.items():
         setattr(module, name, half(width))
-    if "head_dim" in told and "scale" in vars(module):
-        module.scale = half(told["head_dim"]) ** -0.5
+    if "num_heads" in vars(module):
+        rescale(module, 2**0.5)  # one by the root of a head's width
 
 
-def scale_by_inputs(weight: Tensor, inputs: int) -> None:
-    """So that a sum of fewer inputs varies as much."""
-    weight.mul_((weight.shape[1] / inputs) ** 0.5)
+def scale_by_inputs(layer: nn.Conv2d | nn.Linear, inputs: int) -> None:
+    """So that a sum of fewer inputs varies as much; timm's layers of standardised weights keep a number for that."""
+    scale = (layer.weight.shape[1] / inputs) ** 0.5
+    layer.weight.mul_(scale)
+    rescale(layer, scale)
+
+
+def rescale(module: nn.Module, factor: float) -> None:
+    """The number, if there is one, that its answers are multiplied with."""
+    if isinstance(scale := vars(module).get("scale"), float):
+        vars(module)["scale"] = scale * factor
 
 
 def cut(module: nn.Module, shape_of: Callable[[str, Tensor], Iterable[int]]) -> None:

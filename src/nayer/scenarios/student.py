@@ -15,8 +15,9 @@ from nayer.student.start import STUDENT_KEY, of_one_family
 def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
     """The architecture that is asked for; None stands for that of the scenario or the recipe.
 
-    In minutes a teacher of transformers has itself at half the width, where that is known: such a student starts from
-    its weights, and others would have to learn what takes hours (docs/results/priors.md).
+    In minutes a teacher has itself at half the width, where that is known: such a student starts from its weights, and
+    others would have to learn what takes hours (docs/results/minutes.md, docs/results/priors.md). The recipe's own is
+    of the family of a WRN, and smaller.
 
     Raises:
         InputError: half of the teacher is asked for and not known.
@@ -24,7 +25,7 @@ def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
     if options.student == HALF:
         return half_of(teacher, "STUDENT").architecture
     recipe_is_open = options.minutes and not options.like and not options.student
-    if not recipe_is_open or not teacher.architecture.startswith("transformers:"):
+    if not recipe_is_open or teacher.architecture.startswith("wrn-"):
         return options.student
     try:
         return half_of(teacher, "STUDENT").architecture

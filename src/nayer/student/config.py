@@ -13,7 +13,8 @@ class StudentConfig(Config):
     """The student and how it learns from synthetic images."""
 
     architecture: Architecture
-    """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, or your own."""
+    """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, your own, or
+    half: and any of these, with half the channels of every layer."""
     start: Start
     """Weights before the first step: fresh; of the teacher as far as it has layers like the student's; or these of the
     channels that tell most, fitted layer by layer to what the teacher's answer, both on procedural pictures."""

@@ -66,7 +66,7 @@ class TeacherConfig(Config):
     the published name (ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k), or a folder or hub id of transformers."""
     architecture: Architecture
     """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, transformers:KIND{what differs from that
-    kind's defaults}, or package.module:factory of your own."""
+    kind's defaults}, package.module:factory of your own, or half: and any of these."""
     normalisation: Text | Normalisation | None
     """For weights that exist: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
     training: TrainingConfig | None

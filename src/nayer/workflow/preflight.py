@@ -18,7 +18,7 @@ from nayer.export.onnx import check_onnx, check_packages
 from nayer.lte.embeddings import check_class_names
 from nayer.lte.encoders import check_encoder
 from nayer.mlops.registry.teachers import SOURCES
-from nayer.models.architectures import build_network, check_image_size, check_logits
+from nayer.models.architectures import build_network, check_image_size, check_logits, whole_of
 from nayer.models.classifier import Classifier
 from nayer.student.start import STUDENT_KEY, blank_student
 from nayer.synthesis.registry import method_of
@@ -53,7 +53,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
     if "distill" in chosen:
         check_processes(parameters.runtime)
         schedule_of(shard_config(parameters.distill, parameters.runtime.processes * parameters.runtime.machines))
-        build_network(parameters.distill.student.architecture, channels, 2, STUDENT_KEY)
+        build_network(whole_of(parameters.distill.student.architecture), channels, 2, STUDENT_KEY)
     loops = {"distill", "teacher"} if parameters.teacher.source == TRAIN else {"distill"}
     check_resume(parameters.runtime, sorted(chosen & loops))
     if "quantize" in chosen:

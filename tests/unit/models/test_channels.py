@@ -68,3 +68,12 @@ def test_heads_and_groups_are_parts_of_one_size(architecture, parts):
 def test_groups_that_are_normalised_are_parts():
     assert lies_in_parts(nn.Sequential(nn.GroupNorm(2, 4)))
     assert not lies_in_parts(nn.Sequential(nn.GroupNorm(1, 4), nn.Conv2d(4, 4, 3, groups=4)))
+
+
+def test_of_queries_keys_and_values_in_one_table_the_same_are_taken():
+    torch.manual_seed(0)
+    values = torch.randn(30, 8).double()
+    choice = Telling({8: values.T @ values}, in_parts=True)
+    one = choice(8, 4)
+    assert choice(24, 12).tolist() == [*one, *(8 + one), *(16 + one)]
+    assert choice(26, 13).tolist() == evenly(26, 13).tolist()

@@ -1,5 +1,8 @@
 """Half of a network: as deep, half as wide, made of its own weights."""
 
+import copy
+from itertools import chain, pairwise
+
 import pytest
 import torch
 from transformers import ConvNextConfig, MobileNetV2Config, ResNetConfig, SwinConfig, ViTConfig
@@ -121,9 +124,72 @@ def test_a_half_of_code_of_ones_own_is_trusted_with_it(monkeypatch):
     assert not is_own("half:torchvision:resnet18")
 
 
-def test_a_file_may_not_ask_for_halves_without_end():
-    with pytest.raises(InputError, match="'half:' stands 5000 times in front of 'resnet-18'; 8 is most"):
+def test_a_name_may_not_ask_for_less_than_a_fourth():
+    with pytest.raises(InputError, match="'half:' stands 5000 times in front of 'resnet-18'; 2 is most"):
         build_network("half:" * 5000 + "resnet-18", 3, 4)
+    with pytest.raises(InputError, match="'half:half:wrn-10-1' is a fourth as wide as its whole, and no less is known"):
+        half_of(classifier("half:half:wrn-10-1"), KEY)
+
+
+class Two(torch.nn.Module):
+    """Two heads of two classes, added up, or one that shares its weights with the layer before."""
+
+    def __init__(self, tied: bool) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 8, 3)
+        self.one, self.other = torch.nn.Linear(8, 2), torch.nn.Linear(8, 2)
+        if tied:
+            self.other.weight = self.one.weight
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.stem(images).mean((2, 3))
+        return self.one(features) + self.other(features)
+
+
+def test_every_head_keeps_its_answers():
+    network = Two(tied=False)
+    narrow(network, 3, 2)
+    assert [len(head.weight) for head in (network.one, network.other)] == [2, 2]
+    assert network(torch.rand(5, 3, 8, 8)).shape == (5, 2)
+
+
+def test_layers_that_share_weights_are_refused():
+    with pytest.raises(ValueError, match="share weights"):
+        narrow(Two(tied=True), 3, 2)
+
+
+@pytest.mark.parametrize("name", ["vgg", "timm:nf_resnet26"])
+def test_what_comes_out_of_a_fresh_half_varies_as_much(name):
+    """Of networks without a norm that would hide it."""
+    torch.manual_seed(0)
+    if name == "vgg":
+        widths = [3, *[64] * 8]
+        layers = [(torch.nn.Conv2d(*both, 3, bias=False, padding=1), torch.nn.ReLU()) for both in pairwise(widths)]
+        whole = torch.nn.Sequential(*chain(*layers), torch.nn.Conv2d(64, 40, 1))
+        for layer in whole[:-1:2]:
+            torch.nn.init.kaiming_normal_(layer.weight)
+    else:
+        pytest.importorskip("timm")
+        whole = build_network(name, 3, 40).eval()
+    half = copy.deepcopy(whole)
+    narrow(half, 3, 40)
+    images = torch.randn(8, 3, 64, 64)
+    with torch.no_grad():
+        before, after = whole(images).std().item(), half(images).std().item()
+    assert 0.6 < after / before < 1.6
+
+
+def test_the_scale_of_an_attention_is_that_of_its_heads():
+    pytest.importorskip("timm")
+    half = half_of(classifier("timm:test_vit", 160), KEY)
+    found = [(each.scale, each.head_dim) for each in half.network.modules() if hasattr(each, "head_dim")]
+    assert found
+    assert all(scale == pytest.approx(width**-0.5) for scale, width in found)
+    swin = classifier("timm:swin_tiny_patch4_window7_224", 224).network
+    before = [each.scale for each in swin.modules() if hasattr(each, "num_heads") and hasattr(each, "scale")]
+    narrow(swin, 3, 4)
+    after = [each.scale for each in swin.modules() if hasattr(each, "num_heads") and hasattr(each, "scale")]
+    assert after == pytest.approx([2**0.5 * scale for scale in before])
 
 
 @pytest.mark.parametrize("name", ["timm:mixer_s32_224", "timm:levit_128s"])
