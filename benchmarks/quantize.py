@@ -95,7 +95,7 @@ def page(rows: pd.DataFrame) -> str:
         rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
     # Where a data set has fewer images, all of it stands for the next larger number.
     rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
-    teachers = dict(rows.loc[rows["model"] == "teacher", ["run", "architecture"]].itertuples(index=False))
+    teachers: dict[str, str] = rows[rows["model"] == "teacher"].set_index("run")["architecture"].to_dict()
     rows["of"] = [f" of {teachers[row.run]}" if row.model == "student" else "" for row in rows.itertuples()]
     models, lost = [], []
     for (scenario, *network), part in rows.groupby(["scenario", "model", "architecture", "of"], sort=False):

@@ -39,18 +39,18 @@ def test_the_page_of_int8_is_made_from_its_table():
 
 
 def test_a_loss_is_fp32_less_int8_by_source_and_its_spread_is_that_of_the_seeds():
-    def row(seed: int, source: str, images: int, int8: float) -> dict:
-        same = {"scenario": "s", "model": "student", "architecture": "a", "judged_on": "test", "processor": "p"}
+    def row(seed: int, source: str, images: int, int8: float, model: str = "student") -> dict:
+        same = {"scenario": "s", "model": model, "architecture": model[0], "judged_on": "test", "processor": "p"}
         sizes = {"fp32_file_bytes": 4096, "int8_file_bytes": 1024}
         times = {f"{each}_latency_ms_batch_{n}": 1.0 for each in ("fp32", "int8") for n in (1, 64)}
         shares = {"fp32_top1": 0.9, "int8_top1": int8, "fp32_agreement": 0.8, "int8_agreement": 0.8}
-        return {**same, **sizes, **times, **shares, "seed": seed, "source": source, "images": images}
+        return {**same, **sizes, **times, **shares, "run": f"r-s{seed}", "source": source, "images": images}
 
     rows = [row(seed, source, 32, 0.9 - (seed + 1) / 100) for seed in (0, 1) for source in ("synthetic", "noise")]
-    rows += [row(seed, "real", 30, 0.9) for seed in (0, 1)]
+    rows += [row(seed, "real", 30, 0.9) for seed in (0, 1)] + [row(seed, "real", 30, 0.9, "teacher") for seed in (0, 1)]
     found = quantize.page(pd.DataFrame(rows))
-    assert "| s, student a | 32 | 2 | +1.50 (0.71) | +0.00 (0.00) | +1.50 (0.71) |" in found
-    assert "| s, student a | 90.00 | 4 | 1 | 0.250 |" in found
+    assert "| s, student s of t | 32 | 2 | +1.50 (0.71) | +0.00 (0.00) | +1.50 (0.71) |" in found
+    assert "| s, student s of t | 90.00 | 4 | 1 | 0.250 |" in found
 
 
 def test_accuracy_against_minutes_is_a_line_of_means_for_each_setting_and_one_for_each_baseline():
