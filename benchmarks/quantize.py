@@ -95,8 +95,10 @@ def page(rows: pd.DataFrame) -> str:
         rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
     # Where a data set has fewer images, all of it stands for the next larger number.
     rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
-    teachers: dict[str, str] = rows[rows["model"] == "teacher"].set_index("run")["architecture"].to_dict()
-    rows["of"] = [f" of {teachers[row.run]}" if row.model == "student" else "" for row in rows.itertuples()]
+    of_teachers = rows[rows["model"] == "teacher"]
+    teachers = dict(zip(of_teachers["run"], of_teachers["architecture"], strict=True))
+    whose = zip(rows["run"], rows["model"], strict=True)
+    rows["of"] = [f" of {teachers[run]}" if model == "student" else "" for run, model in whose]
     models, lost = [], []
     for (scenario, *network), part in rows.groupby(["scenario", "model", "architecture", "of"], sort=False):
         name, mean = f"{scenario}, {network[0]} {network[1]}{network[2]}", part.select_dtypes("number").mean()
