@@ -65,10 +65,12 @@ def test_a_registered_teacher_tells_its_names_and_its_alias_becomes_a_version(ty
     assert metrics["teacher"]["top1"] > 0.9
 
 
-def test_without_any_data_there_is_a_challenger_and_no_claim(typed, project):
+def test_half_of_it_without_any_data_is_a_challenger_and_no_claim(typed, project):
     bring(project, typed)
     scenario = ("kedro", "scenario", "alone", "--teacher", "teacher.pth", "--architecture", "plain_teacher:SmallNet")
-    assert typed(*scenario, *SAID, "--like", "test").returncode == 0
+    made = typed(*scenario, *SAID, "--like", "test", "--student", "half")
+    assert made.returncode == 0, made.stderr
+    assert "The student, half:plain_teacher:SmallNet, has" in made.stderr
     done = typed("kedro", "run", "--env", "alone")
     assert done.returncode == 0, done.stderr
     assert "synthetic images only" in done.stdout
