@@ -65,6 +65,7 @@ BY_MINUTES = {
     "CIFAR-100, WRN-16-2 > WRN-16-1": ["by_minutes_cifar100", "hundred_cifar100"],
 }
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
+DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 # Trials of a search that are shown beside its first.
 BEST = 5
 LEVELS = {"real": "ceiling: real images and labels", "kd_noise": "floor: KD on noise"}
@@ -182,13 +183,18 @@ class Page(StudyPage):
             panels = {pair: groups for pair, groups in BY_MINUTES.items() if self.ends["group"].isin(groups).any()}
             figure = ends_by_minutes(self.ends, panels, CURVES, LEVELS) if panels else None
         else:
-            settings = self.study.groups[picture].settings
-            title = "Fashion-MNIST, 5 min of a slow machine: validation accuracy, %"
+            settings, title = self.study.groups[picture].settings, self.title(picture)
             there = (self.ends["group"] == picture).any()
             figure = bars(self.ends, picture, settings, title) if there else None
         if figure is not None:
             figure.savefig(self.results / f"{picture}.png", dpi=110)
         return figure is not None
+
+    def title(self, name: str) -> str:
+        """Of a group's bars."""
+        group = self.study.groups[name]
+        (minutes,) = group.minutes or [0]
+        return f"{DATA[self.study.scenario(group.pair)]}, {minutes:g} min: validation accuracy, %"
 
 
 def spelt(value: Any) -> str:

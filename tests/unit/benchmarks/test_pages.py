@@ -23,6 +23,12 @@ def test_the_page_of_the_levers_is_made_from_its_table(monkeypatch):
     assert minutes.PAGE.read_text() == page.text(), "python benchmarks/minutes.py"
 
 
+def test_the_bars_of_a_group_of_levers_are_called_by_its_data_and_minutes():
+    page = minutes.Page()
+    titles = [page.title(group).partition(":")[0] for group in minutes.AGAINST]
+    assert titles == [*["Fashion-MNIST, 5 min"] * 3, *["CIFAR-10, 8 min"] * 2]
+
+
 def test_what_a_student_keeps_is_its_share_of_its_own_teachers_accuracy():
     page = minutes.Page()
     rows = [{"group": "goal_stranger", "accuracy": each, "teacher_accuracy": 0.8} for each in (0.72, 0.8)]
