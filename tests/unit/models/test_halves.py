@@ -80,7 +80,6 @@ NETWORKS = [
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_half_of_any_network_of_convolutions_has_its_layers_with_half_the_channels(name):
-    pytest.importorskip("timm")
     teacher = classifier(name)
     half = half_of(teacher, KEY)
     assert half.architecture == f"half:{name}"
@@ -106,7 +105,7 @@ def test_half_of_half_of_a_network_is_a_fourth_as_wide(tmp_path):
 
 @pytest.mark.parametrize("name", ["torchvision:vit_b_16", "timm:test_vit"])
 def test_half_of_a_vit_keeps_its_heads_each_of_half_the_width(name):
-    size = {"torchvision:vit_b_16": 224, "timm:test_vit": pytest.importorskip("timm") and 160}[name]
+    size = {"torchvision:vit_b_16": 224, "timm:test_vit": 160}[name]
     teacher = classifier(name, size)
     half = half_of(teacher, KEY)
     heads = [(getattr(each, "num_heads", None), getattr(each, "head_dim", None)) for each in teacher.network.modules()]
@@ -169,7 +168,6 @@ def test_what_comes_out_of_a_fresh_half_varies_as_much(name):
         for layer in whole[:-1:2]:
             torch.nn.init.kaiming_normal_(layer.weight)
     else:
-        pytest.importorskip("timm")
         whole = build_network(name, 3, 40).eval()
     half = copy.deepcopy(whole)
     narrow(half, 3, 40)
@@ -180,7 +178,6 @@ def test_what_comes_out_of_a_fresh_half_varies_as_much(name):
 
 
 def test_the_scale_of_an_attention_is_that_of_its_heads():
-    pytest.importorskip("timm")
     half = half_of(classifier("timm:test_vit", 160), KEY)
     found = [(each.scale, each.head_dim) for each in half.network.modules() if hasattr(each, "head_dim")]
     assert found
@@ -194,7 +191,6 @@ def test_the_scale_of_an_attention_is_that_of_its_heads():
 
 @pytest.mark.parametrize("name", ["timm:mixer_s32_224", "timm:levit_128s"])
 def test_what_has_no_half_is_refused_in_a_sentence(name):
-    pytest.importorskip("timm")
     with pytest.raises(InputError, match=f"STUDENT: 'half': a '{name}' counts on its widths in ways of its own; name"):
         half_of(classifier(name, 224), KEY)
 
