@@ -144,7 +144,7 @@ class Page(StudyPage):
         """Data, pair and minutes."""
         return f"{GROUPS[group]}, {(self.study.groups[group].minutes or [0])[0]:g} min"
 
-    def speed(self) -> Iterator[list[str]]:
+    def speed(self) -> Iterator[list[Any]]:
         """Time to equal accuracy."""
         for group in GROUPS:
             settings, minutes = self.study.groups[group].settings, self.study.groups[group].minutes or [0]
@@ -154,7 +154,7 @@ class Page(StudyPage):
                     f"{slow / fast:.1f} ({slow / 60:.1f} by {fast / 60:.1f})" if fast > 0 else "never"
                     for slow, fast in found.to_numpy()
                 ]
-                yield [METHODS[peer].title, self.where(group), ", ".join(times) or "not run", f"`'{group}-*'`"]
+                yield [METHODS[peer].title, self.where(group), len(times), ", ".join(times), f"`'{group}-*'`"]
 
     def methods(self) -> Iterator[list[str]]:
         """Every setting of every group."""

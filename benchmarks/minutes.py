@@ -143,15 +143,12 @@ class Page(StudyPage):
         for setting in self.study.groups[group].settings:
             chosen = self.ends[(self.ends["group"] == group) & (self.ends["setting"] == setting)]
             found = 100 * chosen[END].astype(float)
-            if chosen.empty:
-                yield [setting, changes(self.study.settings[setting]), 0, "not run", "", "", "", "", ""]
-                continue
+            what = changes(self.study.settings[setting], self.study.settings[base])
             spread = f"{found.std():.2f}" if len(found) > 1 else ""
             against = compare(by_seed(self.ends, group, setting), by_seed(self.ends, home, base))
             spent = (f"{chosen[key].astype(float).mean() / 60:.1f}" for key in ("synthesis_seconds", "student_seconds"))
             images, steps = (f"{chosen[key].astype(float).mean():,.0f}" for key in ("images", "student_steps"))
             points = "" if setting == base else str(against)
-            what = changes(self.study.settings[setting])
             yield [setting, what, len(found), f"{found.mean():.2f}", spread, points, images, steps, " + ".join(spent)]
 
     def searches(self) -> Iterator[dict[str, Any]]:
@@ -202,11 +199,19 @@ def spelt(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def changes(setting: Setting) -> str:
-    """What a setting changes, as its study says it."""
+def changes(setting: Setting, base: Setting) -> str:
+    """What a setting changes of another, in the words of its study."""
+    ours, theirs = said(setting), said(base)
+    set_here = [f"`{key}: {json.dumps(value)}`" for key, value in ours.items() if theirs.get(key) != value]
+    return ", ".join([*set_here, *(f"no `{key}`" for key in theirs if key not in ours)])
+
+
+def said(setting: Setting) -> dict[str, Any]:
+    """What a setting sets, each under the last of its names: all of them differ."""
     shares = {name: getattr(setting, name) for name in ("student_share", "warmup_share", "closing_share")}
-    said = {"synthesis": setting.synthesis, **setting.distill, **shares}
-    return "; ".join(f"`{key}: {json.dumps(value)}`" for key, value in said.items() if value) or "nothing"
+    distill = {key: value for key, value in setting.distill.items() if key != "student"}
+    found = {"method": setting.method, **setting.synthesis, **distill, **setting.distill.get("student", {}), **shares}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 if __name__ == "__main__":

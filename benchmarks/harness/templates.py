@@ -1,6 +1,7 @@
 """The one way in which a benchmark's page is made from a template."""
 
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,28 @@ from nayer.core.files import write_atomically
 
 
 def fill(template: Path, **values: Any) -> str:
-    """A Markdown template with its places filled."""
-    text: str = Template(template.read_text(), keep_trailing_newline=True, undefined=StrictUndefined).render(values)
-    return text
+    """A Markdown template with its places filled; `table` makes one of its tables."""
+    page = Template(template.read_text(), keep_trailing_newline=True, undefined=StrictUndefined)
+    return str(page.render(values, table=table))
+
+
+def table(head: str, rows: Iterable[Sequence[Any]], name: int = 0, place: int | None = None) -> str:
+    """A Markdown table of what has run, and below it what has not, by name.
+
+    The head is the table's first line. Its column `n` counts runs, "0, 0" where it counts those of two settings.
+    `name` is the column that tells rows apart, `place` one that some of them share.
+    """
+    columns = [each.strip() for each in head.strip("| ").split("|")]
+    ran, missing = [], dict[str, list[str]]()
+    for row in rows:
+        cells = [str(each) for each in row]
+        if set(cells[columns.index("n")].split(", ")) == {"0"}:
+            missing.setdefault(cells[place] if place is not None else "", []).append(cells[name])
+        else:
+            ran.append(f"| {' | '.join(cells)} |\n")
+    lines = [f"{head}\n|{'---|' * len(columns)}\n", *ran] if ran else []
+    left = "; ".join(f"{where}: {', '.join(names)}" if where else ", ".join(names) for where, names in missing.items())
+    return "".join([*lines, *(["\n"] if ran and left else []), *([f"Not run: {left}.\n"] if left else [])])
 
 
 class StudyPage:

@@ -29,6 +29,13 @@ def test_the_bars_of_a_group_of_levers_are_called_by_its_data_and_minutes():
     assert titles == [*["Fashion-MNIST, 5 min"] * 3, *["CIFAR-10, 8 min"] * 2]
 
 
+def test_a_lever_is_shown_by_what_it_changes_and_what_it_leaves_out():
+    settings = minutes.Page().study.settings
+    assert minutes.changes(settings["steps_60"], settings["start_early"]) == "`steps: 60`"
+    assert minutes.changes(settings["published"], settings["student"]) == "no `batch_size`, no `temperature`"
+    assert minutes.changes(settings["start"], settings["start"]) == ""
+
+
 def test_what_a_student_keeps_is_its_share_of_its_own_teachers_accuracy():
     page = minutes.Page()
     rows = [{"group": "goal_stranger", "accuracy": each, "teacher_accuracy": 0.8} for each in (0.72, 0.8)]
