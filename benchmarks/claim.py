@@ -178,7 +178,8 @@ class Page(StudyPage):
             joined = self.ends[self.ends["group"].isin(["tier1", "ablations"])].assign(group="both")
             settings = ["nayer", *self.study.groups["ablations"].settings]
             title = "NAYER with one part changed, test accuracy, %"
-            yield "ablations", "Ablations", bars(joined, "both", settings, title)
+            names = {"nayer": "NAYER as it is"} | MEANING
+            yield "ablations", "Ablations", bars(joined, "both", settings, title, names)
         if strips := list(self.strips()):
             yield "images", "Images of all methods, the same classes side by side", sheet(strips)
 

@@ -92,8 +92,10 @@ def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:
 
 
 @mpl.rc_context(STYLE)
-def bars(ends: pd.DataFrame, group: str, settings: Sequence[str], title: str) -> Figure:
-    """Accuracy in % by setting, with deviation and every seed as a dot."""
+def bars(
+    ends: pd.DataFrame, group: str, settings: Sequence[str], title: str, names: Mapping[str, str] | None = None
+) -> Figure:
+    """Accuracy in % by setting, with deviation and every seed as a dot; `names` says what a reader is told of some."""
     found = [100 * ends[(ends["group"] == group) & (ends["setting"] == each)][END].astype(float) for each in settings]
     shown = [(name, values) for name, values in zip(settings, found, strict=True) if len(values)]
     figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(shown)), layout="constrained")
@@ -104,7 +106,7 @@ def bars(ends: pd.DataFrame, group: str, settings: Sequence[str], title: str) ->
         axes.barh(place, values.mean(), xerr=spread, color=color, alpha=0.75, height=0.62, error_kw={"lw": 1.2})
         axes.plot(values, np.full(len(values), place), "o", color="#111827", ms=3)
         axes.text(float(values.max()) + 0.6, place, f"{values.mean():.2f}", va="center", fontsize=9)
-    axes.set_yticks(range(len(shown)), [name for name, _ in reversed(shown)])
+    axes.set_yticks(range(len(shown)), [(names or {}).get(name, name) for name, _ in reversed(shown)])
     if shown:
         least = min(float(values.min()) for _, values in shown)
         axes.set_xlim(max(0.0, least - 8), None)
