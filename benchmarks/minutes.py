@@ -22,6 +22,7 @@ PAGE = PROJECT / "docs" / "results" / "minutes.md"
 AGAINST = {
     "student": ("published", "student"),
     "start": ("student", "student"),
+    "features": ("reconstructed", "features"),
     "images": ("start_early", "start"),
     "leaves": ("reconstructed", "leaves"),
     "halves": ("student", "halves"),

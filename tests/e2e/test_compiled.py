@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,6 +33,19 @@ def test_losses_of_twenty_steps_follow_the_golden_trajectory(make_plan):
     plan = make_plan(**SETTINGS)
     assert plan.compile
     assert golden_losses(plan) == [pytest.approx(row, rel=1e-4) for row in json.loads(GOLDEN.read_text())]
+
+
+def test_a_student_is_compared_by_the_same_features(make_plan, runtime):
+    changes = {**SETTINGS, "student__feature_weight": 2.0}
+    plan = make_plan(**changes)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    found = golden_losses(plan)
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert found == [pytest.approx(row, rel=1e-4) for row in golden_losses(replace(plan, compile=False))]
+    assert golden_losses(plan) == found
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] <= 2 * graphs, "no graph for every step"
+    assert graphs < 20
 
 
 @pytest.mark.parametrize("method", ["nayer", "fast_dfkd", "dafl"])

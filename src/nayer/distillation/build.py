@@ -12,6 +12,7 @@ from nayer.engine.device import autocast
 from nayer.engine.distributed import broadcast_module, seed_each_process
 from nayer.engine.recording import Recorder
 from nayer.models.classifier import Classifier, freeze
+from nayer.student.features import feature_count
 from nayer.student.start import new_student
 from nayer.student.targets import build_targets
 from nayer.student.trainer import StudentTrainer
@@ -25,7 +26,10 @@ def build(plan: Plan) -> LoopState:
     config, images = plan.config, plan.teacher.images
     precision = autocast(plan.device, plan.precision)
     teacher, student = networks(plan)
-    broadcast_module(student)
+    trainer = StudentTrainer(
+        student, config.student, config.epochs * config.student.steps, precision, feature_count(teacher, config.student)
+    )
+    broadcast_module(trainer.networks)
     if plan.compile:
         compile_network(teacher.network)
         compile_network(student.network)
@@ -33,7 +37,6 @@ def build(plan: Plan) -> LoopState:
     shape = (images.channels, images.size, images.size)
     memory = MemoryBank(plan.capacity, shape, plan.device, plan.spill, config.student.priority)
     targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
-    trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision)
     seed_each_process()
     return LoopState(method, targets, trainer, config.leaves, config.leaves_steps, recorder(plan))
 

@@ -17,6 +17,7 @@ from nayer.engine.fingerprint import code_digest
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models import architectures
 from nayer.models.classifier import Classifier
+from nayer.student.features import feature_count
 from nayer.student.start import STUDENT_KEY, blank_student
 from nayer.synthesis import registry
 from nayer.synthesis.method import Method, Schedule
@@ -91,7 +92,7 @@ def plan(
     image_gib, target_gib = memory_gib(teacher, shard, capacity)
     if target_gib > runtime.memory_gib:
         warnings.append(
-            f"distill.student.cached_targets: with the teacher's logits they take {target_gib:.1f} GiB of memory; "
+            f"distill.student.cached_targets: with the teacher's answers they take {target_gib:.1f} GiB of memory; "
             f"runtime.memory_gib, {runtime.memory_gib:g}, puts images on disk, never these"
         )
     inputs = {"teacher": tensors_digest(teacher.network.state_dict())}
@@ -239,7 +240,8 @@ def memory_gib(teacher: Classifier, config: DistillConfig, capacity: int) -> tup
     images = capacity / 2**30
     views = min(config.student.cached_targets or 0, config.augmentation.build().crop_count)
     pixels = teacher.images.channels * teacher.images.size**2
-    return images * pixels, images * views * (3 + 2 * len(teacher.class_names))
+    answers = len(teacher.class_names) + feature_count(teacher, config.student)
+    return images * pixels, images * views * (3 + 2 * answers)
 
 
 def spill_folder(image_gib: float, target_gib: float, runtime: RuntimeConfig) -> Path | None:

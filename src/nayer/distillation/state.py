@@ -13,7 +13,7 @@ from nayer.distillation.health import Health
 from nayer.engine.recording import Recorded, Recorder
 from nayer.engine.state_file import random_state, set_random_state
 from nayer.student.config import StudentConfig
-from nayer.student.losses import distillation_loss
+from nayer.student.losses import distillation_loss, with_features
 from nayer.student.targets import Targets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.method import TOTAL, Method, SyntheticBatch
@@ -112,10 +112,13 @@ class LoopState:
 
     def _step(self, config: StudentConfig) -> Tensor:
         """All of a student step that is done on the device."""
+        classes = len(self.trainer.student.class_names)
         loss = self.method.student_loss or partial(distillation_loss, temperature=config.temperature)
+        loss = with_features(loss, classes, config.feature_weight)
         with self.method.learning(self.trainer.student):
-            views, teacher_logits = self.targets.views()
-            value, logits = self.trainer.step(views, partial(loss, teacher_logits))
+            views, teacher_answers = self.targets.views()
+            value, answers = self.trainer.step(views, partial(loss, teacher_answers))
+        teacher_logits, logits = teacher_answers[:, :classes], answers[:, :classes]
         if config.priority:
             self.memory.weigh(self.targets.slots, divergences(teacher_logits, logits))
         return torch.stack([value, (teacher_logits.argmax(1) == logits.argmax(1)).float().mean()])

@@ -15,7 +15,8 @@ from nayer.engine.progress import Reporter
 from nayer.evaluation.config import EvaluateConfig
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.inference import accuracy
-from nayer.student.losses import distillation_loss
+from nayer.student.features import feature_count
+from nayer.student.losses import distillation_loss, with_features
 from nayer.student.start import new_student
 from nayer.student.targets import OnlineTargets
 from nayer.student.trainer import StudentTrainer
@@ -46,8 +47,8 @@ def accuracy_of(
 ) -> float:
     """Test accuracy, at its last step, of a student trained for as many steps as the data-free one.
 
-    `real`: cross-entropy on the real labels. `kd_real`: the teacher's logits on real images. `kd_noise`: its logits
-    on uniform noise.
+    `real`: cross-entropy on the real labels. `kd_real`: the teacher's answers on real images. `kd_noise`: those on
+    uniform noise.
     """
     torch.manual_seed(seed)
     device = resolve_device(runtime)
@@ -58,9 +59,15 @@ def accuracy_of(
     pool.add((noise_like if name == "kd_noise" else same)(real.train.images).to(device), real.train.labels.to(device))
     student = new_student(teacher, config.student)
     augment = config.augmentation.build()
-    taught = OnlineTargets(teacher, pool, augment, precision)
+    features = 0 if name == "real" else feature_count(teacher, config.student)
+    taught = OnlineTargets(teacher, pool, augment, precision, features)
     steps, batch = config.epochs * config.student.steps, config.student.batch_size
-    trainer = StudentTrainer(student, config.student, steps, precision)
+    trainer = StudentTrainer(student, config.student, steps, precision, features)
+    compared = with_features(
+        partial(distillation_loss, temperature=config.student.temperature),
+        len(teacher.class_names),
+        config.student.feature_weight,
+    )
     reporter.begin(f"baseline {name}", config.epochs, 0)
     for step in range(steps):
         if name == "real":
@@ -68,9 +75,8 @@ def accuracy_of(
             trainer.step(augment(to_float(pool.take(slots))), partial(cross_entropy, pool.labels[slots]))
         else:
             taught.deal(batch)
-            views, teacher_logits = taught.views()
-            loss = partial(distillation_loss, teacher_logits, temperature=config.student.temperature)
-            trainer.step(views, loss)
+            views, teacher_answers = taught.views()
+            trainer.step(views, partial(compared, teacher_answers))
         trainer.advance()
         reporter.advance((step + 1) / config.student.steps, "")
     reporter.end()

@@ -41,3 +41,6 @@ class StudentConfig(Config):
     """Of SGD."""
     temperature: Annotated[float, Field(ge=1e-3, le=MAX_VALUE)]
     """Of the softened outputs that student and teacher are compared by; ZSKT compares them as they are."""
+    feature_weight: Weight
+    """Of the distance between the features that student and teacher make their logits of, the student's seen through a
+    linear layer that learns with it and is thrown away (FitNets, arXiv 1412.6550); 0 compares logits alone."""

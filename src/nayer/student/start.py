@@ -5,6 +5,7 @@ from nayer.models.classifier import Classifier
 from nayer.models.inheritance import inherit, inherited_share
 from nayer.models.reconstruction import pictures_for, reconstruct
 from nayer.student.config import StudentConfig
+from nayer.student.features import feature_count
 from nayer.synthesis.parts.matching import MatchedLeaves
 
 # Less is another family, of which a few names are the same by chance.
@@ -30,7 +31,7 @@ def new_student(teacher: Classifier, config: StudentConfig) -> Classifier:
 
 
 def blank_student(teacher: Classifier, config: StudentConfig) -> Classifier:
-    """With random weights, and able to start as it is to.
+    """With random weights, and able to start and to be compared with its teacher as it is to.
 
     Raises:
         InputError: as of `new_student`.
@@ -41,6 +42,8 @@ def blank_student(teacher: Classifier, config: StudentConfig) -> Classifier:
             f"distill.student.start: '{config.start}' is for a student of its teacher's family, and most layers of "
             f"{config.architecture} have no counterpart in {teacher.architecture}; set random, or take another student."
         )
+    for each in (student, teacher):
+        feature_count(each, config)
     return student
 
 

@@ -6,7 +6,7 @@ from math import cos, pi
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
@@ -14,9 +14,10 @@ from nayer.engine.device import Autocast
 from nayer.engine.distributed import average_gradients
 from nayer.models.classifier import Classifier
 from nayer.student.config import StudentConfig
+from nayer.student.features import Answers
 
 Loss = Callable[[Tensor], Tensor]
-"""Student logits (N, classes) -> scalar."""
+"""Student answers (N, classes), with features (N, classes + features) where it is compared by these -> scalar."""
 
 
 def rate_schedule(optimiser: Optimizer, config: StudentConfig, total_steps: int) -> LRScheduler:
@@ -34,7 +35,10 @@ def rate_schedule(optimiser: Optimizer, config: StudentConfig, total_steps: int)
 
 
 class StudentTrainer:
-    """SGD with a cosine over `total_steps` (arXiv 2310.00258, section 4.1); one `step` is one batch."""
+    """SGD with a cosine over `total_steps` (arXiv 2310.00258, section 4.1); one `step` is one batch.
+
+    With `features`, the number of its teacher's, a linear layer that shows the student's features as those learns, too.
+    """
 
     def __init__(
         self,
@@ -42,11 +46,18 @@ class StudentTrainer:
         config: StudentConfig,
         total_steps: int,
         autocast: Autocast,
+        features: int = 0,
     ) -> None:
         self.student = student
         self.autocast = autocast
+        self.answer: Callable[[Tensor], Tensor] = student
+        self.networks = nn.ModuleList([student.network])
+        if features:
+            projection = nn.Linear(Answers(student).width, features, bias=False, device=student.mean.device)
+            self.answer = Answers(student, projection)
+            self.networks.append(projection)
         self.optimiser = torch.optim.SGD(
-            student.network.parameters(),
+            self.networks.parameters(),
             config.learning_rate,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
@@ -56,20 +67,20 @@ class StudentTrainer:
         self.rate = torch.tensor(self.optimiser.param_groups[0]["lr"], device=student.mean.device)
 
     def step(self, views: Tensor, loss_of: Loss) -> tuple[Tensor, Tensor]:
-        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's logits, both detached.
+        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's answers, both detached.
 
         It can be recorded; `advance` comes after each.
         """
         self.student.train()
         with self.autocast():
-            logits = self.student(views)
-        loss = loss_of(logits)
+            answers = self.answer(views)
+        loss = loss_of(answers)
         self.optimiser.zero_grad()
         loss.backward()
-        average_gradients(self.student.parameters())
+        average_gradients(self.networks.parameters())
         with self._rate_on_device():
             self.optimiser.step()
-        return loss.detach(), logits.detach()
+        return loss.detach(), answers.detach()
 
     def advance(self) -> None:
         """To the learning rate of the next step."""
@@ -99,16 +110,16 @@ class StudentTrainer:
         self._tell_rate()
 
     def state_dict(self) -> dict[str, Any]:
-        """Student, optimiser and schedule."""
+        """Student, what learns beside it, optimiser and schedule."""
         return {
-            "student": self.student.network.state_dict(),
+            "networks": self.networks.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self.student.network.load_state_dict(state["student"])
+        self.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self._tell_rate()

@@ -84,13 +84,17 @@ def test_a_second_signal_stops_at_once_and_is_told_from_a_failure(teacher, embed
     assert caught.value.signal_number == signal.SIGINT
 
 
-@pytest.mark.parametrize(("cached_targets", "memory_gib"), [(None, 1.0), (2, 1.0), (2, 1e-9)])
+@pytest.mark.parametrize(
+    ("cached_targets", "memory_gib", "feature_weight"),
+    [(None, 1.0, 0.0), (2, 1.0, 0.0), (2, 1e-9, 0.0), (None, 1.0, 2.0), (2, 1.0, 2.0)],
+)
 @pytest.mark.parametrize("calls", [1, 2, 4, 7, 9])
 @pytest.mark.parametrize("closing_epochs", [0, 1])
 def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
-    calls, closing_epochs, cached_targets, memory_gib, teacher, embeddings, distill_config, runtime
+    calls, closing_epochs, cached_targets, memory_gib, feature_weight, teacher, embeddings, distill_config, runtime
 ):
-    config = distill_config(student__cached_targets=cached_targets, closing_epochs=closing_epochs)
+    student = {"student__cached_targets": cached_targets, "student__feature_weight": feature_weight}
+    config = distill_config(**student, closing_epochs=closing_epochs)
     whole = run(teacher, embeddings, config, runtime)
     runtime = runtime.model_copy(update={"memory_gib": memory_gib})  # the smaller one has the images on disk
     with pytest.raises(Interrupted, match="same command goes on"):
@@ -295,7 +299,9 @@ def tensors_in(value) -> list[torch.Tensor]:
     return [each for part in inner for each in tensors_in(part)]
 
 
-@pytest.mark.parametrize("changes", [{}, {"student__cached_targets": 2}, {"synthesis__method": "dafl"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"student__cached_targets": 2}, {"student__feature_weight": 2.0}, {"synthesis__method": "dafl"}]
+)
 def test_the_trial_steps_of_the_estimate_are_taken_back(changes, make_plan):
     made = make_plan(synthesis__batches=3, **changes)
     state, untouched = build(made), build(made)

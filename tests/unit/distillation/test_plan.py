@@ -90,6 +90,8 @@ def test_cached_targets_that_take_more_than_the_memory_may_are_warned_of(make_pl
     warned = plan(made.teacher, made.embeddings, made.config, small, 0).warnings
     assert any("cached_targets" in each and "never these" in each for each in warned)
     assert not made.warnings
+    with_features = make_plan(student__cached_targets=2, student__feature_weight=1.0)
+    assert with_features.target_gib / made.target_gib == pytest.approx((3 + 2 * (3 + 64)) / (3 + 2 * 3))
 
 
 def test_every_process_gets_its_share_and_a_rest_is_refused(distill_config):

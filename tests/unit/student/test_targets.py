@@ -29,7 +29,7 @@ def assert_cached_logits_are_the_teachers(targets: CachedTargets, teacher) -> No
     for slot, view in product(range(len(targets.memory)), range(targets.count)):
         shown = AUGMENT.crop(to_float(targets.memory.images[slot : slot + 1]), targets.crops[slot, view][None])
         with torch.no_grad():
-            torch.testing.assert_close(targets.logits[slot, view].float(), teacher(shown)[0], rtol=2e-3, atol=2e-3)
+            torch.testing.assert_close(targets.answers[slot, view].float(), teacher(shown)[0], rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", ["online", "cached", "refreshed"])
@@ -70,16 +70,16 @@ def test_a_share_of_each_batch_is_drawn_anew_and_cached(teacher):
     targets.add(images(12), torch.zeros(12, dtype=torch.long))
     asked = []
     teacher.register_forward_pre_hook(lambda _, inputs: asked.append(len(inputs[0])))
-    before = targets.logits.clone()
+    before = targets.answers.clone()
     targets.deal(12)
     targets.views()
     assert asked == [3]
-    changed = (targets.logits != before).flatten(1).any(1)
+    changed = (targets.answers != before).flatten(1).any(1)
     assert 1 <= changed.sum() <= 3, "a new view may be the old one again"
     for slot in range(12):
         shown = AUGMENT.crop(to_float(targets.memory.images[slot : slot + 1]), targets.crops[slot])
         with torch.no_grad():
-            torch.testing.assert_close(targets.logits[slot].float(), teacher(shown), rtol=2e-3, atol=2e-3)
+            torch.testing.assert_close(targets.answers[slot].float(), teacher(shown), rtol=2e-3, atol=2e-3)
 
 
 def test_a_small_batch_renews_a_view_all_the_same(teacher):
@@ -98,10 +98,10 @@ def test_where_all_views_there_are_can_be_kept_each_is_kept_once_and_none_refres
     targets.add(images(12), torch.zeros(12, dtype=torch.long))
     every = {tuple(crop) for crop in AUGMENT.every(torch.device("cpu")).tolist()}
     assert len(every) == AUGMENT.crop_count
-    before = targets.logits.clone()
+    before = targets.answers.clone()
     targets.deal(10)
     targets.views()
-    assert torch.equal(targets.logits, before)
+    assert torch.equal(targets.answers, before)
     for slot in range(12):
         crops = [tuple(crop) for crop in targets.crops[slot].tolist()]
         assert len(crops) == len(every)
