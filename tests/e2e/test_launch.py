@@ -28,9 +28,11 @@ def terminate_one() -> None:
     children()[-1].terminate()
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-def test_processes_learn_what_ghost_groups_in_one_process_learn(processes, job, distill_config, monkeypatch):
-    config = distill_config(**FIRST_STEPS)
+@pytest.mark.parametrize(("processes", "feature_weight"), [(2, 0.0), (4, 0.0), (2, 2.0)])
+def test_processes_learn_what_ghost_groups_in_one_process_learn(
+    processes, feature_weight, job, distill_config, monkeypatch
+):
+    config = distill_config(**FIRST_STEPS, student__feature_weight=feature_weight)
     found = run(job(config, processes), NullReporter())
     alone = job(config, 1)
     expected = Ghosts(processes, monkeypatch).run(lambda: copy.deepcopy(alone).run(NullReporter()))

@@ -26,7 +26,9 @@ def test_the_page_of_the_levers_is_made_from_its_table(monkeypatch):
 def test_the_bars_of_a_group_of_levers_are_called_by_its_data_and_minutes():
     page = minutes.Page()
     titles = [page.title(group).partition(":")[0] for group in minutes.AGAINST]
-    assert titles == ["Fashion-MNIST, 5 min"] * 2 + ["CIFAR-10, 8 min", "Fashion-MNIST, 5 min"] + ["CIFAR-10, 8 min"] * 2
+    assert (
+        titles == ["Fashion-MNIST, 5 min"] * 2 + ["CIFAR-10, 8 min", "Fashion-MNIST, 5 min"] + ["CIFAR-10, 8 min"] * 2
+    )
 
 
 def test_a_lever_is_shown_by_what_it_changes_and_what_it_leaves_out():

@@ -47,6 +47,15 @@ def test_real_labels_and_a_teacher_on_real_images_teach_the_student(real, recipe
         assert accuracy_of(name, teacher, real, recipe, runtime, 0, NullReporter()) > 0.9
 
 
+def test_a_teachers_features_teach_where_they_are_asked_for(real, recipe, runtime):
+    compared = recipe.model_copy(update={"student": recipe.student.model_copy(update={"feature_weight": 1.0})})
+    assert accuracy_of("kd_real", taught(real), real, compared, runtime, 0, NullReporter()) > 0.9
+    plain, same = (
+        accuracy_of("real", taught(real), real, each, runtime, 0, NullReporter()) for each in (recipe, compared)
+    )
+    assert plain == same, "real labels come without a teacher"
+
+
 def test_the_floor_never_shows_the_student_a_real_image(real, recipe, runtime):
     teacher = taught(real)
     seen = []
