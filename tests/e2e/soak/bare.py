@@ -37,6 +37,7 @@ STUDENT = {
     "rise": 0.0,
     "learning_rate": 0.05,
     "final_learning_rate": 2e-4,
+    "feature_weight": 0.0,
     "momentum": 0.9,
     "weight_decay": 1e-4,
     "temperature": 20.0,
