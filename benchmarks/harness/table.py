@@ -1,5 +1,9 @@
 """The table of a study: one CSV, a row for every epoch of every run; what a run ends with stands in its last row."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +96,24 @@ class Table:
         ]
 
     def add(self, run: Run, result: dict[str, Any]) -> None:
-        """Append a run that is not in it."""
-        if run.key in self.done:
-            return
-        new = pd.DataFrame(rows(run, result))
-        whole = pd.concat([self.read(), new], ignore_index=True) if self.file.exists() else new
-        write_atomically(self.file, lambda part: whole.to_csv(part, index=False, float_format="%.6g"))
+        """Append a run that is not in it; of several processes of this machine, one after the other."""
+        with self.held():
+            if run.key in self.done:
+                return
+            new = pd.DataFrame(rows(run, result))
+            whole = pd.concat([self.read(), new], ignore_index=True) if self.file.exists() else new
+            write_atomically(self.file, lambda part: whole.to_csv(part, index=False, float_format="%.6g"))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The table is read and written again as a whole, which two processes must not do at once."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.file.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def summary(self) -> str:
         """Mean and deviation by group and setting, as Markdown."""

@@ -70,6 +70,19 @@ def test_a_table_tells_its_machines_once_each_with_their_precision_and_the_numbe
     ]
 
 
+def test_runs_that_end_at_the_same_time_are_both_in_the_table(tmp_path, monkeypatch):
+    run, read = Run(group="tier", pair="digits", setting="nayer", minutes=5.0, seed=0, test=True), Table.read
+    monkeypatch.setattr(Table, "read", lambda self: [read(self), time.sleep(0.05)][0])
+    added = [run.model_copy(update={"seed": seed}) for seed in range(4)]
+    result = {"curve": [], "accuracy": 0.5, "machine": {}}
+    threads = [threading.Thread(target=Table(tmp_path / "new").add, args=(each, result)) for each in added]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert Table(tmp_path / "new").done == {each.key for each in added}
+
+
 def test_tuning_reads_validation_images_alone_and_gives_nayer_no_more_trials_than_others():
     study = Study.read(STUDIES / "claim.yml")
     assert not study.groups["tuning"].test
