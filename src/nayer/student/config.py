@@ -16,8 +16,9 @@ class StudentConfig(Config):
     """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, your own, or
     half: and any of these, with half the channels of every layer."""
     start: Start
-    """Weights before the first step: fresh; of the teacher as far as it has layers like the student's; or these of the
-    channels that tell most, fitted layer by layer to what the teacher's answer, both on procedural pictures."""
+    """Weights before the first step: `random`, fresh ones; `teacher`, copied from the teacher's matching layers;
+    `reconstructed`, copied from its most telling channels, then fitted layer by layer to its outputs on procedural
+    pictures."""
     batch_size: BatchSize
     """Images of a step."""
     steps: Count
