@@ -15,7 +15,7 @@ from harness.charts import accuracy_by_minutes, bars, sheet
 from harness.scenario import PROJECT
 from harness.table import END
 from harness.templates import StudyPage, fill
-from harness.verdicts import NOISE, Verdict, by_seed, compare, time_to_equal
+from harness.verdicts import NOISE, Verdict, by_seed, compare, pace, time_to_equal, with_deviation
 from matplotlib.figure import Figure
 
 from nayer.core.files import write_atomically
@@ -37,8 +37,10 @@ PARTS = {
     "the prompt": ["nayer_name_alone"],
     "MiniLM against CLIP": ["nayer_clip"],
 }
-# Where the paper does not say that its choice is the better one: as good (0), or worse (-1).
-EXPECTED = {"nayer_1_to_1": 0, "nayer_clip": -1}
+# Where the paper does not call its own choice the better one.
+EXPECTED = {"nayer_clip": -1}
+# What the paper says of one ablation against another: about as good (0).
+BESIDE = {"noisy layer, drawn once": ("nayer_fixed", "nayer_no_layer", 0)}
 MEANING = {
     "nayer_one_hot": "one-hot rows",
     "nayer_random": "random rows",
@@ -83,7 +85,7 @@ class Page(StudyPage):
             runs=len(self.ends),
             planned=len(self.study.runs()),
             noise=NOISE,
-            verdicts=[*self.parts(), *self.peers()],
+            verdicts=[*self.parts(), *self.beside(), *self.peers()],
             speed=list(self.speed()),
             published=self.published,
             methods=list(self.methods()),
@@ -96,6 +98,14 @@ class Page(StudyPage):
     def verdict(self, group: str, base: str, other: str) -> Verdict:
         """NAYER in one group against another setting, which may stand in a group of its own."""
         return compare(by_seed(self.ends, base, "nayer"), by_seed(self.ends, group, other))
+
+    def beside(self) -> Iterator[list[Any]]:
+        """One ablation against another, where the paper says something of that."""
+        for part, (one, other, expected) in BESIDE.items():
+            found = compare(*(by_seed(self.ends, "ablations", each) for each in (one, other)))
+            place, where = f"`'ablations-*-{other}-*'`", self.where("tier1")
+            word, published = found.word(expected), self.published["parts"][part]
+            yield [part, MEANING[other], where, found, found.n, word, place, published]
 
     def parts(self) -> Iterator[list[Any]]:
         """Each part of the method against the method without it."""
@@ -150,11 +160,12 @@ class Page(StudyPage):
             settings, minutes = self.study.groups[group].settings, self.study.groups[group].minutes or [0]
             for peer in (each for each in PEERS if each in settings):
                 found = time_to_equal(self.rows, group, "nayer", peer, minutes[0])
-                times = [
-                    f"{slow / fast:.1f} ({slow / 60:.1f} by {fast / 60:.1f})" if fast > 0 else "never"
-                    for slow, fast in found.to_numpy()
-                ]
-                yield [METHODS[peer].title, self.where(group), len(times), ", ".join(times), f"`'{group}-*'`"]
+                times = (found["slow"] / found["fast"]).fillna(0.0)
+                told = ", ".join(
+                    f"{slow / 60:.1f} by {fast / 60:.1f}" if fast > 0 else "never" for slow, fast in found.to_numpy()
+                )
+                row = [with_deviation(times), told, pace(times), f"`'{group}-*'`"]
+                yield [METHODS[peer].title, self.where(group), len(times), *row]
 
     def methods(self) -> Iterator[list[str]]:
         """Every setting of every group."""

@@ -65,6 +65,11 @@ BY_MINUTES = {
     "CIFAR-10, WRN-16-2 > WRN-16-1": ["by_minutes_cifar10", "hundred_cifar10"],
     "CIFAR-100, WRN-16-2 > WRN-16-1": ["by_minutes_cifar100", "hundred_cifar100"],
 }
+# What else runs in the groups of the goals.
+BESIDE = {
+    "unchanged": "the scenario's own recipe, with nothing changed but its schedule",
+    "features_3": "the recipe of `MINUTES=` with features beside logits, which is off yet",
+}
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
 DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 # Trials of a search that are shown beside its first.
@@ -86,7 +91,8 @@ class Page(StudyPage):
             planned=len(self.study.runs()),
             noise=NOISE,
             goals=list(self.goals()),
-            earlier=list(self.earlier()),
+            beside=list(self.tested(beside=True)),
+            earlier=list(self.tested(beside=False)),
             stranger=self.stranger(),
             cifar10_step=self.step_of_400("cifar10"),
             by_minutes=list(self.by_minutes()),
@@ -115,13 +121,14 @@ class Page(StudyPage):
         steps = found and found["many"] - found["few"]
         return found and f"{2 * (found['many_steps'] - found['few_steps']) / steps:.2f}"
 
-    def earlier(self) -> Iterator[str]:
-        """What else was read on test images: recipes that were given up."""
+    def tested(self, beside: bool) -> Iterator[str]:
+        """What else was read on test images: beside the two recipes of the goals, or recipes that were given up."""
         for goal in GOALS:
             for setting in self.study.groups[goal.group].settings:
                 found = by_seed(self.ends, goal.group, setting)
-                if setting not in ("minutes", "published") and len(found):
-                    yield f"`{setting}`, {goal.pair}, n = {len(found)}: {with_deviation(found)}"
+                if setting not in ("minutes", "published") and (setting in BESIDE) == beside and len(found):
+                    about = f" ({BESIDE[setting]})" if beside else ""
+                    yield f"`{setting}`{about}, {goal.pair}, n = {len(found)}: {with_deviation(found)}"
 
     def stranger(self) -> dict[str, Any]:
         """How much of its teacher's accuracy the student keeps that is made of a stranger's."""

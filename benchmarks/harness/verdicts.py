@@ -12,7 +12,10 @@ from harness.table import END
 # Published five-seed deviations reach 0.2 points: less is noise, whatever few seeds say.
 NOISE = 0.3
 LEVEL = 0.95
+# How many times faster than its peers the paper calls NAYER, at least.
+CLAIMED = 5
 Word = Literal["for the paper", "against the paper", "no difference shown", "one seed", "not run"]
+Pace = Literal["for the paper", "faster, but not so much", "not faster", "one seed", "not run"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Verdict:
     n: int
 
     def word(self, expected: int = 1) -> Word:
-        """What that says, where the paper has `better` above (1), as good as (0) or below (-1) `worse`."""
+        """What that says, where the paper has `better` above (1), about as good as (0) or below (-1) `worse`."""
         if not self.n:
             return "not run"
         if self.n == 1:
@@ -59,32 +62,43 @@ def with_deviation(found: pd.Series) -> str:
 
 def compare(better: pd.Series, worse: pd.Series) -> Verdict:
     """Two settings on the seeds that both have."""
-    differences = (better - worse).dropna()
-    n = len(differences)
-    deviation = float(differences.std()) if n > 1 else nan
+    return of_seeds(better - worse)
+
+
+def of_seeds(found: pd.Series) -> Verdict:
+    """What seeds say of some figure: NaN where one says nothing."""
+    found = found.dropna()
+    n = len(found)
+    deviation = float(found.std()) if n > 1 else nan
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / sqrt(n) if n > 1 else float("inf")
-    return Verdict(float(differences.mean()) if n else nan, deviation, half, n)
+    return Verdict(float(found.mean()) if n else nan, deviation, half, n)
 
 
-def seconds_to_reach(rows: pd.DataFrame, run: str, accuracy: float) -> float:
+def pace(times: pd.Series) -> Pace:
+    """What it says of the speed claimed that NAYER was so many times faster, seed by seed; 0 is never."""
+    found = of_seeds(times)
+    if found.n < 2:
+        return "one seed" if found.n else "not run"
+    if found.mean - found.interval > 1:
+        return "for the paper" if found.mean >= CLAIMED else "faster, but not so much"
+    return "not faster"
+
+
+def seconds_to_reach(curve: pd.DataFrame, accuracy: float) -> float:
     """Counted seconds until a run's curve first shows this accuracy, 0..1; NaN if never."""
-    curve = rows[rows["run"] == run].sort_values("epoch")
+    curve = curve.sort_values("epoch")
     reached = curve[curve["validation_accuracy_2000"] >= accuracy]
-    if reached.empty:
-        return nan
-    return float(reached.iloc[0]["counted_seconds"])
+    return nan if reached.empty else float(reached["counted_seconds"].iloc[0])
 
 
 def time_to_equal(rows: pd.DataFrame, group: str, fast: str, slow: str, minutes: float) -> pd.DataFrame:
-    """Seconds by seed: of `slow` for the accuracy its curve ends with, and of `fast` to reach that (NaN: never)."""
+    """Seconds by seed until each first shows the accuracy that the curve of `slow` ends with (NaN: never)."""
     chosen = rows[(rows["group"] == group) & (rows["minutes"] == minutes)]
     found = {}
     for seed, part in chosen.groupby("seed"):
-        runs = {setting: part[part["setting"] == setting] for setting in (fast, slow)}
+        runs = {name: part[part["setting"] == setting] for name, setting in (("slow", slow), ("fast", fast))}
         if any(each.empty for each in runs.values()):
             continue
-        last = runs[slow].sort_values("epoch").iloc[-1]
-        name = str(runs[fast]["run"].iloc[0])
-        reached = seconds_to_reach(rows, name, float(last["validation_accuracy_2000"]))
-        found[seed] = {"slow": float(last["counted_seconds"]), "fast": reached}
+        wanted = float(runs["slow"].sort_values("epoch")["validation_accuracy_2000"].iloc[-1])
+        found[seed] = {name: seconds_to_reach(each, wanted) for name, each in runs.items()}
     return pd.DataFrame.from_dict(found, orient="index", columns=["slow", "fast"], dtype=float)

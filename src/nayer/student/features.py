@@ -1,5 +1,7 @@
 """What a student can be compared with its teacher by beside logits: the features that these are made of."""
 
+from math import log2
+
 import torch
 from torch import Tensor, nn
 
@@ -8,18 +10,20 @@ from nayer.models.classifier import Classifier
 from nayer.student.config import StudentConfig
 from nayer.synthesis.parts.features import LayerInputs, as_given, head_of
 
+# A head that answers nothing has none.
+LEAST_NORM = 1e-6
 KEY = "distill.student.feature_weight"
 
 
 class Answers:
-    """A classifier's logits and, beside them in one tensor, the features that its last linear layer is given.
+    """A classifier's logits and, beside them in one tensor, the features that its last linear layer makes these of.
 
     Raises:
-        InputError: it has no linear layer.
+        InputError: it has no such layer.
     """
 
     def __init__(self, classifier: Classifier, projection: nn.Linear | None = None) -> None:
-        head = head_of(classifier.network)
+        head = head_of(classifier)
         if head is None:
             raise InputError(
                 f"{KEY}: '{classifier.architecture}' has no linear layer whose inputs would be its features; set it to "
@@ -27,9 +31,11 @@ class Answers:
             )
         self.classifier, self.projection, self.width = classifier, projection, head.in_features
         self.inputs = LayerInputs([head], as_given)
+        # Half precision holds features that are as large as the logits they make, and a power of two rounds none.
+        self.scale = 2.0 ** round(log2(max(float(head.weight.detach().norm(dim=1).mean()), LEAST_NORM)))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) pixels in [0, 1] -> (N, classes + features), the features as the projection shows them.
+        """(N, C, H, W) pixels in [0, 1] -> (N, classes + features), these scaled, or as the projection shows them.
 
         Raises:
             InputError: the last linear layer is given something else than a row of features for each image.
@@ -42,7 +48,18 @@ class Answers:
                 f"{KEY}: the last linear layer of '{self.classifier.architecture}' is given {tuple(features.shape)} "
                 f"for {len(images)} images, not a row of features for each; set it to 0 to compare logits alone."
             )
-        return torch.cat([logits, self.projection(features) if self.projection else features], 1)
+        return torch.cat([logits, self.projection(features) if self.projection else self.scale * features], 1)
+
+
+def has_features(classifier: Classifier) -> bool:
+    """Whether its last linear layer, if there is one, is given a row of features for each image."""
+    spec = classifier.images
+    try:
+        with torch.no_grad():
+            Answers(classifier)(torch.zeros(2, spec.channels, spec.size, spec.size))
+    except InputError:
+        return False
+    return True
 
 
 def feature_count(teacher: Classifier, config: StudentConfig) -> int:

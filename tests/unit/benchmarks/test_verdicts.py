@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from harness.verdicts import by_seed, compare, time_to_equal
+from harness.verdicts import by_seed, compare, pace, time_to_equal
 
 
 def series(*values: float) -> pd.Series:
@@ -26,6 +26,30 @@ def test_a_verdict_needs_more_than_noise_and_more_than_one_seed(better, worse, w
     assert compare(better, worse).word() == word
 
 
+@pytest.mark.parametrize(
+    ("expected", "word"),
+    [(1, "for the paper"), (0, "against the paper"), (-1, "against the paper")],
+)
+def test_what_the_paper_says_decides_what_a_difference_is_for(expected, word):
+    assert compare(series(90, 91, 90.5), series(88, 89.1, 88.4)).word(expected) == word
+    assert compare(series(90, 91, 90.5), series(89.8, 90.8, 90.3)).word(expected) == "no difference shown"
+
+
+@pytest.mark.parametrize(
+    ("times", "word"),
+    [
+        (series(6, 7, 6.5), "for the paper"),
+        (series(2, 2.1, 1.9), "faster, but not so much"),
+        (series(6, 0, 7), "not faster"),
+        (series(1.1, 0.9, 1.0), "not faster"),
+        (series(9), "one seed"),
+        (series(), "not run"),
+    ],
+)
+def test_a_speed_is_held_to_what_is_claimed(times, word):
+    assert pace(times) == word
+
+
 def test_seeds_are_paired_and_those_that_only_one_has_are_left_out():
     found = compare(series(90, 92, 94), series(89, 90))
     assert (found.mean, found.n) == (1.5, 2)
@@ -39,7 +63,7 @@ def rows() -> pd.DataFrame:
     """Two methods, two seeds; an epoch takes the fast one 10 s and the slow one 20 s."""
     found = []
     for seed, ends in ((0, 0.9), (1, 0.4)):
-        for setting, pace, accuracies in (("fast", 5, (0.5, 0.7, ends)), ("slow", 10, (0.2, 0.4, 0.6))):
+        for setting, seconds, accuracies in (("fast", 5, (0.5, 0.7, ends)), ("slow", 10, (0.2, 0.4, 0.6))):
             for epoch, accuracy in enumerate(accuracies, 1):
                 found.append(
                     {
@@ -50,7 +74,7 @@ def rows() -> pd.DataFrame:
                         "seed": seed,
                         "epoch": epoch,
                         "validation_accuracy_2000": accuracy,
-                        "counted_seconds": 2.0 * pace * epoch,
+                        "counted_seconds": 2.0 * seconds * epoch,
                         "accuracy": accuracy if epoch == 3 else None,
                     }
                 )
@@ -61,7 +85,7 @@ def test_time_to_what_the_slow_one_ends_with(rows):
     assert time_to_equal(rows, "tier", "fast", "slow", 1.0).to_numpy().tolist() == [[60, 20], [60, 20]]
     never = time_to_equal(rows, "tier", "slow", "fast", 1.0)
     assert math.isnan(never["fast"][0])
-    assert never.loc[1].tolist() == [30, 40]
+    assert never.loc[1].tolist() == [10, 40], "seed 1 of the fast one shows 0.4 at its end, and had more at once"
     assert time_to_equal(rows, "tier", "fast", "gone", 1.0).empty
 
 

@@ -9,12 +9,13 @@ from torch import nn
 from nayer.core.errors import InputError
 from nayer.core.images import Augmentation
 from nayer.models.classifier import Classifier
-from nayer.student.features import Answers, feature_count
+from nayer.student.features import Answers, feature_count, has_features
 from nayer.student.losses import distillation_loss, feature_loss, with_features
 from nayer.student.start import blank_student
 from nayer.student.targets import build_targets
 from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.memory import MemoryBank
+from nayer.synthesis.parts.features import head_of
 
 VIEWS = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(3))
 
@@ -30,13 +31,41 @@ def of(teacher: Classifier, *layers: nn.Module) -> Classifier:
 
 @torch.no_grad()
 def test_features_are_what_the_last_layer_makes_the_logits_of(teacher):
-    answers = Answers(teacher)(VIEWS)
-    logits, features = answers.split([3, 64], 1)
+    answers = Answers(teacher)
+    logits, features = answers(VIEWS).split([3, 64], 1)
     torch.testing.assert_close(logits, teacher(VIEWS))
-    torch.testing.assert_close(teacher.network.head(features), logits)
+    torch.testing.assert_close(teacher.network.head(features / answers.scale), logits)
     projection = nn.Linear(64, 5)
-    torch.testing.assert_close(Answers(teacher, projection)(VIEWS)[:, 3:], projection(features))
+    torch.testing.assert_close(Answers(teacher, projection)(VIEWS)[:, 3:], projection(features / answers.scale))
     assert not teacher.network.head._forward_pre_hooks, "nothing stays behind"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("factor", [3e5, 1.0, 1e-5])
+def test_half_precision_holds_a_teachers_features_whatever_their_size(teacher, factor):
+    first, last = nn.Linear(64, 16, bias=False), nn.Linear(16, 3)
+    first.weight *= factor
+    last.weight /= factor
+    features = Answers(of(teacher, nn.Flatten(), first, nn.ReLU(), last))(VIEWS)[:, 3:].to(torch.float16)
+    assert features.isfinite().all()
+    assert 0.03 < features.float().square().mean().sqrt() < 3
+
+
+@torch.no_grad()
+def test_the_layer_that_answers_is_told_from_others_by_its_answer(teacher):
+    class Fancy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(64, 3)
+            self.aside = nn.Linear(3, 3)
+            self.for_training = nn.Linear(64, 3)
+
+        def forward(self, x):
+            self.aside(x.flatten(1)[:, :3])
+            return self.head(x.flatten(1))
+
+    network = Fancy()
+    assert head_of(Classifier(network, "own", teacher.class_names, teacher.images)) is network.head
 
 
 def test_a_classifier_without_a_row_of_features_is_refused(teacher, config):
@@ -47,6 +76,7 @@ def test_a_classifier_without_a_row_of_features_is_refused(teacher, config):
     by_row = of(teacher, nn.Linear(8, 3), nn.AdaptiveAvgPool2d((1, 3)), nn.Flatten())
     with pytest.raises(InputError, match=r"is given \(6, 1, 8, 8\) for 6 images, not a row of features for each"):
         Answers(by_row)(VIEWS)
+    assert [has_features(each) for each in (teacher, without, by_row)] == [True, False, False]
     with pytest.raises(InputError, match="feature_weight"):
         blank_student(without, config(feature_weight=1.0))
 

@@ -43,7 +43,7 @@ class Dafl(AlternatingMethod[DaflConfig]):
 
     def __init__(self, context: Context, config: DaflConfig) -> None:
         super().__init__(context, config)
-        head = head_of(context.teacher.network)
+        head = head_of(context.teacher)
         self.features = LayerInputs([head] if head else [], as_given)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
 
 Summary = Callable[[Tensor], Tensor]
+Note = Callable[[Any, tuple[Tensor, ...], Tensor], None]
 
 
 class LayerInputs:
@@ -42,7 +44,6 @@ class LayerInputs:
         self.found.update((index, torch.full((), torch.nan)) for index in range(len(self.layers)))
 
 
-@torch.no_grad()
 def inputs_by_layer(teacher: Classifier, layers: Iterable[nn.Module]) -> dict[nn.Module, torch.Size]:
     """Of these layers those that a forward pass of the teacher goes through, with the shape of what they are given.
 
@@ -50,21 +51,30 @@ def inputs_by_layer(teacher: Classifier, layers: Iterable[nn.Module]) -> dict[nn
     """
     found: dict[nn.Module, torch.Size] = {}
 
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         found[layer] = inputs[0].shape
 
-    spec, training = teacher.images, [each for each in teacher.modules() if each.training]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    look(teacher, layers, note)
+    return found
+
+
+@torch.no_grad()
+def look(classifier: Classifier, layers: Iterable[nn.Module], note: Note) -> Tensor:
+    """What two black images are answered; each of the layers that they pass is noted."""
+    spec, training = classifier.images, [each for each in classifier.modules() if each.training]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
     try:
-        teacher.eval()
+        classifier.eval()
         with torch.compiler.set_stance("force_eager"):  # a look is not worth a compilation
-            teacher(torch.zeros(2, spec.channels, spec.size, spec.size, device=teacher.mean.device))
+            logits: Tensor = classifier(
+                torch.zeros(2, spec.channels, spec.size, spec.size, device=classifier.mean.device)
+            )
+        return logits
     finally:
         for each in training:
             each.training = True
         for hook in hooks:
             hook.remove()
-    return found
 
 
 def as_given(features: Tensor) -> Tensor:
@@ -82,10 +92,17 @@ def attention_map(features: Tensor) -> Tensor:
     return features.float().square().mean(1)
 
 
-def head_of(network: nn.Module) -> nn.Linear | None:
-    """The last linear layer, if there is one."""
-    found = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    return found[-1] if found else None
+def head_of(classifier: Classifier) -> nn.Linear | None:
+    """The linear layer whose outputs are the logits; failing that the last of as many outputs that images pass."""
+    classes, outputs = len(classifier.class_names), dict[nn.Linear, Tensor]()
+    layers = [each for each in classifier.modules() if isinstance(each, nn.Linear) and each.out_features == classes]
+
+    def note(layer: nn.Linear, _: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs[layer] = output
+
+    logits = look(classifier, layers, note)
+    heads = [layer for layer, output in outputs.items() if torch.equal(output.to(logits.dtype), logits)]
+    return (heads or list(outputs) or [None])[-1]
 
 
 def check_head(teacher: Classifier, weight: float) -> list[str]:
@@ -94,7 +111,7 @@ def check_head(teacher: Classifier, weight: float) -> list[str]:
     Raises:
         InputError: names the key.
     """
-    if weight and head_of(teacher.network) is None:
+    if weight and head_of(teacher) is None:
         raise InputError(
             f"distill.synthesis.activation_weight: {weight:g}, but '{teacher.architecture}' has no linear layer whose "
             "inputs would be its features; set it to 0 to go on without that term."

@@ -1,5 +1,6 @@
 """The noisy layer Z: BatchNorm1d over the label-text embeddings, then a random Linear drawn anew for every batch."""
 
+from math import ceil
 from typing import Literal
 
 import torch
@@ -14,9 +15,10 @@ class NoisyLayer(nn.Module):
     """K-to-1 noisy layer (arXiv 2310.00258, section 3.3): one Linear serves one set of K rows, one row per class.
 
     The random Linear is the only source of diversity between batches. Those of all sets are one Linear from D to
-    sets x E, for embeddings of width D and outputs of width E: one matrix product, whose weights are never copied. A
-    batch that is no multiple of K ends in a shorter set of random classes; a batch smaller than K is one set on a
-    slice of a permutation of the classes, a new slice per draw.
+    sets x E, for embeddings of width D and outputs of width E: one matrix product, whose weights are never copied.
+    Where no two Linears are given the same rows it is one product for each, so that no ablation costs more. A batch
+    that is no multiple of K ends in a shorter set of random classes; a batch smaller than K is one set on a slice of a
+    permutation of the classes, a new slice per draw.
 
     Ablations: `drawn` once and for all, or no Linear at all; one Linear `shared` by a set, by one image, or by the
     whole batch; rows not normalised; `noise`, drawn anew for every image of a batch, in place of the embeddings.
@@ -55,10 +57,11 @@ class NoisyLayer(nn.Module):
         else:
             self.rows = self.embeddings[classes]
             row = torch.cat([place[: batch_size - len(last)] % len(classes), last])
-        linear = {"set": place // len(classes), "image": place, "batch": torch.zeros_like(place)}[self.shared]
-        self.picked = row if self.drawn == "none" else linear * len(self.rows) + row
+        self.each = {"set": len(classes), "image": 1, "batch": batch_size}[self.shared]
+        shared_rows = self.drawn != "none" and not self.rows_apart
+        self.picked = place // self.each * len(self.rows) + row if shared_rows else row
         if self.drawn == "per_batch" or (self.drawn == "fixed" and not hasattr(self, "weight")):
-            count = int(linear[-1]) + 1
+            count = ceil(batch_size / self.each)
             self.set_linear(
                 torch.randn(count * self.latent, self.embeddings.shape[1], device=device),
                 torch.zeros(count * self.latent, device=device),
@@ -84,10 +87,22 @@ class NoisyLayer(nn.Module):
         """The Linear in use, if there is one."""
         return [] if self.drawn == "none" or not hasattr(self, "weight") else [self.weight, self.bias]
 
+    @property
+    def rows_apart(self) -> bool:
+        """Whether no two Linears are given the same rows of a normalised table or noise."""
+        return self.noise or self.shared == "image"
+
     def forward(self) -> Tensor:
         """The latent vectors (batch_size, E) of the last draw; row i belongs to label i of `redraw`."""
         rows = self.norm(self.rows)
-        if self.drawn != "none":
-            rows = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent)).transpose(0, 1).flatten(0, 1)
-        latent: Tensor = rows.index_select(0, self.picked)
-        return latent
+        if self.drawn == "none" or self.rows_apart:
+            rows = rows.index_select(0, self.picked)
+            return rows if self.drawn == "none" else self._each_its_own(rows)
+        found = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent)).transpose(0, 1).flatten(0, 1)
+        return found.index_select(0, self.picked)
+
+    def _each_its_own(self, rows: Tensor) -> Tensor:
+        """Each Linear on the rows (batch_size, D) that follow those of the one before."""
+        weight, bias = self.weight.unflatten(0, (-1, self.latent)), self.bias.unflatten(0, (-1, 1, self.latent))
+        whole = F.pad(rows, (0, 0, 0, len(weight) * self.each - len(rows))).unflatten(0, (len(weight), self.each))
+        return torch.baddbmm(bias, whole, weight.mT).flatten(0, 1)[: len(rows)]

@@ -104,7 +104,7 @@ class Activation(Prior):
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
         """The head."""
-        head = head_of(teacher.network)
+        head = head_of(teacher)
         return [head] if head else []
 
     @classmethod

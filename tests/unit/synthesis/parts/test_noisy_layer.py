@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from nayer.synthesis.parts.noisy_layer import NoisyLayer
 
@@ -102,6 +103,15 @@ def test_rows_that_are_not_normalised_are_the_embeddings_themselves(layer):
     raw.redraw(CLASSES)
     assert torch.equal(raw(), layer.embeddings)
     assert list(raw.norm.parameters()) == []
+
+
+@pytest.mark.parametrize(("shared", "noise"), [("set", False), ("set", True), ("image", False), ("image", True)])
+def test_an_ablation_multiplies_no_more_than_the_layer_as_published(shared, noise):
+    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, shared=shared, noise=noise)
+    layer.redraw(2 * CLASSES)
+    with FlopCounterMode(display=False) as counted:
+        layer()
+    assert counted.get_total_flops() == 2 * 2 * CLASSES * WIDTH * LATENT
 
 
 def test_noise_is_another_row_for_every_image_and_every_batch():
