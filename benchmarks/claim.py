@@ -93,6 +93,7 @@ class Page(StudyPage):
             share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
             teachers=list(self.teachers()),
             machines=self.table.machines(),
+            untold=int(self.ends["commit"].isna().sum()),
         )
 
     def verdict(self, group: str, base: str, other: str) -> Verdict:

@@ -40,6 +40,10 @@ KINDS["synthesis"] = tuple(key for key in Cost.model_fields if key not in sum(KI
 Costs = dict[str, dict[str, Any]]
 
 
+# What a step's cost hangs on.
+MACHINE = ("processor", "cores", "threads", "accelerator")
+
+
 class Bench:
     """One study on one machine."""
 
@@ -102,6 +106,7 @@ class Bench:
         names = {run: self.study.cost_names(run.pair, run.setting) for run in timed}
         for run in timed:
             if new := [name for name in names[run].values() if name not in kept.keys() | missing.keys()]:
+                self.check_machine(run.pair, new[0], kept)
                 missing |= dict.fromkeys(new, run)
         found: dict[Run, list[Cost]] = {run: [] for run in missing.values()}
         for turn in range(TURNS if missing else 0):
@@ -117,6 +122,24 @@ class Bench:
             if self.store:
                 self.queue.share("costs", kept)
         return kept
+
+    def check_machine(self, pair: str, new: str, kept: Costs) -> None:
+        """Steps that are compared cost what they cost on one machine, with as many threads.
+
+        Raises:
+            InputError: those of the pair were measured otherwise than the new one would be here.
+        """
+        here = {key: machine()[key] for key in MACHINE}
+        for name in (each for each in kept if pair in each.split()):
+            there = {key: kept[name]["machine"][key] for key in MACHINE}
+            if there != here:
+                told = " and ".join(
+                    f"{key} {there[key]}, here {here[key]}" for key in MACHINE if there[key] != here[key]
+                )
+                raise InputError(
+                    f"{self.study.results}/costs.json: '{new}' is not in it, and the others of {pair} were measured "
+                    f"with {told}; measure it there (OMP_NUM_THREADS sets threads), or take all of {pair} out."
+                )
 
     def cost_of(self, costs: Costs, pair: str, setting: str) -> Cost:
         """Of every kind of step, from what was measured."""

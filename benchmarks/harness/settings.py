@@ -19,7 +19,7 @@ from nayer.synthesis.registry import METHODS
 Changes = dict[str, Any]
 # What a step takes just as long with, whatever its value; of a weight, only whether it is 0.
 IDLE = {"steps", "betas", "generator_life", "rise", "start", "temperature", "momentum", "bn_momentum", "weight_decay"}
-IDLE |= {"learning_rate", "final_learning_rate"}
+IDLE |= {"learning_rate", "final_learning_rate", "input"}
 Baseline = Literal["real", "kd_real", "kd_noise"]
 
 

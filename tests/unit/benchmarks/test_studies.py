@@ -29,6 +29,7 @@ from nayer.core.images import ImageSpec
 from nayer.core.nested import flatten
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import Cost
+from nayer.evaluation.cost import machine
 from nayer.scenarios import minutes
 from nayer.synthesis.sample import SyntheticSample
 
@@ -117,6 +118,7 @@ def test_what_a_step_costs_is_measured_once_for_settings_whose_steps_do_the_same
     assert synthesis("try_cmi_3") == synthesis("cmi") == "try_cmi_1"
     assert synthesis("try_dfq_2") == "try_dfq_1", "another rate"
     assert synthesis("nayer_name_alone") == "try_nayer_1", "another wording"
+    assert synthesis("nayer_noise") == "try_nayer_1", "other rows, multiplied alike"
     assert synthesis("nayer_no_layer") == "nayer_no_layer"
     assert student("cmi") == student("nayer_no_layer") == student("adi") == "try_nayer_1", (
         "images of a memory are alike"
@@ -273,6 +275,26 @@ def test_machines_of_one_store_share_what_the_first_of_them_said(tmp_path):
 def test_a_store_that_cannot_be_used_is_one_sentence():
     with pytest.raises(InputError, match="--store: 'nonsense' cannot be used .*; give an address as sqlite:"):
         Queue("study", "nonsense")
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+def test_a_step_is_not_measured_on_another_machine_than_those_it_is_compared_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+    study = Study.read(STUDIES / "levers.yml")
+    bench, here = Bench(study, None, "cpu", tmp_path), machine()
+    bench.results = tmp_path
+    other = {**here, "threads": here["threads"] + 1}
+    kept = {
+        "student, fashion_mnist published": {"machine": other},
+        "student, cifar10_short published": {"machine": here},
+    }
+    (tmp_path / "costs.json").write_text(json.dumps(kept))
+    monkeypatch.setattr(bench, "cost", lambda run: pytest.fail("nothing is measured"))
+    runs = [run for run in study.runs() if run.pair == "fashion_mnist" and run.minutes]
+    with pytest.raises(InputError, match="'synthesis, fashion_mnist published' is not in it, and the others") as error:
+        bench.measured(runs)
+    assert f"threads {other['threads']}, here {here['threads']}; measure it there" in str(error.value)
+    bench.check_machine("cifar10_short", "another", kept)  # that of the same machine is free to come
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat")
