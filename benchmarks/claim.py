@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 from harness.bench import TEACHERS
-from harness.charts import accuracy_by_minutes, bars, sheet
+from harness.charts import accuracy_by_minutes, dots, sheet
 from harness.scenario import PROJECT
 from harness.table import END
 from harness.templates import StudyPage, fill
@@ -187,11 +187,11 @@ class Page(StudyPage):
             titles = {name: method.title for name, method in METHODS.items()}
             yield "accuracy", "Accuracy against minutes", accuracy_by_minutes(self.rows, groups, titles, BASELINES)
         if "ablations" in there:
-            joined = self.ends[self.ends["group"].isin(["tier1", "ablations"])].assign(group="both")
-            settings = ["nayer", *self.study.groups["ablations"].settings]
-            title = "NAYER with one part changed, test accuracy, %"
-            names = {"nayer": "NAYER as it is"} | MEANING
-            yield "ablations", "Ablations", bars(joined, "both", settings, title, names)
+            found = {"NAYER as it is": by_seed(self.ends, "tier1", "nayer")}
+            for setting in self.study.groups["ablations"].settings:
+                found[MEANING[setting]] = by_seed(self.ends, "ablations", setting)
+            title = f"NAYER with one part changed, {self.where('tier1')}"
+            yield "ablations", "Ablations", dots(found, title, "test accuracy, %", next(iter(found)))
         if strips := list(self.strips()):
             yield "images", "Images of all methods, the same classes side by side", sheet(strips)
 

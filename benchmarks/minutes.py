@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from harness.charts import bars, ends_by_minutes
+from harness.charts import dots, ends_by_minutes
 from harness.scenario import PROJECT
 from harness.settings import Setting
 from harness.table import END
 from harness.templates import StudyPage, fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, with_deviation
+from matplotlib.figure import Figure
 
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
@@ -72,6 +73,8 @@ BESIDE = {
 }
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
 DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+# Changes of a setting that a figure spells out, in characters; of more it has the name.
+LONGEST = 100
 # Trials of a search that are shown beside its first.
 BEST = 5
 LEVELS = {"real": "ceiling: real images and labels", "kd_noise": "floor: KD on noise"}
@@ -183,23 +186,27 @@ class Page(StudyPage):
                     yield [pair, f"{minutes:g}", counts, *shown, compare(ours, published)]
 
     def saved(self, picture: str) -> bool:
-        """Draw a figure, of what there is: the bars of a group, or accuracy against minutes."""
+        """Draw a figure, of what there is: the dots of a group, or accuracy against minutes."""
         if picture == "accuracy":
             panels = {pair: groups for pair, groups in BY_MINUTES.items() if self.ends["group"].isin(groups).any()}
             figure = ends_by_minutes(self.ends, panels, CURVES, LEVELS) if panels else None
         else:
-            settings, title = self.study.groups[picture].settings, self.title(picture)
             there = (self.ends["group"] == picture).any()
-            figure = bars(self.ends, picture, settings, title) if there else None
+            figure = self.dots(picture) if there else None
         if figure is not None:
             figure.savefig(self.results / f"{picture}.png", dpi=110)
         return figure is not None
 
-    def title(self, name: str) -> str:
-        """Of a group's bars."""
-        group = self.study.groups[name]
+    def dots(self, name: str) -> Figure:
+        """What each setting of a group reaches, called by what it changes, and what its base does."""
+        group, (base, home) = self.study.groups[name], AGAINST[name]
         (minutes,) = group.minutes or [0]
-        return f"{DATA[self.study.scenario(group.pair)]}, {minutes:g} min: validation accuracy, %"
+        found = {base: by_seed(self.ends, home, base)}
+        for setting in (each for each in group.settings if each != base):
+            what = changes(self.study.settings[setting], self.study.settings[base]).replace("`", "").replace('"', "")
+            found[what if len(what) <= LONGEST else setting] = by_seed(self.ends, name, setting)
+        title = f"{base}, and what is changed of it: {DATA[self.study.scenario(group.pair)]}, {minutes:g} min"
+        return dots(found, title, "validation accuracy, %", base)
 
 
 def spelt(value: Any) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 from harness.bench import TEACHERS
-from harness.charts import bars
+from harness.charts import dots
 from harness.scenario import PROJECT
 from harness.templates import StudyPage, fill
-from harness.verdicts import by_seed, with_deviation
+from harness.verdicts import by_seed, compare, with_deviation
 
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
@@ -34,6 +34,28 @@ TITLES = {
     "cifar10_convnext": "CIFAR-10, a ConvNeXt",
     "cifar10_convnext_half": "CIFAR-10, a ConvNeXt, half of it for a student",
     "cifar10_vit": "CIFAR-10, a ViT",
+}
+
+
+# What a reader is told of each setting.
+MEANING = {
+    "none": "no prior",
+    "none_10": "no prior, 10 steps a batch",
+    "variation": "smooth pictures, weight 10",
+    "variation_1": "smooth pictures, weight 1",
+    "variation_03": "smooth pictures, weight 0.3",
+    "pixels": "pixels as normalised, weight 10",
+    "pixels_1": "pixels as normalised, weight 1",
+    "activation": "strong features, balanced classes",
+    "layer_norm": "inputs of LayerNorm, weight 10",
+    "layer_norm_1": "inputs of LayerNorm, weight 1",
+    "patches": "varied likeness of patches, weight 10",
+    "patches_1": "varied likeness of patches, weight 1",
+    "leaves": "procedural pictures beside the images",
+    "leaves_fitted": "the same, the student's layers fitted first",
+    "dead_leaves": "procedural pictures alone",
+    "dead_leaves_fitted": "these alone, the student's layers fitted first",
+    "dead_leaves_80": "these alone, 80 % of the time for the student",
 }
 
 
@@ -67,18 +89,22 @@ class Page(StudyPage):
         return (100 * (by_seed(self.ends, group, setting) - none) / (whole - none)).dropna()
 
     def verdict(self, group: str) -> str:
-        """What the runs so far say of the goal, that something closes half of the gap."""
+        """What the runs so far say of the goal, that something closes half of the gap; one seed is no verdict."""
         settings = [name for name in self.study.groups[group].settings if name != "none"]
         found = {name: closed for name in settings if len(closed := self.closed(group, name))}
         if not found:
             return ""
         best = max(found, key=lambda name: found[name].mean())
         share, n = found[best].mean(), len(found[best])
-        seeds = "one seed" if n == 1 else f"{n} seeds"
+        gap = compare(self.whole(group), by_seed(self.ends, group, "none"))
+        told = f"the gap to the BatchNorm teacher is {gap} points"
+        if n == 1:
+            said = f"`{best}` closes {share:.0f} % of it" if share > 0 else f"`{best}` loses least of what was tried"
+            return f"One seed, no verdict yet: {told}, and {said}."
         if share <= 0:
-            return f"None of the {len(found)} tried closes any of the gap ({seeds}); `{best}` loses least."
+            return f"None of the {len(found)} tried closes any of the gap ({n} seeds; {told}); `{best}` loses least."
         reached = "reaches" if share >= GOAL else "misses"
-        return f"`{best}` closes most of the gap, {share:.0f} % ({seeds}), which {reached} the goal of {GOAL} %."
+        return f"`{best}` closes most of it, {share:.0f} % ({n} seeds; {told}), which {reached} the goal of {GOAL} %."
 
     def rows(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group, and last what the teacher with BatchNorm gives."""
@@ -91,14 +117,18 @@ class Page(StudyPage):
         if BESIDE[group]:
             whole = self.whole(group)
             yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
+            pictures = by_seed(self.ends, BESIDE[group] or group, "statistics_leaves")
+            yield ["BatchNorm teacher, leaves", "", len(pictures), with_deviation(pictures), ""]
 
     def saved(self, group: str) -> bool:
-        """Draw the bars of a group that has some."""
+        """Draw the dots of a group that has some."""
         if not (there := bool((self.ends["group"] == group).any())):
             return False
-        settings = self.study.groups[group].settings
-        title = f"{TITLES[group]}: validation accuracy of the student, %"
-        bars(self.ends, group, settings, title).savefig(self.results / f"{group}.png", dpi=110)
+        found = {MEANING[setting]: by_seed(self.ends, group, setting) for setting in self.study.groups[group].settings}
+        if BESIDE[group]:
+            found["a teacher with BatchNorm"] = self.whole(group)
+        figure = dots(found, TITLES[group], "validation accuracy of the student, %", MEANING["none"])
+        figure.savefig(self.results / f"{group}.png", dpi=110)
         return there
 
     def teachers(self) -> Iterator[list[str]]:

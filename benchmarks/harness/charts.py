@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib as mpl
 import matplotlib.image
@@ -92,27 +93,26 @@ def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:
 
 
 @mpl.rc_context(STYLE)
-def bars(
-    ends: pd.DataFrame, group: str, settings: Sequence[str], title: str, names: Mapping[str, str] | None = None
-) -> Figure:
-    """Accuracy in % by setting, with deviation and every seed as a dot; `names` says what a reader is told of some."""
-    found = [100 * ends[(ends["group"] == group) & (ends["setting"] == each)][END].astype(float) for each in settings]
-    shown = [(name, values) for name, values in zip(settings, found, strict=True) if len(values)]
-    figure = Figure(figsize=(8.4, 0.9 + 0.36 * len(shown)), layout="constrained")
+def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Figure:
+    """Mean and deviation of each that has run, every seed as a small dot; a line goes down from that of `base`."""
+    shown = [(name, values) for name, values in found.items() if len(values)]
+    figure = Figure(figsize=(8.4, 1.2 + 0.34 * len(shown)), layout="constrained")
     axes = figure.subplots()
     for place, (name, values) in enumerate(reversed(shown)):
-        color = BLUE if name == settings[0] else GREY
+        color, mean = BLUE if name == base else GREY, float(values.mean())
         spread = float(values.std()) if len(values) > 1 else 0.0
-        axes.barh(place, values.mean(), xerr=spread, color=color, alpha=0.75, height=0.62, error_kw={"lw": 1.2})
-        axes.plot(values, np.full(len(values), place), "o", color="#111827", ms=3)
-        axes.text(float(values.max()) + 0.6, place, f"{values.mean():.2f}", va="center", fontsize=9)
-    axes.set_yticks(range(len(shown)), [(names or {}).get(name, name) for name, _ in reversed(shown)])
-    if shown:
-        least = min(float(values.min()) for _, values in shown)
-        axes.set_xlim(max(0.0, least - 8), None)
-    axes.set_title(title)
-    axes.grid(visible=True, axis="x")
+        axes.errorbar(mean, place, xerr=spread, color=color, marker="o", ms=7, capsize=3, lw=1.2)
+        axes.plot(values, np.full(len(values), place), "o", color="#111827", ms=2.5)
+        axes.annotate(f"{mean:.2f}", (float(values.max()), place), (8, 0), textcoords="offset points", va="center")
+        if name == base:
+            axes.axvline(mean, color=color, lw=1, ls=":")
+    axes.set_yticks(range(len(shown)), [fill(name, 52) for name, _ in reversed(shown)])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.margins(x=0.12)
+    axes.set_xlabel(axis)
+    axes.grid(visible=True)
     axes.set_axisbelow(True)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
 
 

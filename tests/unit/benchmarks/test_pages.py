@@ -23,12 +23,36 @@ def test_the_page_of_the_levers_is_made_from_its_table(monkeypatch):
     assert minutes.PAGE.read_text() == page.text(), "python benchmarks/minutes.py"
 
 
-def test_the_bars_of_a_group_of_levers_are_called_by_its_data_and_minutes():
-    page = minutes.Page()
-    titles = [page.title(group).partition(":")[0] for group in minutes.AGAINST]
-    assert (
-        titles == ["Fashion-MNIST, 5 min"] * 2 + ["CIFAR-10, 8 min", "Fashion-MNIST, 5 min"] + ["CIFAR-10, 8 min"] * 2
+def test_a_figure_of_levers_calls_each_by_what_it_changes_and_has_its_base_from_another_group():
+    figure = minutes.Page().dots("images")
+    (axes,) = figure.axes
+    names = [each.get_text() for each in axes.get_yticklabels()]
+    assert names[-1] == "start_early", "which ran in the group `start`"
+    assert "student_share: 0.7" in names
+    assert figure.get_suptitle() == "start_early, and what is changed of it: Fashion-MNIST, 5 min"
+
+
+def test_one_seed_is_no_verdict_on_a_prior():
+    page = priors.Page()
+    rows = [("none", 0.2), ("leaves", 0.4), ("statistics", 0.3)]
+    page.ends = pd.DataFrame(
+        {
+            "group": "cifar10_batchnorm" if name == "statistics" else "cifar10_convnext",
+            "setting": name,
+            "seed": seed,
+            "minutes": 8.0,
+            "accuracy": accuracy + seed / 1000,
+        }
+        for name, accuracy in rows
+        for seed in (100, 101)
     )
+    told = "2 seeds; the gap to the BatchNorm teacher is +10.00 (0.00) points"
+    assert (
+        page.verdict("cifar10_convnext")
+        == f"`leaves` closes most of it, 200 % ({told}), which reaches the goal of 50 %."
+    )
+    page.ends = page.ends[page.ends["seed"] == 100]
+    assert page.verdict("cifar10_convnext").startswith("One seed, no verdict yet: the gap")
 
 
 def test_a_lever_is_shown_by_what_it_changes_and_what_it_leaves_out():
