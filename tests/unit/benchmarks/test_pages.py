@@ -7,6 +7,7 @@ import priors
 import pytest
 import quantize
 from harness.charts import ends_by_minutes
+from harness.verdicts import by_seed
 
 
 def test_the_page_of_the_claim_is_made_from_its_table(monkeypatch):
@@ -70,6 +71,24 @@ def test_what_a_student_keeps_is_its_share_of_its_own_teachers_accuracy():
     assert (found["n"], found["kept"], found["seen"]) == (2, "0.950", "met so far")
     page.ends["accuracy"] -= 0.02
     assert page.stranger()["seen"] == "missed so far"
+
+
+def test_the_figures_of_the_readme_are_those_of_the_tables():
+    readme, page = (quantize.PROJECT / "README.md").read_text(), minutes.Page()
+    ours, published = (by_seed(page.ends, "goal_cifar10", each) for each in ("minutes", "published"))
+    assert len(ours) == len(published) == 3
+    assert f"gives {published.mean():.2f} %" in readme
+    rows = pd.read_csv(quantize.RESULTS / "runs.csv")
+    rows = rows[rows["run"].str.startswith("goal_cifar10-")]
+    for model, weights in (("teacher", "692 k"), ("student", "175 k")):
+        part = rows[rows["model"] == model].drop_duplicates("seed")
+        size, time = part["fp32_file_bytes"].mean() / 1024, part["fp32_latency_ms_batch_1"].mean()
+        told = f"| {weights} | {size:,.0f} KiB | {time:.3g} ms | {100 * part['fp32_top1'].mean():.2f} % |"
+        assert told in readme
+    part = rows[(rows["model"] == "student") & (rows["source"] == "synthetic") & (rows["images"] == 512)]
+    size, time = part["int8_file_bytes"].mean() / 1024, part["int8_latency_ms_batch_1"].mean()
+    lost = 100 * (part["fp32_top1"] - part["int8_top1"]).mean()
+    assert f"| 175 k | {size:,.0f} KiB | {time:.3g} ms | {lost:.2f} points less |" in readme
 
 
 def test_the_page_of_int8_is_made_from_its_table():
