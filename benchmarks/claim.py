@@ -4,7 +4,7 @@ python benchmarks/claim.py
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness.charts import accuracy_by_minutes, dots, sheet
 from harness.scenario import PROJECT
 from harness.table import END
 from harness.templates import StudyPage, fill
-from harness.verdicts import NOISE, Verdict, by_seed, compare, pace, time_to_equal, with_deviation
+from harness.verdicts import NOISE, Verdict, Word, by_seed, compare, pace, time_to_equal, with_deviation
 from matplotlib.figure import Figure
 
 from nayer.core.files import write_atomically
@@ -53,6 +53,13 @@ MEANING = {
     "nayer_name_alone": "the class name alone",
     "nayer_clip": "CLIP's table",
 }
+# What a verdict is called on the page, in this order.
+SAID: dict[Word, str] = {
+    "for the paper": "For the paper",
+    "against the paper": "Against the paper",
+    "no difference shown": "No difference shown",
+    "one seed": "One seed, which is no verdict",
+}
 GROUPS = {
     "tier1": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
     "tier1_30": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
@@ -80,12 +87,14 @@ class Page(StudyPage):
 
     def text(self) -> str:
         """The page, its figures saved beside the table."""
+        verdicts = [*self.parts(), *self.beside(), *self.peers()]
         return fill(
             FILE.parent / "claim.md.j2",
             runs=len(self.ends),
             planned=len(self.study.runs()),
             noise=NOISE,
-            verdicts=[*self.parts(), *self.beside(), *self.peers()],
+            short=list(self.in_short(verdicts)),
+            verdicts=verdicts,
             speed=list(self.speed()),
             published=self.published,
             methods=list(self.methods()),
@@ -95,6 +104,18 @@ class Page(StudyPage):
             machines=self.table.machines(),
             untold=int(self.ends["commit"].isna().sum()),
         )
+
+    def in_short(self, verdicts: Iterable[list[Any]]) -> Iterator[str]:
+        """What has come out, a line for each word that was found, the largest differences first."""
+        told: dict[tuple[str, str], list[tuple[float, str]]] = {}
+        for part, against, where, found, *_, word, _, _ in verdicts:
+            if found.n:
+                what = f"{part} against {against}" if part != "accuracy" else against
+                told.setdefault((word, where), []).append((-abs(found.mean), f"{what} {found}"))
+        for word, name in SAID.items():
+            for (each, where), found in told.items():
+                if each == word:
+                    yield f"**{name}** ({where}): {'; '.join(text for _, text in sorted(found))}."
 
     def verdict(self, group: str, base: str, other: str) -> Verdict:
         """NAYER in one group against another setting, which may stand in a group of its own."""
