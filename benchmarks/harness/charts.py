@@ -103,8 +103,10 @@ def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Fi
         spread = float(values.std()) if len(values) > 1 else 0.0
         axes.errorbar(mean, place, xerr=spread, color=color, marker="o", ms=7, capsize=3, lw=1.2)
         axes.plot(values, np.full(len(values), place), "o", color="#111827", ms=2.5)
-        beside = {"textcoords": "offset points", "va": "center", "bbox": {"fc": "white", "ec": "none", "pad": 1}}
-        axes.annotate(f"{mean:.2f}", (float(values.max()), place), (8, 0), **beside)
+        label = axes.annotate(
+            f"{mean:.2f}", (float(values.max()), place), (8, 0), textcoords="offset points", va="center"
+        )
+        label.set_bbox({"fc": "white", "ec": "none", "pad": 1})
         if name == base:
             axes.axvline(mean, color=color, lw=1, ls=":")
     axes.set_yticks(range(len(shown)), [fill(name, 52) for name, _ in reversed(shown)])

@@ -10,6 +10,8 @@ from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
+from nayer.pipelines import CHAIN, ON_REQUEST, REGISTRY
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -40,3 +42,11 @@ def test_tasks_wait_for_those_whose_files_they_read(dag):
         for parent in parents
     }
     assert edges == wanted
+
+
+def test_the_drawing_of_the_pipelines_names_every_node():
+    bootstrap_project(PROJECT)
+    drawing = (PROJECT / "docs" / "mlops.md").read_text().partition("```mermaid")[2].partition("```")[0]
+    for name in (*CHAIN, *ON_REQUEST, *REGISTRY):
+        assert f"subgraph {name}\n" in drawing
+        assert all(node.name in drawing for node in pipelines[name].nodes)
