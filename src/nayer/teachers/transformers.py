@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nayer.core.errors import InputError, first_line, is_printable, shown
-from nayer.core.hub import snapshot
+from nayer.core.hub import quiet_transformers, snapshot
 from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, spelt
 from nayer.teachers.description import Description
 
@@ -31,7 +31,9 @@ TOLERANCE = 0.02
 
 
 def folder_of(name: str, key: str) -> Path:
-    """The local folder, or that of the hub's snapshot; fetched once, then taken from the cache.
+    """The local folder, or that of the hub's snapshot, of `owner/name` the newest, or `owner/name@revision`.
+
+    A snapshot is fetched once, then taken from the cache.
 
     Raises:
         InputError: there is neither.
@@ -43,8 +45,9 @@ def folder_of(name: str, key: str) -> Path:
         raise InputError(
             f"{key}: 'transformers:{name}' is no folder; give one of save_pretrained, or an id on the hub."
         )
+    model, _, revision = name.partition("@")
     try:
-        return snapshot(name, FILES)
+        return snapshot(model, FILES, revision or None)
     except Exception as error:  # the hub's own errors, and those of the network
         raise InputError(
             f"{key}: 'transformers:{name}' is no folder here, and could not be fetched ({first_line(error)}); give "
@@ -138,7 +141,12 @@ def described(name: str, folder: Path, config: Any) -> Description:
     size = image_size(processor, config, folder)
     untried = check_processor(folder, size, channels, torch.tensor([mean, std])) if size and mean and std else None
     notes = " ".join(note for note in (note_on_crop(processor), untried) if note)
-    return Description(spelt(config), name, names, size, mean, std, notes or None)
+    return Description(spelt(config), pinned(name, folder), names, size, mean, std, notes or None)
+
+
+def pinned(name: str, folder: Path) -> str:
+    """An id on the hub with the commit of its snapshot, so that it always means the same teacher; a folder as it is."""
+    return name if folder == Path(name).expanduser() else f"{name.partition('@')[0]}@{folder.name}"
 
 
 def note_on_crop(processor: Mapping[str, Any]) -> str | None:
@@ -271,19 +279,18 @@ def read(name: str) -> Mapping[str, Tensor]:
         raise InputError(
             f"{key}: '{folder / CONFIG}' claims {claimed:,} weights, and its files are {held:,} bytes; copy it again."
         )
-    # Its own bar lasts for milliseconds.
-    import_module("transformers.utils.logging").disable_progress_bar()
+    auto = import_module("transformers").AutoModelForImageClassification
     try:
-        auto = import_module("transformers").AutoModelForImageClassification
-        model, told = auto.from_pretrained(
-            folder,
-            config=config,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            dtype=torch.float32,
-        )
+        with quiet_transformers():  # what is missing is said below, in one sentence
+            model, told = auto.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
     except Exception as error:  # a damaged file may raise anything
         raise InputError(f"{key}: '{folder}' cannot be loaded ({first_line(error)}); copy or save it again.") from error
     if missing := sorted(told["missing_keys"]) + sorted(str(each) for each in told["mismatched_keys"]):

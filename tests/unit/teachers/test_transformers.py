@@ -1,10 +1,14 @@
 """Teachers of transformers: a folder of save_pretrained says all that must be known, and runs nothing."""
 
 import json
+import logging
 import shutil
+from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
+import transformers
 from transformers import (
     AutoModelForImageClassification,
     ConvNextImageProcessor,
@@ -12,6 +16,7 @@ from transformers import (
     ResNetConfig,
     ViTConfig,
     ViTImageProcessor,
+    ViTModel,
 )
 
 from nayer.core.errors import InputError
@@ -62,6 +67,7 @@ def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(saved)
     folder, model = saved
     source, about = describe(f"transformers:{folder}", SOURCES)
     assert (source, about.class_names, about.image_size) == ("transformers", ("ant", "bee", "cat"), 16)
+    assert about.weights == str(folder)
     assert (about.mean, about.std) == ((0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
     teacher = TeacherConfig(
         source=source,
@@ -207,6 +213,51 @@ def test_weights_that_are_missing_or_damaged_are_named(folder, saved):
     (folder / "model.safetensors").write_bytes(b"\0" * 80_000)
     with pytest.raises(InputError, match=r"^teacher.weights: .* cannot be loaded \(.*\); copy or save it again"):
         read(str(folder))
+
+
+def test_a_network_without_its_head_is_refused_in_one_sentence_and_transformers_says_nothing(folder, caplog):
+    ViTModel(VIT).save_pretrained(folder)
+    transformers.logging.set_verbosity_warning()
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    try:
+        with pytest.raises(InputError, match=r"^teacher.weights: .* does not hold classifier.bias, so it is"):
+            read(str(folder))
+    finally:
+        logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert caplog.messages == []
+    assert transformers.logging.get_verbosity() == logging.WARNING
+
+
+@pytest.fixture
+def hub(saved, tmp_path, monkeypatch) -> Path:
+    """The hub's cache with `owner/name`, of which `main` is the commit bbb... and the tag `v1` the older aaa..."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    model = tmp_path / "models--owner--name"
+    (model / "refs").mkdir(parents=True)
+    for ref, commit in (("main", "b" * 40), ("v1", "a" * 40)):
+        shutil.copytree(saved[0], model / "snapshots" / commit)
+        (model / "refs" / ref).write_text(commit)
+    AutoModelForImageClassification.from_config(VIT).save_pretrained(model / "snapshots" / ("b" * 40))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "commit"),
+    [("owner/name", "b"), ("owner/name@main", "b"), ("owner/name@v1", "a"), (f"owner/name@{'a' * 40}", "a")],
+)
+def test_a_teacher_of_the_hub_is_the_commit_that_was_described(name, commit, hub, saved):
+    _, about = describe(f"transformers:{name}", SOURCES)
+    assert about.weights == f"owner/name@{commit * 40}"
+    for ref in (hub / "refs").iterdir():
+        ref.write_text("c" * 40)  # the hub has moved on
+    of_saved = all(torch.equal(value, saved[1].state_dict()[place[6:]]) for place, value in read(about.weights).items())
+    assert of_saved == (commit == "a")
+
+
+def test_a_revision_that_is_nowhere_is_refused_in_a_sentence(hub):
+    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:owner/name@v9' is no folder here, and could not be"):
+        describe("transformers:owner/name@v9", SOURCES)
 
 
 def test_neither_a_folder_nor_on_the_hub_is_one_sentence(monkeypatch):
