@@ -15,3 +15,11 @@ class Description:
     std: tuple[float, ...] | None
     note: str | None = None
     """What its owner must know, in a sentence."""
+
+
+def note_on_crop(said_by: str) -> str:
+    """What an owner must know whose image processor does not show the network whole pictures."""
+    return (
+        f"Its image processor cuts the edges of pictures off ({said_by}); here they are scaled whole, so its accuracy "
+        "on test pictures may be lower than its owner knows it."
+    )

@@ -10,7 +10,7 @@ from nayer.core.errors import InputError, first_line, unknown
 from nayer.core.hub import snapshot
 from nayer.models.zoo import check_timm_name, import_timm, torchvision_names
 from nayer.teachers.checkpoint import read_weights
-from nayer.teachers.description import Description
+from nayer.teachers.description import Description, note_on_crop
 
 TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
 IMAGENET_CLASSES = 1000
@@ -69,13 +69,15 @@ def _torchvision_description(name: str, key: str) -> Description:
         if model is None:
             raise InputError(f"{key}: '{name}' are not the weights of an image classifier that can be read here.")
     preset = weights.transforms()
+    whole, shown = preset.resize_size[0], preset.crop_size[0]
     return Description(
         f"torchvision:{model}",
         str(weights),
         tuple(weights.meta["categories"]),
-        preset.crop_size[0],
+        shown,
         tuple(preset.mean),
         tuple(preset.std),
+        note_on_crop(f"resize_size {whole}, crop_size {shown}") if whole > shown else None,
     )
 
 
@@ -110,4 +112,5 @@ def _timm_description(name: str, key: str) -> Description:
         found.input_size[1],
         tuple(found.mean),
         tuple(found.std),
+        note_on_crop(f"crop_pct {found.crop_pct:g}") if found.crop_pct < 1 else None,
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 from nayer.core.errors import InputError, first_line, is_printable, shown
 from nayer.core.hub import quiet_transformers, snapshot
 from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, spelt
-from nayer.teachers.description import Description
+from nayer.teachers.description import Description, note_on_crop
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -28,6 +28,7 @@ BYTE = 1 / 255
 MOST_JSON, MOST_SIDE = 2**24, 1024
 # Between our pixels and those of its owner's processor, which may scale pictures in between.
 TOLERANCE = 0.02
+ONE_LABEL = "single_label_classification"
 
 
 def folder_of(name: str, key: str) -> Path:
@@ -100,6 +101,11 @@ def read_config(folder: Path, key: str) -> Any:
             f"{key}: '{folder / CONFIG}' is of the kind {said.get('model_type')!r}, and transformers knows no image "
             f"classifier of that kind; it knows {', '.join(sorted(known))}."
         )
+    if said.get("problem_type") not in (None, ONE_LABEL):
+        raise InputError(
+            f"{key}: '{folder / CONFIG}' says problem_type {shown(said['problem_type'])}, and a student learns one "
+            "label an image; give a teacher of one label an image."
+        )
     check_sizes({name: value for name, value in said.items() if name not in ("id2label", "label2id")}, key)
     try:
         return known[said["model_type"]].from_dict(said)
@@ -140,23 +146,15 @@ def described(name: str, folder: Path, config: Any) -> Description:
     mean, std = normalisation(processor, channels, folder)
     size = image_size(processor, config, folder)
     untried = check_processor(folder, size, channels, torch.tensor([mean, std])) if size and mean and std else None
-    notes = " ".join(note for note in (note_on_crop(processor), untried) if note)
-    return Description(spelt(config), pinned(name, folder), names, size, mean, std, notes or None)
+    crops = processor.get("do_center_crop") or processor.get("crop_pct")
+    notes = [note_on_crop("do_center_crop, crop_pct")] if crops else []
+    notes += [untried] if untried else []
+    return Description(spelt(config), pinned(name, folder), names, size, mean, std, " ".join(notes) or None)
 
 
 def pinned(name: str, folder: Path) -> str:
     """An id on the hub with the commit of its snapshot, so that it always means the same teacher; a folder as it is."""
     return name if folder == Path(name).expanduser() else f"{name.partition('@')[0]}@{folder.name}"
-
-
-def note_on_crop(processor: Mapping[str, Any]) -> str | None:
-    """What an owner must know whose processor does not show the network whole pictures."""
-    if not (processor.get("do_center_crop") or processor.get("crop_pct")):
-        return None
-    return (
-        "Its image processor cuts the edges of pictures off (do_center_crop, crop_pct); here they are scaled whole, so "
-        "its accuracy on test pictures may be lower than its owner knows it."
-    )
 
 
 def check_processor(folder: Path, size: int, channels: int, normalised_by: Tensor) -> str | None:

@@ -135,6 +135,23 @@ def test_timm_tells_its_normalisation_and_takes_the_names_of_imagenet():
     assert len(about.class_names) == 1000
 
 
+@pytest.mark.parametrize(
+    ("library", "name", "said_by"),
+    [
+        ("torchvision", "resnet18", "resize_size 256, crop_size 224"),
+        ("torchvision", "efficientnet_v2_s", None),
+        ("timm", "resnet18.a1_in1k", "crop_pct 0.95"),
+        ("timm", "volo_d4_448.sail_in1k", None),
+    ],
+)
+def test_an_owner_whose_preset_cuts_pictures_is_told_that_they_are_scaled_whole_here(library, name, said_by):
+    note = describe_published(library, name, "TEACHER").note
+    if said_by is None:
+        assert note is None
+    else:
+        assert note.startswith(f"Its image processor cuts the edges of pictures off ({said_by}); here they are scaled")
+
+
 def test_timm_weights_are_those_of_the_hubs_snapshot(tmp_path, monkeypatch, offline):
     network = timm.create_model("resnet18", num_classes=1000)
     save_file(network.state_dict(), tmp_path / "model.safetensors")

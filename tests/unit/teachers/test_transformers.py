@@ -117,6 +117,12 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
         ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}}, r"asks for code of its own \(auto_map\)"),
         ("config.json", {"model_type": "bert"}, r"is of the kind 'bert', and transformers knows no image classifier"),
         ("config.json", {"model_type": "timm_wrapper"}, r"only wraps a network of timm; give its weights as a file"),
+        (
+            "config.json",
+            {"problem_type": "multi_label_classification"},
+            r"says problem_type 'multi_label_classification', and a student learns one label an image",
+        ),
+        ("config.json", {"problem_type": "regression"}, r"says problem_type 'regression', and a student learns one"),
         ("config.json", {"hidden_size": 10**9}, r"hidden_size = 1,000,000,000, more than"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers = 1,000,000,000, more than"),
         ("preprocessor_config.json", {"size": {"height": 16, "width": 24}}, r"takes images of 16x24, and only square"),
