@@ -2,7 +2,16 @@
 
 from nayer.datasets.base import ImageSet, RealData
 from nayer.datasets.no_data import NONE
-from nayer.datasets.sources import channels, check, class_names, files, load, names_lie_in_files, normalisation
+from nayer.datasets.sources import (
+    channels,
+    check,
+    class_names,
+    files,
+    load,
+    names_lie_in_files,
+    normalisation,
+    own_names,
+)
 
 __all__ = [
     "NONE",
@@ -15,4 +24,5 @@ __all__ = [
     "load",
     "names_lie_in_files",
     "normalisation",
+    "own_names",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +34,10 @@ class ImageSet:
         """The images and labels at a slice, or at a tensor of indices."""
         return ImageSet(self.images[chosen], self.labels[chosen])
 
+    def relabelled(self, places: list[int]) -> ImageSet:
+        """The same images; those of class k are of class `places[k]`."""
+        return ImageSet(self.images, torch.tensor(places)[self.labels])
+
     def digest(self) -> str:
         """The sha256 over shape, pixels and labels: the same images in the same order, however they were stored."""
         total = hashlib.sha256(str(tuple(self.images.shape)).encode())
@@ -55,12 +59,14 @@ class RealData:
     class_names: tuple[str, ...]
     spec: ImageSpec
 
+    def relabelled(self, places: list[int]) -> RealData:
+        """The same images; those of class k are of class `places[k]`."""
+        train, validation, test = (part.relabelled(places) for part in (self.train, self.validation, self.test))
+        return replace(self, train=train, validation=validation, test=test)
+
 
 class Source(Protocol):
     """One kind of data set."""
-
-    def count(self, config: DataConfig) -> int | None:
-        """Number of classes; None where only files would tell and there are none."""
 
     def channels(self, config: DataConfig) -> int | None:
         """Channels of the images; None where there are none."""
@@ -75,7 +81,7 @@ class Source(Protocol):
         """Raise InputError if files are missing or parameters contradict the set; no image is read."""
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
-        """Read all images."""
+        """Read all images; labels count the data set's own names, whatever `class_names` call them."""
 
 
 def given_names(config: DataConfig) -> tuple[str, ...] | None:

@@ -17,4 +17,5 @@ class DataConfig(Config):
     channels: Literal[1, 3] | None
     """Of the pictures of a folder: 1 reads them as grey, null and 3 as RGB; other sets have their own."""
     class_names: list[Text] | Place | None
-    """Names in the order of the classes: a list, or a text file with one a line; null takes the data set's own."""
+    """Names in the order of the teacher's classes: a list, or a text file with one a line; null takes the data set's
+    own. If these are given in another order, its labels follow them; other words are taken to be in its order."""

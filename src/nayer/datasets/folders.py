@@ -20,11 +20,6 @@ class ClassFolders:
 
     names_in: str
 
-    def count(self, config: DataConfig) -> int | None:
-        """Number of class folders; None where the folder is missing."""
-        folder = Path(config.folder) / self.names_in
-        return len(_class_folders(folder, Path(config.folder))) if folder.is_dir() else None
-
     def channels(self, config: DataConfig) -> int:
         """As the parameters ask for."""
         return config.channels or CHANNELS
@@ -80,8 +75,8 @@ class TestFolder(ClassFolders):
             )
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
-        """Read, resize and crop all pictures; a picture's class is the name of its folder, whatever the order."""
-        pictures = [list_pictures(Path(config.folder) / name) for name in class_names]
+        """Read, resize and crop all pictures; a picture's class is the name of its folder."""
+        pictures = [list_pictures(folder) for folder in _part(config, self.names_in)]
         files = [file for of_class in pictures for file in of_class]
         images = read_pictures(Path(config.folder), files, config.image_size, self.channels(config))
         labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])

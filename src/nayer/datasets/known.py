@@ -53,10 +53,6 @@ class KnownSet:
     validation_size: int
     read: Callable[[Path], tuple[ImageSet, ImageSet]]
 
-    def count(self, config: DataConfig) -> int:
-        """Number of classes."""
-        return len(self.names)
-
     def channels(self, config: DataConfig) -> int:
         """Those of its images."""
         return self.spec.channels

@@ -13,9 +13,6 @@ NONE = "none"
 class NoData:
     """`data.dataset: none`."""
 
-    def count(self, config: DataConfig) -> None:
-        """The class names alone tell."""
-
     def channels(self, config: DataConfig) -> None:
         """There are no images."""
 

@@ -8,6 +8,7 @@ from nayer.datasets.base import RealData, Source, given_names
 from nayer.datasets.config import DataConfig
 from nayer.datasets.folders import ImageFolder, TestFolder
 from nayer.datasets.known import KNOWN
+from nayer.datasets.naming import places
 from nayer.datasets.no_data import NONE, NoData
 from nayer.datasets.tiny_imagenet import TinyImageNet
 
@@ -30,19 +31,29 @@ def class_names(config: DataConfig) -> tuple[str, ...]:
     """Names in the order of the labels: those of the parameters, otherwise the data set's own. No image is read.
 
     Raises:
-        InputError: the data set is unknown, its names cannot be found, or the parameters give too many or too few.
+        InputError: the data set is unknown, its names cannot be found, or the parameters give too many, too few, or
+            some of its own that nothing else tells apart.
     """
-    source = _source(config)
-    names = given_names(config)
+    source, names = _source(config), given_names(config)
     if names is None:
         return source.class_names(config)
-    count = source.count(config)
-    if count is not None and len(names) != count:
-        raise InputError(
-            f"data.class_names: {len(names)} names given, '{config.dataset}' has {count} classes: "
-            "give one name per class, or null for the data set's own."
-        )
+    if (own := own_names(config)) is not None:
+        if len(names) != len(own):
+            raise InputError(
+                f"data.class_names: {len(names)} names given, '{config.dataset}' has {len(own)} classes: "
+                "give one name per class, or null for the data set's own."
+            )
+        places(names, own, config.dataset)
     return names
+
+
+def own_names(config: DataConfig) -> tuple[str, ...] | None:
+    """What the data set itself calls its classes; None where only files would tell, and there are none."""
+    source = _source(config)
+    try:
+        return source.class_names(config)
+    except InputError:
+        return None
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -82,13 +93,15 @@ def check(config: DataConfig) -> None:
 
 
 def load(config: DataConfig) -> RealData:
-    """Read the data set; the parts are the same at every call, on every machine.
+    """Read the data set; the parts are the same at every call, on every machine. Labels count its `class_names`.
 
     Raises:
         InputError: as `check`, or a file is damaged.
     """
     check(config)
-    return _source(config).load(config, class_names(config))
+    names, own = class_names(config), own_names(config)
+    real = _source(config).load(config, names)
+    return real if own is None else real.relabelled(places(names, own, config.dataset))
 
 
 def _source(config: DataConfig) -> Source:

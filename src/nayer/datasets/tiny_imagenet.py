@@ -21,10 +21,6 @@ VALIDATION_EVERY = 20
 class TinyImageNet:
     """Labels count the WordNet ids in alphabetic order, as everywhere else; the published val part is the test part."""
 
-    def count(self, config: DataConfig) -> int | None:
-        """Number of classes; None where the files are missing."""
-        return len(_ids(config)) if (_root(config) / IDS).is_file() else None
-
     def channels(self, config: DataConfig) -> int:
         """Grey pictures are read as RGB."""
         return CHANNELS

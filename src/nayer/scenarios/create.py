@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from nayer.core.errors import InputError, mistake, unknown
 from nayer.datasets.config import DataConfig
+from nayer.datasets.known import KNOWN
 from nayer.datasets.sources import SOURCES as DATA_SETS
 from nayer.distillation.budget import scaled
 from nayer.engine.progress import Reporter
@@ -18,6 +19,7 @@ from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
 from nayer.scenarios.minutes import LEAVES, VIEWS, fill, recipe
+from nayer.scenarios.names import note_on_names
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
 from nayer.scenarios.student import chosen_student, compared, start
 from nayer.synthesis.parts.batchnorm import layers_with_statistics
@@ -49,6 +51,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     except ValidationError as error:
         # Of a value that may be a name or numbers, what is wrong with the numbers.
         raise InputError(f"{mistake(error.errors()[-1])}; say it otherwise.") from error
+    if note := note_on_names(options, data):
+        reporter.say(note)
     found = load_pretrained(teacher, data, SOURCES)
     if data.dataset == "test_folder":
         groups["data"]["channels"] = found.images.channels
@@ -103,9 +107,10 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
     told = about.architecture
     if told and is_own(told) and not options.architecture:
         raise InputError(f"ARCHITECTURE: '{options.teacher}' names the code '{told}'; say it yourself if you trust it.")
+    names = options.class_names or (about.class_names and list(about.class_names))
     said = {
         "ARCHITECTURE": options.architecture or told,
-        "CLASS_NAMES": options.class_names or (about.class_names and list(about.class_names)),
+        "CLASS_NAMES": names or options.test_data in KNOWN,
         "IMAGE_SIZE": options.image_size or about.image_size,
         "NORMALISATION": normalisation,
     }
@@ -114,7 +119,7 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
         "dataset": options.test_data if known else "test_folder",
         "folder": "data/01_raw" if known else options.test_data,
         "image_size": said["IMAGE_SIZE"],
-        "class_names": said["CLASS_NAMES"],
+        "class_names": names,
     }
     teacher = {
         "source": source,

@@ -149,7 +149,9 @@ def described(name: str, folder: Path, config: Any) -> Description:
     crops = processor.get("do_center_crop") or processor.get("crop_pct")
     notes = [note_on_crop("do_center_crop, crop_pct")] if crops else []
     notes += [untried] if untried else []
-    return Description(spelt(config), pinned(name, folder), names, size, mean, std, " ".join(notes) or None)
+    # Transformers calls them so where nobody said.
+    told = None if names == tuple(f"LABEL_{place}" for place in range(len(names))) else names
+    return Description(spelt(config), pinned(name, folder), told, size, mean, std, " ".join(notes) or None)
 
 
 def pinned(name: str, folder: Path) -> str:

@@ -10,6 +10,7 @@ from nayer import datasets
 from nayer.core.errors import InputError
 from nayer.datasets.base import ImageSet
 from nayer.datasets.config import DataConfig
+from nayer.datasets.labels import DIGITS
 
 
 def config(dataset: str, names: list[str] | None = None) -> DataConfig:
@@ -35,6 +36,23 @@ def test_given_names_replace_the_own_ones() -> None:
     names = [f"number {index}" for index in range(10)]
     assert datasets.class_names(config("digits", names)) == tuple(names)
     assert datasets.load(config("digits", names)).class_names == tuple(names)
+
+
+def test_labels_of_every_part_follow_its_own_names_in_another_order() -> None:
+    as_published, backwards = (datasets.load(config("digits", names)) for names in (None, [*reversed(DIGITS)]))
+    assert backwards.class_names == tuple(reversed(DIGITS))
+    for part in ("train", "validation", "test"):
+        own, other = getattr(as_published, part), getattr(backwards, part)
+        assert torch.equal(other.images, own.images)
+        assert torch.equal(other.labels, 9 - own.labels)
+
+
+@pytest.mark.parametrize("function", [datasets.class_names, datasets.check, datasets.load])
+def test_a_name_of_another_class_is_refused_before_anything_is_read(function: object) -> None:
+    assert callable(function)
+    names = ["nought", "one", "two", "three", "four", "five", "six", "seven", "nine", "eight"]
+    with pytest.raises(InputError, match="data.class_names: 'nine' is class 8 .from 0., but class 9 of 'digits'"):
+        function(config("digits", names))
 
 
 @pytest.mark.parametrize("function", [datasets.class_names, datasets.check, datasets.load])

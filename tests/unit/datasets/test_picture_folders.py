@@ -207,6 +207,8 @@ def test_tiny_imagenet_names_from_the_parameters(tiny: Path, tmp_path: Path) -> 
     with pytest.raises(InputError, match="2 names given, 'tiny_imagenet' has 3 classes"):
         datasets.class_names(config(tiny, "tiny_imagenet", 64, names[:2]))
     assert len(datasets.class_names(config(tmp_path / "nowhere", "tiny_imagenet", 64, names))) == 3
+    (tiny / "tiny-imagenet-200" / "words.txt").unlink()
+    assert datasets.load(config(tiny, "tiny_imagenet", 64, names)).test.labels.tolist() == [1, 2, 0, 1]
 
 
 def test_grey_pictures_have_one_channel_where_the_teacher_wants_it(folder: Path) -> None:
@@ -220,8 +222,16 @@ def test_test_pictures_alone_take_their_class_from_the_name_of_the_folder(folder
     names = ["zebra", "ant_lion"]  # the teacher's order, not that of the alphabet
     data = datasets.load(config(folder / "train", "test_folder", names=names))
     assert data.class_names == ("zebra", "ant_lion")
-    assert data.test.labels.tolist() == [0] * 3 + [1] * 12
+    assert data.test.images[:, 0, 0, 0].tolist() == [*range(12), *range(3)]
+    assert data.test.labels.tolist() == [1] * 12 + [0] * 3
     assert len(data.train) == len(data.validation) == 0
+
+
+def test_training_pictures_follow_the_names_of_their_folders_in_another_order(folder: Path) -> None:
+    data = datasets.load(config(folder, names=["Zebra", "ant lion"]))
+    assert data.class_names == ("Zebra", "ant lion")
+    assert data.train.labels.tolist() == [1] * 10 + [0] * 2
+    assert data.test.labels.tolist() == [1, 0]
 
 
 def test_folders_that_are_not_named_as_the_classes_are_refused(folder: Path) -> None:

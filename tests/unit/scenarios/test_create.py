@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
+from nayer.datasets.labels import DIGITS
 from nayer.engine.progress import NullReporter
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
@@ -87,6 +89,57 @@ def test_the_owner_of_a_teacher_without_batchnorm_is_told(method, project):
     synthesis = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]["synthesis"]
     assert synthesis["bn_weight"] == 0
     assert any("has no BatchNorm2d" in each for each in listener.said)
+
+
+def with_names(*names: str) -> TeacherOptions:
+    """A teacher of digits that says of itself that its classes are called so."""
+    Classifier.build("wrn-10-1", names, ImageSpec(8, 1, (0.3,), (0.4,))).save(Path("digits.safetensors"))
+    return TeacherOptions("digits.safetensors", test_data="digits")
+
+
+def test_a_teacher_with_the_data_sets_names_in_another_order_keeps_its_order_and_nothing_is_said(project):
+    create(project, "mine", with_names(*reversed(DIGITS)), listener := Listener())
+    assert (project / "conf/mine/class_names.txt").read_text().split() == [*reversed(DIGITS)]
+    assert not any("classes" in each for each in listener.said)
+
+
+def test_other_words_of_the_owner_and_such_of_the_teacher_as_are_in_order_are_said_to_be_taken_so(project):
+    expected = f"The names of its classes are taken to be in the order of 'digits': {', '.join(DIGITS)}."
+    create(project, "partly", with_names("naught", *DIGITS[1:]), listener := Listener())
+    assert expected in listener.said
+    (project / "words.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
+    options = replace(with_names(*(f"thing {number}" for number in range(10))), class_names="words.txt")
+    create(project, "said", options, listener := Listener())
+    assert expected in listener.said
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (tuple("abcdefghij"), "CLASS_NAMES: 'digits.safetensors' calls its classes a, b, .*, which are no names of"),
+        (("naught", "two", "one", *DIGITS[3:]), "data.class_names: 'two' is class 1 .from 0., but class 2 of 'digits'"),
+        (DIGITS[:3], "data.class_names: 3 names given, 'digits' has 10 classes"),
+    ],
+)
+def test_a_teacher_whose_names_do_not_tell_its_order_is_refused_and_nothing_is_written(names, words, project):
+    with pytest.raises(InputError, match=words):
+        create(project, "mine", with_names(*names), NullReporter())
+    assert not (project / "conf/mine").exists()
+
+
+def test_a_folder_without_names_takes_those_of_a_known_data_set_and_is_asked_for_them_without(project):
+    config = ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=8, patch_size=4,
+        num_channels=1, num_labels=10,
+    )  # fmt: skip
+    ViTForImageClassification(config).save_pretrained("bare")
+    ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=[0.5], image_std=[0.5]).save_pretrained("bare")
+    with pytest.raises(InputError, match="^CLASS_NAMES: is missing, and 'transformers:bare' does not tell it; give it"):
+        create(project, "mine", TeacherOptions("transformers:bare"), NullReporter())
+    create(project, "mine", TeacherOptions("transformers:bare", test_data="digits"), listener := Listener())
+    assert (project / "conf/mine/class_names.txt").read_text().split() == [*DIGITS]
+    taken = f"It names no classes, so they are taken to be those of 'digits', in its order: {', '.join(DIGITS)}."
+    assert taken in listener.said
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ def test_the_side_of_a_shortest_edge_and_one_value_for_all_channels(tmp_path):
     assert (about.image_size, about.mean, about.std) == (32, (0.5,) * 3, (0.25,) * 3)
 
 
+def test_numbers_that_stand_for_names_are_none(folder):
+    changed(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"})
+    assert describe(f"transformers:{folder}", SOURCES)[1].class_names is None
+    changed(folder, "config.json", id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "cat"})
+    assert describe(f"transformers:{folder}", SOURCES)[1].class_names == ("LABEL_0", "LABEL_1", "cat")
+
+
 def test_without_a_processor_the_owner_must_say_what_it_would(folder):
     (folder / "preprocessor_config.json").unlink()
     about = describe(f"transformers:{folder}", SOURCES)[1]

@@ -1,0 +1,37 @@
+"""What the classes of a teacher are called, beside a data set that has names for them itself."""
+
+from collections.abc import Sequence
+
+from nayer import datasets
+from nayer.core.errors import LISTED, MAX_LISTED, InputError
+from nayer.datasets.config import DataConfig
+from nayer.datasets.naming import folded
+from nayer.scenarios.options import TeacherOptions
+
+
+def note_on_names(options: TeacherOptions, data: DataConfig) -> str | None:
+    """What an owner must know whose classes are taken to be in the order of the data set.
+
+    Raises:
+        InputError: its own names and the data set's have nothing to do with each other, and the owner gave no others.
+    """
+    own = datasets.own_names(data)
+    if own is None or data.dataset == "test_folder":  # whose folders must be named as the classes are
+        return None
+    if data.class_names is None:
+        return f"It names no classes, so they are taken to be those of '{data.dataset}', in its order: {listed(own)}."
+    names = datasets.class_names(data)
+    told, known = {folded(name) for name in names}, {folded(name) for name in own}
+    if told == known:
+        return None
+    if not options.class_names and told.isdisjoint(known):
+        raise InputError(
+            f"CLASS_NAMES: '{options.teacher}' calls its classes {listed(names)}, which are no names of "
+            f"'{data.dataset}' ({listed(own)}); give a text file that names them, one a line, in the teacher's order."
+        )
+    return f"The names of its classes are taken to be in the order of '{data.dataset}': {listed(own)}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names, of many the first."""
+    return ", ".join(names if len(names) <= MAX_LISTED else [*names[:LISTED], f"... ({len(names)} in all)"])
