@@ -38,6 +38,8 @@ WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08, "reconstruc
 # Procedural pictures beside each image of a teacher without BatchNorm (docs/results/priors.md), and how many views of
 # both are cached: the student sees so many pictures seldom.
 LEAVES, VIEWS = 3, 2
+# The student of a WRN, and of what has no half.
+SMALL_WRN = "wrn-16-1"
 # Images of a batch, fewer where they are large: a batch of conf/imagenet has as many pixels.
 BATCH, MOST_PIXELS = 200, 48 * 224**2
 # Of every text encoder that comes with the project; other widths cost the same but for a percent.
@@ -62,7 +64,7 @@ def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
             "generator_width": 32,
         },
         "student": {
-            "architecture": "wrn-16-1",
+            "architecture": SMALL_WRN,
             "batch_size": 64,
             "steps": 1,
             "learning_rate": 0.1,

@@ -7,7 +7,7 @@ from nayer.core.formats import compact
 from nayer.evaluation.cost import multiply_adds
 from nayer.models.classifier import Classifier
 from nayer.models.halves import HALF, half_of
-from nayer.scenarios.minutes import from_its_teacher
+from nayer.scenarios.minutes import SMALL_WRN, from_its_teacher
 from nayer.scenarios.options import TeacherOptions
 from nayer.student.start import STUDENT_KEY, of_one_family
 
@@ -16,8 +16,8 @@ def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
     """The architecture that is asked for; None stands for that of the scenario or the recipe.
 
     In minutes a teacher has itself at half the width, where that is known: such a student starts from its weights, and
-    others would have to learn what takes hours (docs/results/minutes.md, docs/results/priors.md). The recipe's own is
-    of the family of a WRN, and smaller.
+    others would have to learn what takes hours (docs/results/minutes.md, docs/results/priors.md). A WRN has the
+    recipe's own, where that is smaller.
 
     Raises:
         InputError: half of the teacher is asked for and not known.
@@ -25,12 +25,19 @@ def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
     if options.student == HALF:
         return half_of(teacher, "STUDENT").architecture
     recipe_is_open = options.minutes and not options.like and not options.student
-    if not recipe_is_open or teacher.architecture.startswith("wrn-"):
+    if not recipe_is_open or has_smaller(teacher):
         return options.student
     try:
         return half_of(teacher, "STUDENT").architecture
     except InputError:
         return None
+
+
+def has_smaller(teacher: Classifier) -> bool:
+    """Whether the recipe's student is of its family and has fewer weights."""
+    if not teacher.architecture.startswith("wrn-"):
+        return False
+    return Classifier.build(SMALL_WRN, teacher.class_names, teacher.images).parameter_count < teacher.parameter_count
 
 
 def start(architecture: str, teacher: Classifier) -> dict[str, Any]:

@@ -27,13 +27,14 @@ def teacher_of(architecture: str) -> Classifier:
         (CONVNEXT, {"student": "half"}, HALF),
         (PERCEIVER, {"minutes": 30.0}, None),
         ("wrn-16-2", {"minutes": 30.0}, None),
+        ("wrn-16-1", {"minutes": 30.0}, "half:wrn-16-1"),
         ("wrn-16-2", {"student": "half"}, "wrn-16-1"),
         ("resnet-18", {"minutes": 30.0}, "half:resnet-18"),
         ("resnet-18", {}, None),
         ("wrn-16-2", {"student": "wrn-10-1"}, "wrn-10-1"),
     ],
 )
-def test_in_minutes_a_teacher_but_a_wrn_has_half_of_itself_for_a_student(architecture, said, chosen):
+def test_in_minutes_a_teacher_but_a_larger_wrn_has_half_of_itself_for_a_student(architecture, said, chosen):
     assert chosen_student(TeacherOptions("teacher", **said), teacher_of(architecture)) == chosen
 
 
