@@ -61,7 +61,10 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     groups["distill"] = distillation(project, options, found)
     if not layers_with_statistics(found):
         beside = ", and procedural pictures lie beside its images (distill.leaves)" * ("leaves" in groups["distill"])
-        reporter.say(f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}: expect a weaker student.")
+        better = "" if options.minutes else "; MINUTES= takes what helps most (docs/results/priors.md)"
+        reporter.say(
+            f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}: expect a weaker student{better}."
+        )
     if groups["distill"]["student"].get("start", "random") != "random":
         reporter.say("The student is of its teacher's family: it is made of its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
