@@ -6,6 +6,7 @@ configuration nothing is run: a kind that transformers does not know itself is r
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -103,6 +104,23 @@ def numbers(options: Any, name: str = "") -> Iterator[tuple[str, float]]:
         yield name, options
 
 
+def without_memory(make: Callable[[], nn.Module], named: str, key: str) -> nn.Module:
+    """The network that is made, on the device `meta`: no file shows how large its tables will be.
+
+    Raises:
+        InputError: they are larger than those of any network of today.
+    """
+    with torch.device("meta"):
+        network = make()
+    buffers = sum(each.numel() for each in network.buffers())
+    if buffers > MOST_IN_BUFFERS:
+        raise InputError(
+            f"{key}: '{named}' of this configuration has tables of {buffers:,} numbers beside its weights, more than "
+            f"{MOST_IN_BUFFERS:,}; take a smaller window or image size."
+        )
+    return network
+
+
 def spelt(config: Any) -> str:
     """The architecture's name, from which `configuration` makes the same again."""
     defaults = type(config)().to_dict()
@@ -148,16 +166,10 @@ def configured_network(name: str, channels: int, classes: int, key: str) -> nn.M
     several = classes_by_kind()[config.model_type]
     if isinstance(several, tuple) and not config.architectures:
         config.architectures = [several[0]]
-    make = import_module("transformers").AutoModelForImageClassification.from_config
+    make = partial(import_module("transformers").AutoModelForImageClassification.from_config, config)
     try:
-        with torch.device("meta"):
-            buffers = sum(each.numel() for each in make(config).buffers())
-        if buffers > MOST_IN_BUFFERS:
-            raise InputError(
-                f"{key}: 'transformers:{config.model_type}' of this configuration has tables of {buffers:,} numbers "
-                f"beside its weights, more than {MOST_IN_BUFFERS:,}; take a smaller window or image size."
-            )
-        return Logits(make(config))
+        without_memory(make, f"transformers:{config.model_type}", key)
+        return Logits(make())
     except InputError:
         raise
     except Exception as error:  # each kind has its own demands
