@@ -34,8 +34,12 @@ MOST_HALVINGS = 2
 _trusted: set[str] = set()
 
 
-def build_network(architecture: str, channels: int, classes: int, key: str = "architecture") -> nn.Module:
-    """A network with fresh weights that maps (N, channels, H, W) to (N, classes) logits.
+def build_network(
+    architecture: str, channels: int, classes: int, key: str = "architecture", size: int | None = None
+) -> nn.Module:
+    """A network with fresh weights that maps (N, channels, size, size) to (N, classes) logits.
+
+    Without a size, a network of a library that is made for one has the library's own; most take images of any.
 
     Raises:
         InputError: the name is unknown; `key` is the parameter named in the message.
@@ -43,7 +47,7 @@ def build_network(architecture: str, channels: int, classes: int, key: str = "ar
     whole, halvings = whole_of(architecture), halvings_of(architecture)
     if halvings > MOST_HALVINGS:
         raise InputError(f"{key}: '{HALF_OF}' stands {halvings} times in front of '{whole}'; {MOST_HALVINGS} is most.")
-    network = whole_network(whole, channels, classes, key)
+    network = whole_network(whole, channels, classes, key, size)
     try:
         for _ in range(halvings):
             narrow(network, channels, classes)
@@ -64,7 +68,7 @@ def halvings_of(architecture: str) -> int:
     return (len(architecture) - len(whole_of(architecture))) // len(HALF_OF)
 
 
-def whole_network(architecture: str, channels: int, classes: int, key: str) -> nn.Module:
+def whole_network(architecture: str, channels: int, classes: int, key: str, size: int | None) -> nn.Module:
     """As `build_network`, of a name without `half:`."""
     if match := re.fullmatch(r"wrn-(\d{1,3})-(\d{1,2})", architecture):
         try:
@@ -77,7 +81,7 @@ def whole_network(architecture: str, channels: int, classes: int, key: str) -> n
         return VGG(channels, classes)
     library, _, name = architecture.partition(":")
     if library in LIBRARIES:
-        return published_network(library, name, channels, classes, key)
+        return published_network(library, name, channels, classes, key, size)
     if name:
         return _own_network(architecture, channels, classes, key)
     raise unknown(key, architecture, EXAMPLES)

@@ -70,9 +70,8 @@ class Classifier(nn.Module):
         cls, architecture: str, class_names: tuple[str, ...], images: ImageSpec, key: str = "architecture"
     ) -> Classifier:
         """A classifier with fresh weights; `key` names the parameter in an error."""
-        return cls(
-            build_network(architecture, images.channels, len(class_names), key), architecture, class_names, images
-        )
+        network = build_network(architecture, images.channels, len(class_names), key, images.size)
+        return cls(network, architecture, class_names, images)
 
     def save(self, path: Path) -> None:
         """Write weights and description to one safetensors file; equal weights give equal bytes."""
@@ -117,7 +116,7 @@ def _network(header: Header, weights: dict[str, Tensor], key: str) -> nn.Module:
             f"{key}: to read it, '{header.architecture}' would be imported and run; where you trust that code, set it "
             "as teacher.architecture or distill.student.architecture, or give it to nayer.models.architectures.trust."
         )
-    said = header.architecture, header.images.channels, len(header.class_names), key
+    said = header.architecture, header.images.channels, len(header.class_names), key, header.images.size
     if not is_own(header.architecture):
         # Without memory first: a file may name a network of any size. Torchvision's regnets cannot be built so.
         with suppress(InputError), torch.device("meta"):

@@ -97,4 +97,9 @@ def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
         last = [name for name in expected if expected[name].ndim > 1][-1]
         if set(misfits) <= {last, last.replace("weight", "bias")}:
             return f"they know {found[last].shape[0]} classes: give as many names in data.class_names"
+        if any("pos" in name for name in misfits):  # a table of places, as long as the images are large
+            return (
+                "set data.image_size and teacher.architecture to those they were trained with, the latter by name or "
+                "as package.module:factory"
+            )
     return "set teacher.architecture to the one they were trained with, by name or as package.module:factory"

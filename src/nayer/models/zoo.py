@@ -1,25 +1,34 @@
 """Networks of torchvision, timm and transformers by name: `torchvision:resnet18`, `timm:resnet18`.
 
+Those that are made for one size of images, such as a ViT with its table of places, are made for that of the scenario.
+Of timm's, braces may say other sizes: `timm:vit_tiny_patch16_224{"patch_size":4}`.
+
 They are imported only when used: they take seconds to import, and timm is an extra.
 """
 
+import json
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from torch import nn
 
-from nayer.core.errors import InputError, unknown
-from nayer.models.configured import configured_network
+from nayer.core.errors import InputError, first_line, unknown
+from nayer.models.configured import check_sizes, configured_network, without_memory
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 RGB = 3
 # The first two normalise once more inside, if the weights are published ones; of the last, the files have other keys.
 NOT_AS_PUBLISHED = ("googlenet", "inception", "densenet")
+# What braces may say: numbers alone, nothing that names files, weights or code.
+SIZES = ("patch_size", "window_size", "embed_dim", "depth", "depths", "num_heads", "mlp_ratio")
+# Of timm's networks of one size those that take any other as they are: they scale the images, or their tables.
+ANY_SIZE = ("crossvit", "efficientvit_m", "mvitv2", "resnet", "samvit", "vit_intern")
 
 
-def published_network(library: str, name: str, channels: int, classes: int, key: str) -> nn.Module:
-    """A network of a library with fresh weights.
+def published_network(library: str, name: str, channels: int, classes: int, key: str, size: int | None) -> nn.Module:
+    """A network of a library with fresh weights, for images of that size, or of the library's own.
 
     Raises:
         InputError: the library is not installed, has no such network, or the network takes other images.
@@ -27,18 +36,81 @@ def published_network(library: str, name: str, channels: int, classes: int, key:
     if library == "transformers":
         return configured_network(name, channels, classes, key)
     if library == "timm":
-        timm = import_timm(key)
-        check_timm_name(timm, name, key)
-        return _built(
-            lambda: timm.create_model(name, pretrained=False, num_classes=classes, in_chans=channels), name, key
-        )
+        return _timm_network(name, channels, classes, key, size)
+    return _torchvision_network(name, channels, classes, key, size)
+
+
+def _torchvision_network(name: str, channels: int, classes: int, key: str, size: int | None) -> nn.Module:
     models = import_module("torchvision.models")
     known = torchvision_names(models)
     if name not in known:
         raise unknown(key, f"torchvision:{name}", [f"torchvision:{each}" for each in known])
     if channels != RGB:
         raise InputError(f"{key}: 'torchvision:{name}' takes images of 3 channels, not {channels}; take timm:NAME.")
-    return _built(lambda: models.get_model(name, weights=None, num_classes=classes), name, key)
+    options = {}
+    if size and name.startswith("vit_"):
+        check_patches(f"torchvision:{name}", int(name.rpartition("_")[2]), size, key)
+        options["image_size"] = size
+    return _built(partial(models.get_model, name, weights=None, num_classes=classes, **options), name, key)
+
+
+def _timm_network(said: str, channels: int, classes: int, key: str, size: int | None) -> nn.Module:
+    timm = import_timm(key)
+    name, brace, rest = said.partition("{")
+    check_timm_name(timm, name, key)
+    options = timm_sizes(brace + rest, name, key)
+    published = timm.get_pretrained_cfg(name)
+    if size and published.fixed_input_size and not name.startswith(ANY_SIZE):
+        options["img_size"] = (size, size)
+    make = partial(timm.create_model, name, pretrained=False, num_classes=classes, in_chans=channels, **options)
+    if options:
+        empty = _built(partial(without_memory, make, f"timm:{name}", key), name, key)
+        patches = getattr(empty, "patch_embed", None)
+        # timm would leave the right and lower edge of images out; of its own weights, some are made so.
+        if size and isinstance(patches, timm.layers.PatchEmbed) and size != published.input_size[-1]:
+            check_patches(f"timm:{name}", max(patches.patch_size), size, key)
+    return _built(make, name, key)
+
+
+def timm_sizes(text: str, name: str, key: str) -> dict[str, Any]:
+    """What braces behind a name of timm say.
+
+    Raises:
+        InputError: something else than sizes, or sizes that no network has.
+    """
+    try:
+        sizes = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{key}: what stands behind 'timm:{name}' is no JSON ({first_line(error)}); write {{\"patch_size\":4}}."
+        ) from error
+    if other := [each for each, value in sizes.items() if each not in SIZES or not is_size(value)]:
+        raise InputError(
+            f"{key}: in braces 'timm:{name}' takes numbers for {', '.join(SIZES)}, not '{other[0]}'; "
+            "make another network in code of your own, package.module:factory."
+        )
+    check_sizes(sizes, key)
+    return dict(sizes)
+
+
+def is_size(value: Any) -> bool:
+    """A number, or a list of them."""
+    return all(isinstance(each, int | float) for each in (value if isinstance(value, list) else [value]))
+
+
+def check_patches(named: str, patch: int, size: int, key: str) -> None:
+    """Refuse images that are not cut into whole patches.
+
+    Raises:
+        InputError: names sizes that are.
+    """
+    if left := size % patch:
+        sides = " or ".join(str(each) for each in (size - left, size - left + patch) if each)
+        raise InputError(
+            f"{key}: '{named}' cuts images into patches of {patch} pixels a side, and {size} is no multiple of that: "
+            f"take images of {sides}, or a network of other patches, such as "
+            'timm:vit_tiny_patch16_224{"patch_size":4}.'
+        )
 
 
 def torchvision_names(models: Any) -> list[str]:
@@ -67,5 +139,7 @@ def check_timm_name(timm: Any, name: str, key: str) -> None:
 def _built(build: Callable[[], nn.Module], name: str, key: str) -> nn.Module:
     try:
         return build()
+    except InputError:
+        raise
     except Exception as error:  # each network has its own demands
         raise InputError(f"{key}: '{name}' cannot be built ({type(error).__name__}: {error}); take another.") from error

@@ -66,8 +66,9 @@ class TeacherConfig(Config):
     the published name (ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k), or of transformers a folder or an id on the
     hub, owner/name@commit, whose commit may be any revision; without one it is the newest."""
     architecture: Architecture
-    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, transformers:KIND{what differs from that
-    kind's defaults}, package.module:factory of your own, or half: and any of these."""
+    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, timm:NAME{sizes that differ, such as
+    "patch_size":4}, transformers:KIND{what differs from that kind's defaults}, package.module:factory of your own, or
+    half: and any of these."""
     normalisation: Text | Normalisation | None
     """For weights that exist: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
     training: TrainingConfig | None

@@ -53,7 +53,8 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
     if "distill" in chosen:
         check_processes(parameters.runtime)
         schedule_of(shard_config(parameters.distill, parameters.runtime.processes * parameters.runtime.machines))
-        build_network(whole_of(parameters.distill.student.architecture), channels, 2, STUDENT_KEY)
+        student, size = whole_of(parameters.distill.student.architecture), parameters.data.image_size
+        build_network(student, channels, 2, STUDENT_KEY, size)
     loops = {"distill", "teacher"} if parameters.teacher.source == TRAIN else {"distill"}
     check_resume(parameters.runtime, sorted(chosen & loops))
     if "quantize" in chosen:

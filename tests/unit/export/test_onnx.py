@@ -51,6 +51,13 @@ def test_networks_of_transformers_become_files_and_stay_as_they_are(config):
     assert network.model.config._attn_implementation == attention
 
 
+def test_a_network_of_timm_that_is_made_for_small_images_becomes_a_file():
+    swin = 'timm:swin_tiny_patch4_window7_224{"depths":[1,1],"embed_dim":12,"num_heads":[1,2]}'
+    file, deviation = to_onnx(Classifier.build(swin, tuple("abcd"), ImageSpec(32, 3, (0.5,) * 3, (0.5,) * 3)).eval())
+    assert file.predict(torch.zeros(3, 3, 32, 32, dtype=torch.uint8)).shape == (3, 4)
+    assert deviation < 1e-4
+
+
 class Unwritable(nn.Module):
     """Its answer depends on the values of its input."""
 

@@ -103,9 +103,10 @@ def test_half_of_half_of_a_network_is_a_fourth_as_wide(tmp_path):
     assert torch.equal(again(pixels), quarter(pixels))
 
 
-@pytest.mark.parametrize("name", ["torchvision:vit_b_16", "timm:test_vit"])
-def test_half_of_a_vit_keeps_its_heads_each_of_half_the_width(name):
-    size = {"torchvision:vit_b_16": 224, "timm:test_vit": 160}[name]
+@pytest.mark.parametrize(
+    ("name", "size"), [("torchvision:vit_b_16", 64), ("timm:test_vit", 160), ("timm:vit_tiny_patch16_224", 32)]
+)
+def test_half_of_a_vit_keeps_its_heads_each_of_half_the_width(name, size):
     teacher = classifier(name, size)
     half = half_of(teacher, KEY)
     heads = [(getattr(each, "num_heads", None), getattr(each, "head_dim", None)) for each in teacher.network.modules()]

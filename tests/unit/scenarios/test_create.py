@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
@@ -197,6 +198,20 @@ def test_published_weights_tell_all_that_is_asked_and_what_is_said_goes_first(pr
     said = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]
     assert (said["source"], said["weights"]) == ("torchvision", "ResNet18_Weights.IMAGENET1K_V1")
     assert said["architecture"] == "torchvision:resnet18"
+
+
+def test_a_vit_of_timm_may_have_been_trained_on_small_images_and_teach_a_swin(project):
+    theirs = timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=8, depth=1, num_classes=3)
+    torch.save(theirs.state_dict(), "vit.pth")
+    vit = 'timm:vit_tiny_patch16_224{"depth":1,"patch_size":8}'
+    swin = 'timm:swin_tiny_patch4_window7_224{"depths":[1,1],"embed_dim":12,"num_heads":[1,2]}'
+    options = TeacherOptions("vit.pth", vit, "names.txt", 32, "half", student=swin, like="cifar10")
+    teacher = create(project, "mine", options, NullReporter())
+    assert torch.equal(teacher.network.state_dict()["pos_embed"], theirs.state_dict()["pos_embed"])
+    distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
+    assert distill["student"]["architecture"] == swin
+    with pytest.raises(InputError, match=r"pos_embed is \(1, 17, 192\), .*; set data.image_size and teacher.archit"):
+        create(project, "other", replace(options, image_size=64), NullReporter())
 
 
 def test_normalisation_by_name_or_by_value():

@@ -292,13 +292,23 @@ def test_a_header_of_wrong_kinds_is_named(said, words, described):
 
 
 @pytest.mark.parametrize(
-    "architecture", ["wrn-994-99", "wrn-10-99", "timm:vit_7b_patch16_dinov3", "torchvision:vit_h_14"]
+    "architecture",
+    [
+        *("wrn-994-99", "wrn-10-99", "timm:vit_7b_patch16_dinov3", "torchvision:vit_h_14"),
+        'timm:vit_tiny_patch16_224{"depth":50,"embed_dim":65535}',
+    ],
 )
 def test_a_network_of_any_size_is_compared_before_it_takes_memory(architecture, described):
-    """The first would take some 500 GB, the third 27."""
-    channels = {"channels": 3, "mean": [0.3] * 3, "std": [0.4] * 3} if "vit" in architecture else {}
+    """The first would take some 500 GB, the third 27, the last 10,000."""
+    images = {"channels": 3, "mean": [0.3] * 3, "std": [0.4] * 3, "size": 224} if "vit" in architecture else {}
     with pytest.raises(InputError, match="does not fit its own description: it misses"):
-        Classifier.load(described(architecture=architecture, images=channels))
+        Classifier.load(described(architecture=architecture, images=images))
+
+
+def test_images_of_any_size_make_no_table_of_any_size(described):
+    """Of 80 GB, for images of 4096 pixels a side."""
+    with pytest.raises(InputError, match=r"architecture of '.*': 'timm:levit_128s' .* has tables of [\d,]+ numbers"):
+        Classifier.load(described(architecture="timm:levit_128s", images={"size": 4096}))
 
 
 @pytest.fixture

@@ -111,6 +111,10 @@ def test_a_student_that_cannot_take_the_images_is_refused_before_the_teacher_tra
     parameters["distill"]["student"]["architecture"] = "timm:vgg11_bn"
     with pytest.raises(InputError, match=r"distill.student.architecture: the network fails on images of 1x8x8"):
         check_parameters(parameters, ALL)
+    parameters["distill"]["student"]["architecture"] = "timm:test_vit3"
+    for chosen in (ALL, ["distill"]):
+        with pytest.raises(InputError, match=r"distill.student.architecture: .* patches of 16 pixels .* 8 is no mult"):
+            check_parameters(parameters, chosen)
 
 
 def test_a_student_that_cannot_start_from_its_teacher_is_refused_before_that_trains(parameters):
