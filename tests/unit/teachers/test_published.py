@@ -48,6 +48,8 @@ def test_networks_of_the_libraries_give_one_logit_per_class(architecture, channe
     "architecture",
     [
         "timm:mobilenetv3_small_050",
+        'timm:vit_tiny_patch16_224{"depth":2,"patch_size":4}',
+        'timm:swin_tiny_patch4_window7_224{"depths":[2,2],"embed_dim":24,"num_heads":[1,2]}',
         'transformers:convnext{"depths":[1,1],"hidden_sizes":[8,16],"num_stages":2,"patch_size":2}',
         'transformers:mobilenet_v2{"depth_multiplier":0.35}',
         'transformers:resnet{"depths":[1,1],"embedding_size":8,"hidden_sizes":[8,16],"layer_type":"basic"}',
@@ -57,7 +59,7 @@ def test_networks_of_the_libraries_can_learn_from_small_images(architecture, siz
     """As students do: BatchNorm or not, in training mode, from one channel or three."""
     torch.manual_seed(0)
     channels = 1 if size == 28 else 3
-    network = build_network(architecture, channels, 5, "distill.student.architecture").train()
+    network = build_network(architecture, channels, 5, "distill.student.architecture", size).train()
     loss = torch.nn.functional.cross_entropy(network(torch.rand(6, channels, size, size)), torch.arange(6) % 5)
     loss.backward()
     gradients = [weight.grad for weight in network.parameters()]
