@@ -131,6 +131,17 @@ def test_int8_is_made_compared_and_logged_on_request(project):
     assert "int8.html" in {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
 
 
+def test_a_student_is_promoted_where_the_int8_file_is_its_teachers(project):
+    chosen = {"quantize": {"model": "teacher", "images": 32, "gate": {"largest_loss": 100.0}}}
+    for stage in ("quantize", "promote"):
+        with KedroSession.create(project_path=project, env="test", runtime_params=chosen) as session:
+            session.run(pipeline_names=[stage])
+    done = json.loads((project / "data/08_reporting/test/promotion.json").read_text())
+    assert done["champion"]
+    assert done["int8"].startswith("int8.onnx is the teacher's")
+    assert (project / "data/06_models/test/int8.onnx").is_file(), "it stays where it is"
+
+
 @pytest.mark.parametrize("name", ["adi", "zskt"])
 def test_other_methods_run_by_their_names_and_stand_in_the_report_with_their_terms_in_the_history(name, project):
     chosen = {"distill": {"synthesis": {"method": name, "batches": 3}}}

@@ -22,15 +22,23 @@ def rows(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> Rows:
         yield f"Latency of {batch}, ms", [decimal(fp32), decimal(int8), f"{times(fp32 / int8)} as fast"]
 
 
+def difference(loss_points: float) -> str:
+    """What INT8 loses, as people say it: below 0 it has gained."""
+    if not loss_points:
+        return "nothing lost"
+    return f"{abs(loss_points):.2f} points {'lost' if loss_points > 0 else 'gained'}"
+
+
 def render(metrics: Mapping[str, Any], cost: Mapping[str, Any], scenario: str) -> str:
     """The page, from what `nayer.export.comparison` gives."""
     smaller = times(metrics["fp32"]["file_bytes"] / metrics["int8"]["file_bytes"])
-    lost = f"loses {metrics['loss_points']:.2f} points"
+    came_of_it = difference(metrics["loss_points"])
     return fill(
         "nayer.evaluation",
         "int8_report.html.j2",
         scenario=scenario,
-        headline=f"{metrics['model'].capitalize()} in INT8, {smaller} smaller, {lost}",
+        headline=f"{metrics['model'].capitalize()} in INT8, {smaller} smaller, {came_of_it}",
+        difference=came_of_it,
         metrics=metrics,
         cost=cost,
         rows=list(rows(metrics, cost)),

@@ -20,7 +20,7 @@ class QuantizeConfig(Config):
     """A model as an INT8 file of ONNX, calibrated on the synthetic images of the memory."""
 
     model: Literal["student", "teacher"]
-    """Which of the two; the teacher is for those who want no other network."""
+    """Which of the two; the teacher is for those who want no other network, and promote leaves its file alone."""
     images: Annotated[int, Field(ge=1, le=5000)]
     """Synthetic images that it is calibrated on, balanced by class; no more than distill.memory_sample."""
     calibration: Calibration

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from nayer.core.formats import TIMES
-from nayer.evaluation.int8_report import render, rows
+from nayer.evaluation.int8_report import difference, render, rows
 
 METRICS = {
     "fp32": {"agreement": 0.95, "top1": 0.91, "file_bytes": 400 * 1024},
@@ -38,10 +38,21 @@ def test_rows_are_both_figures_and_what_lies_between_them():
 @pytest.mark.parametrize(("largest", "word"), [(1.0, "passed"), (0.2, "not passed")])
 def test_the_page_says_what_the_gate_did_and_escapes_what_comes_from_outside(largest, word):
     page = render({**METRICS, "largest_loss": largest}, COST, "mine")
-    assert f"0.50 were: {word}" in page
-    assert f"Student in INT8, 4.0{TIMES} smaller, loses 0.50 points" in page
+    assert f"here: 0.50 points lost, {word}" in page
+    assert f"Student in INT8, 4.0{TIMES} smaller, 0.50 points lost" in page
     assert "&lt;some&gt; CPU" in page
     assert "10,000 real test images" in page
+
+
+def test_a_file_that_is_better_than_its_original_has_gained():
+    assert [difference(loss) for loss in (0.125, 0.0, -0.12)] == [
+        "0.12 points lost",
+        "nothing lost",
+        "0.12 points gained",
+    ]
+    page = render({**METRICS, "loss_points": -0.12}, COST, "mine")
+    assert f"Student in INT8, 4.0{TIMES} smaller, 0.12 points gained" in page
+    assert "here: 0.12 points gained, passed" in page
 
 
 def test_without_test_data_there_is_no_accuracy():

@@ -15,7 +15,7 @@ from nayer.core.errors import InputError, Refused, first_line
 from nayer.core.files import digest
 from nayer.core.tensors import tensors_digest
 from nayer.datasets import ImageSet
-from nayer.evaluation.int8_report import rows
+from nayer.evaluation.int8_report import difference, rows
 from nayer.evaluation.metrics import share
 from nayer.export.onnx import OnnxFile, to_onnx
 from nayer.lte.embeddings import LabelEmbeddings
@@ -31,13 +31,18 @@ INT8 = "int8.onnx"
 
 @dataclass(frozen=True)
 class Int8:
-    """The student's INT8 file with what was found out about it."""
+    """An INT8 file with what was found out about it."""
 
     file: OnnxFile
     metrics: Mapping[str, Any]
     """The content of int8_metrics.json."""
     cost: Mapping[str, Any]
     """The content of int8_cost.json."""
+
+    @property
+    def of_student(self) -> bool:
+        """Whether it is the student's: the teacher can be made into one, too, but is no version."""
+        return bool(self.metrics["model"] == "student")
 
     @property
     def passed(self) -> bool:
@@ -59,7 +64,7 @@ class Candidate:
     digests: Mapping[str, str]
     """sha256 of the files of student, teacher, label embeddings and metrics."""
     int8: Int8 | None = None
-    """What the version takes along, if there is one."""
+    """What the version takes along, if there is one and it is the student's."""
 
     @property
     def labelled(self) -> bool:
@@ -134,9 +139,12 @@ def log_onnx(student: Classifier, file: str) -> None:
 
 def take_along(int8: Int8, registry: Registry, version: str) -> str:
     """The INT8 file as an artefact of the run, named by tags of the version; returns what came of it."""
-    loss = f"{int8.metrics['loss_points']:.2f} points lost"
+    if not int8.of_student:
+        return f"{INT8} is the teacher's and no part of this version (quantize.model)"
+    came_of_it = difference(int8.metrics["loss_points"])
     if not int8.passed:
-        said = f"refused: {loss}, at most {int8.metrics['largest_loss']:g} are allowed (quantize.gate.largest_loss)"
+        largest = int8.metrics["largest_loss"]
+        said = f"refused: {came_of_it}, at most {largest:g} are allowed (quantize.gate.largest_loss)"
         registry.tag(version, {"int8": said})
         return said
     with TemporaryDirectory() as folder:
@@ -144,8 +152,9 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
         int8.file.save(file)
         mlflow.log_artifact(str(file), "onnx")
     where = mlflow.get_artifact_uri(f"onnx/{INT8}")
-    registry.tag(version, {"int8": int8.file.digest, "int8_file": where, "int8_loss_points": loss.split(maxsplit=1)[0]})
-    return f"passed: {loss}; it is {where}"
+    loss = f"{int8.metrics['loss_points']:.2f}"
+    registry.tag(version, {"int8": int8.file.digest, "int8_file": where, "int8_loss_points": loss})
+    return f"passed: {came_of_it}; it is {where}"
 
 
 def standing(version: str, champion: ModelVersion | None) -> str:
@@ -179,7 +188,7 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
                 f"{name}: the file is another than the student learnt from; run kedro run --pipelines distill,evaluate "
                 "first, or bring the old file back (dvc checkout)."
             )
-    if candidate.int8:
+    if candidate.int8 and candidate.int8.of_student:
         check_int8(candidate.int8, measured["student"])
     if not candidate.labelled and not config.allow_unlabelled:
         raise InputError(
@@ -189,12 +198,7 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
 
 
 def check_int8(int8: Int8, student: str) -> None:
-    """Refuse an INT8 file that is not the student's, or figures of another file."""
-    if int8.metrics.get("model") == "teacher":
-        raise InputError(
-            "quantize.model: teacher, so the INT8 file is not of the student; set student and run kedro run "
-            "--pipelines quantize, or take int8.onnx elsewhere to promote without."
-        )
+    """Refuse an INT8 file of another student, or figures of another file."""
     if int8.metrics["digests"] != {"model": student, "int8": int8.file.digest}:
         raise InputError(
             "int8: the file or its figures are not of this student; run kedro run --pipelines quantize first, or "
@@ -212,7 +216,7 @@ def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) 
     }
     described = {**origin, **{name: repr(value) for name, value in candidate.figures.items()}}
     int8 = candidate.int8
-    int8_rows = list(rows(int8.metrics, int8.cost)) if int8 and int8.passed else []
+    int8_rows = list(rows(int8.metrics, int8.cost)) if int8 and int8.of_student and int8.passed else []
     description = render_card(
         registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin, int8_rows
     )

@@ -312,11 +312,21 @@ def test_an_int8_file_that_lost_too_much_stays_behind_and_its_student_does_not(r
     assert "INT8" not in version.description
 
 
-def test_an_int8_file_of_the_teacher_is_told_from_one_of_the_student(run, with_int8, promote_config):
+def test_an_int8_file_that_is_better_than_its_original_is_told_so(run, with_int8, promote_config):
+    result = promote(with_int8(-0.12), promote_config("gained"), TAGS, unread)
+    assert result["int8"].startswith("passed: 0.12 points gained; it is ")
+    assert Registry("gained").at(CHAMPION).tags["int8_loss_points"] == "-0.12"
+
+
+def test_an_int8_file_of_the_teacher_stays_behind_and_stands_in_no_students_way(run, with_int8, promote_config):
     candidate = with_int8(0.0, model="the teacher's")
     candidate.int8.metrics["model"] = "teacher"
-    with pytest.raises(InputError, match=r"^quantize.model: teacher, .*; set student and run kedro run"):
-        promote(candidate, promote_config("of-the-teacher"), TAGS, unread)
+    result = promote(candidate, promote_config("of-the-teacher"), TAGS, unread)
+    version = Registry("of-the-teacher").at(CHAMPION)
+    assert result["champion"]
+    assert result["int8"] == "int8.onnx is the teacher's and no part of this version (quantize.model)"
+    assert not [tag for tag in version.tags if tag.startswith("int8")]
+    assert "INT8" not in version.description
 
 
 @pytest.mark.parametrize("digests", [{"model": "another"}, {"int8": "another"}])
