@@ -10,13 +10,17 @@ import torch
 from clones import PROJECT, heard_until_distilling
 
 from nayer.core.images import to_float
-from nayer.datasets import load
+from nayer.datasets import ImageSet, load
 from nayer.datasets.config import DataConfig
-from nayer.export.onnx import OnnxFile
 from nayer.models.classifier import Classifier
 
 RUN = ("kedro", "run", "--env", "test")
-GOOD = "distill.epochs=10,distill.student.steps=40"
+# A student that starts as its teacher and hardly leaves it: trained, in seconds.
+TRAINED = (
+    "teacher.training.epochs=15,distill.epochs=1,distill.memory_sample=75,distill.synthesis.steps=10,"
+    "distill.student.start=teacher,distill.student.steps=1,distill.student.batch_size=64,"
+    "distill.student.learning_rate=0.001"
+)
 NAME = "nayer-test"
 
 
@@ -39,8 +43,13 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("--params", GOOD)
-    run("--pipelines", "quantize", "--params", "quantize.images=32,quantize.gate.largest_loss=100.0")
+    run("--params", TRAINED)
+    run(
+        "--pipelines",
+        "quantize",
+        "--params",
+        "distill.memory_sample=75,quantize.images=70,quantize.gate.largest_loss=5.0",
+    )
     promoted = run("--pipelines", "promote", "--params", "promote.onnx=student.onnx")
     assert f"Version 1 of '{NAME}' is champion" in promoted
     assert "ONNX: student.onnx (its logits differ by" in promoted
@@ -81,25 +90,35 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
         with torch.inference_mode():
             wanted = student(to_float(pixels)).numpy()
         np.testing.assert_allclose(np.array(answer.json()["predictions"]), wanted, atol=1e-5)
-    assert_int8_answers_alike(store, test.images[:64], np.array(answer.json()["predictions"]), typed, project)
+    assert_served_and_int8_answer_alike(store, address, test, typed, project)
 
 
-def assert_int8_answers_alike(store: str, pixels: torch.Tensor, served: np.ndarray, typed, project) -> None:
-    """The script of docs/mlops.md, on the file of the registered version."""
+def assert_served_and_int8_answer_alike(store: str, address: str, test: ImageSet, typed, project) -> None:
+    """The scripts of the documentation, on the address and on the INT8 file of the registered version."""
     found = mlflow.MlflowClient(store, store).get_model_version_by_alias(NAME, "champion").tags["int8_file"]
     mlflow.set_tracking_uri(store)
     mlflow.artifacts.download_artifacts(found, dst_path=str(project))
     mlflow.set_tracking_uri(None)
-    np.save(project / "pixels.npy", pixels.numpy())
-    page = (PROJECT / "docs" / "mlops.md").read_text()
-    script = page.partition("```python\nimport numpy")[2].partition("```")[0]
-    (project / "classify.py").write_text(f"import numpy{script}")
-    done = typed("python", "classify.py")
-    assert done.returncode == 0, done.stderr
-    says = np.array(done.stdout.split(), dtype=int)
-    assert says.tolist() == OnnxFile((project / "int8.onnx").read_bytes()).predict(pixels).argmax(1).tolist()
-    # How near it comes to fp32 is for docs/results: a student that has hardly learnt tells few classes apart.
-    assert (says == served.argmax(1)).mean() > 0.5
+    np.save(project / "pixels.npy", test.images.numpy())
+
+    def says(page: str, *changes: tuple[str, str]) -> list[list[str]]:
+        script = (PROJECT / "docs" / page).read_text().partition("```python\nimport numpy")[2].partition("```")[0]
+        for old, new in changes:
+            assert old in script
+            script = script.replace(old, new)
+        (project / "script.py").write_text(f"import numpy{script}")
+        done = typed("python", "script.py")
+        assert done.returncode == 0, done.stderr
+        return [line.split() for line in done.stdout.splitlines()]
+
+    changes = ("http://127.0.0.1:5123", address), ("data/06_models/mine/int8.onnx", "int8.onnx")
+    (_, *served), (_, *int8) = says("bring-your-own-teacher.md", *changes)
+    assert says("mlops.md") == [int8]
+    # That both are right tells a broken pre-processing or another order of the classes, which they may share.
+    truth, by_mlflow, by_onnxruntime = (np.array(each, dtype=int) for each in (test.labels.tolist(), served, int8))
+    assert (by_mlflow == truth).mean() > 0.95
+    assert (by_onnxruntime == truth).mean() > 0.95
+    assert (by_mlflow == by_onnxruntime).mean() >= 0.95
 
 
 def test_promotion_without_a_student_says_what_to_run(typed):
