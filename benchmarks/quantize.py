@@ -8,6 +8,7 @@ A run that is in the table is not measured again; the page is made from the tabl
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from itertools import product
@@ -18,6 +19,7 @@ import click
 import pandas as pd
 import torch
 from harness.bench import TEACHERS
+from harness.charts import losses_by_images
 from harness.scenario import PROJECT, data_of
 from harness.settings import Run, Study
 from harness.templates import fill
@@ -27,7 +29,7 @@ from nayer import datasets
 from nayer.core.files import write_atomically
 from nayer.datasets.base import RealData
 from nayer.evaluation.cost import machine
-from nayer.export.comparison import keeps, latencies
+from nayer.export.comparison import PRECISIONS, keeps, latencies
 from nayer.export.int8 import choose, quantize
 from nayer.export.onnx import to_onnx
 from nayer.models.classifier import Classifier
@@ -36,6 +38,17 @@ from nayer.synthesis.sample import SyntheticSample
 
 COUNTS = (32, 128, 512, 1024)
 SOURCES = ("synthetic", "real", "noise")
+SAID = {"synthetic": "synthetic images", "real": "real training images", "noise": "noise"}
+SEEDS = 3
+# At so many images the goals are judged: as many as `quantize.images` takes.
+GOAL_IMAGES = 512
+# Networks that are to be measured; a page without one says so.
+PLANNED = {
+    "digits": ["wrn-10-1", "wrn-16-2"],
+    "fashion_mnist": ["wrn-10-1", "wrn-16-1"],
+    "cifar10": ["wrn-16-1", "wrn-40-2", "resnet-18"],
+}
+DATA = {"digits": "digits", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 RESULTS = PROJECT / "docs" / "results" / "quantize"
 LATENCY_SECONDS = 2.0
 
@@ -88,38 +101,122 @@ def measured(run: Run, study: Study, folder: Path, methods: list[str], test: boo
             }
 
 
-def page(rows: pd.DataFrame) -> str:
-    """The table as Markdown: points that INT8 lies below fp32, mean and deviation over seeds."""
-    rows = rows[rows["judged_on"] == "test"].copy()
-    for key in ("top1", "agreement"):
-        rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
-    # Where a data set has fewer images, all of it stands for the next larger number.
-    rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
-    of_teachers = rows[rows["model"] == "teacher"]
-    teachers = dict(zip(of_teachers["run"], of_teachers["architecture"], strict=True))
-    whose = zip(rows["run"], rows["model"], strict=True)
-    rows["of"] = [f" of {teachers[run]}" if model == "student" else "" for run, model in whose]
-    models, lost = [], []
-    for (scenario, *network), part in rows.groupby(["scenario", "model", "architecture", "of"], sort=False):
-        name, mean = f"{scenario}, {network[0]} {network[1]}{network[2]}", part.select_dtypes("number").mean()
-        size = [mean[f"{each}_file_bytes"] / 1024 for each in ("fp32", "int8")]
-        times = [mean[f"{each}_latency_ms_batch_{count}"] for count in (1, 64) for each in ("fp32", "int8")]
-        shown = [*(f"{each:,.0f}" for each in size), f"{size[1] / size[0]:.3f}", *(f"{each:.3g}" for each in times)]
-        models.append([name, f"{100 * mean['fp32_top1']:.2f}", *shown])
-        for count, group in part.groupby("asked"):
-            by_source = [group[group["source"] == source] for source in SOURCES]
-            spread = [
-                f"{each[f'lost_{key}'].mean():+.2f}" + f" ({each[f'lost_{key}'].std():.2f})" * (len(each) > 1)
-                for key in ("top1", "agreement")
-                for each in by_source
-            ]
-            lost.append([name, count, len(by_source[0]), *spread])
-    return fill(
-        PROJECT / "benchmarks" / "studies" / "quantize.md.j2",
-        models=models,
-        lost=lost,
-        processors=sorted(set(rows["processor"])),
-    )
+@dataclass(frozen=True)
+class Goal:
+    """What a model in INT8, calibrated on synthetic images, is held to."""
+
+    name: str
+    column: str
+    """Of the page's rows."""
+    limit: float
+    more: bool = False
+    """Whether more than the limit is asked for; else that much at most."""
+    form: str = "+.2f"
+
+    @property
+    def head(self) -> str:
+        """Of its column on the page."""
+        return f"{self.name} ({'>' if self.more else '≤'} {self.limit:g})"
+
+    def reached(self, found: pd.Series) -> str:
+        """The mean over runs, and what it says."""
+        met = found.mean() > self.limit if self.more else found.mean() <= self.limit
+        return f"{spread(found, self.form)}, {'met' if met else 'missed'}{' so far' * (len(found) < SEEDS)}"
+
+
+GOALS = (
+    Goal("accuracy lost", "lost_top1", 0.5),
+    Goal("lost more than with real images", "above_real", 0.3),
+    Goal("file, of fp32's", "size", 0.3, form=".3f"),
+    Goal("times as fast, 64 images", "speed", 1.0, more=True, form=".2f"),
+)
+
+
+class Page:
+    """The table as Markdown and a figure: points that INT8 lies below fp32, mean and deviation over seeds."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        rows = rows[rows["judged_on"] == "test"].copy()
+        for key in ("top1", "agreement"):
+            rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
+        # Where a data set has fewer images, all of it stands for the next larger number.
+        rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
+        of_teachers = rows[rows["model"] == "teacher"]
+        teachers = dict(zip(of_teachers["run"], " of " + of_teachers["architecture"], strict=True))
+        of = rows["run"].map(teachers).where(rows["model"] == "student").fillna("")
+        rows["name"] = rows["scenario"].replace(DATA) + ", " + rows["model"] + " " + rows["architecture"] + of
+        asked = ["run", "model", "calibration", "asked"]
+        with_real = rows[rows["source"] == "real"].set_index(asked)["lost_top1"].rename("lost_with_real")
+        self.rows = rows = rows.join(with_real, on=asked)
+        rows["above_real"] = rows["lost_top1"] - rows["lost_with_real"]
+        rows["size"] = rows["int8_file_bytes"] / rows["fp32_file_bytes"]
+        rows["speed"] = rows["fp32_latency_ms_batch_64"] / rows["int8_latency_ms_batch_64"]
+        self.models = {str(name): part for name, part in rows.groupby("name", sort=False)}
+
+    def text(self) -> str:
+        """The page."""
+        return fill(
+            PROJECT / "benchmarks" / "studies" / "quantize.md.j2",
+            head=" | ".join(goal.head for goal in GOALS),
+            goals=[*self.goals(), *self.not_run()],
+            goal_images=GOAL_IMAGES,
+            seeds=SEEDS,
+            files=list(self.files()),
+            lost=list(self.lost()),
+            teachers=self.lost_by_teachers("cifar10"),
+            processors=sorted(set(self.rows["processor"])),
+        )
+
+    def goals(self) -> Iterator[list[Any]]:
+        """Of each model what it reaches, and beside it what noise loses."""
+        for name, part in self.models.items():
+            there = part[part["asked"] == GOAL_IMAGES]
+            synthetic, noise = (there[there["source"] == source] for source in ("synthetic", "noise"))
+            found = [goal.reached(synthetic[goal.column]) for goal in GOALS]
+            yield [name, len(synthetic), *found, spread(noise["lost_top1"])]
+
+    def not_run(self) -> Iterator[list[Any]]:
+        """What is planned and stands nowhere in the table."""
+        for scenario, architectures in PLANNED.items():
+            ran = set(self.rows.loc[self.rows["scenario"] == scenario, "architecture"])
+            for architecture in architectures:
+                if architecture not in ran:
+                    yield [f"{DATA[scenario]} {architecture}", 0, *[""] * (len(GOALS) + 1)]
+
+    def files(self) -> Iterator[list[Any]]:
+        """Sizes and latencies of each model."""
+        for name, part in self.models.items():
+            mean = part.select_dtypes("number").mean()
+            size = [mean[f"{each}_file_bytes"] / 1024 for each in PRECISIONS]
+            times = [mean[f"{each}_latency_ms_batch_{count}"] for count in (1, 64) for each in PRECISIONS]
+            shown = [*(f"{each:,.0f}" for each in size), f"{size[1] / size[0]:.3f}", *(f"{each:.3g}" for each in times)]
+            yield [name, f"{100 * mean['fp32_top1']:.2f}", *shown]
+
+    def lost(self) -> Iterator[list[Any]]:
+        """Points lost of each model by number of images and by source."""
+        for name, part in self.models.items():
+            for count, group in part.groupby("asked"):
+                by_source = [group[group["source"] == source] for source in SOURCES]
+                shown = [spread(each[f"lost_{key}"]) for key in ("top1", "agreement") for each in by_source]
+                yield [name, count, len(by_source[0]), *shown]
+
+    def lost_by_teachers(self, scenario: str) -> list[str]:
+        """The least and the most agreement that its teachers lose, of all means with images that are not noise."""
+        rows = self.rows
+        chosen = rows[(rows["scenario"] == scenario) & (rows["model"] == "teacher") & (rows["source"] != "noise")]
+        means = chosen.groupby(["architecture", "source", "asked"])["lost_agreement"].mean()
+        return [f"{each:.2f}" for each in (means.min(), means.max())] if len(means) else []
+
+    def write(self) -> None:
+        """Make page and figure anew."""
+        losses_by_images(self.models, SAID, GOALS[0].limit).savefig(RESULTS / "lost.png", dpi=110)
+        text = self.text()
+        write_atomically(RESULTS.with_suffix(".md"), lambda part: part.write_text(text))
+
+
+def spread(found: pd.Series, form: str = "+.2f") -> str:
+    """Mean and, of some runs, deviation."""
+    return f"{found.mean():{form}}" + (f" ({found.std():{form.lstrip('+')}})" if len(found) > 1 else "")
 
 
 def main() -> None:
@@ -144,8 +241,7 @@ def main() -> None:
         new = pd.DataFrame(measured(run, study, folder, options.calibration, not options.validation))
         known = pd.concat([known, new], ignore_index=True)
         write_atomically(table, partial(known.to_csv, index=False, float_format="%.6g"))
-    text = page(known)
-    write_atomically(RESULTS.with_suffix(".md"), lambda part: part.write_text(text))
+    Page(known).write()
     click.echo(f"Next: {RESULTS.with_suffix('.md').relative_to(PROJECT)}")
 
 

@@ -1,6 +1,7 @@
 """The figures of a study's page."""
 
 from collections.abc import Collection, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from textwrap import fill
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from harness.table import END
 from nayer.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
@@ -116,6 +117,42 @@ def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Fi
     axes.grid(visible=True)
     axes.set_axisbelow(True)
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def losses_by_images(models: Mapping[str, pd.DataFrame], sources: Mapping[str, str], limit: float) -> Figure:
+    """Points of accuracy that INT8 loses against the number of images it was calibrated on, a panel for each model.
+
+    `models` has rows with source, asked (how many images) and lost_top1; `sources` says what a reader is told of each
+    source. Below `limit`, where a line is, the axis is linear, above logarithmic. Bars are the deviation over seeds.
+    """
+    lines = ceil(len(models) / 2)
+    figure = Figure(figsize=(8.4, 2.3 * lines + 0.6), layout="constrained")
+    panels = figure.subplots(lines, 2, squeeze=False, sharex=True, sharey=True)
+    for panel in panels.flat[len(models) :]:
+        panel.set_visible(False)
+    for panel, (name, rows) in zip(panels.flat, models.items(), strict=False):
+        panel.axhline(limit, color=GREY, lw=1.2, ls=":", label=f"goal: at most {limit:g}")
+        for shift, color, (source, label) in zip((0.94, 1.0, 1.06), COLORS, sources.items(), strict=False):
+            lost = rows[rows["source"] == source].groupby("asked")["lost_top1"]
+            mean, spread = lost.mean(), lost.std().fillna(0.0)
+            panel.errorbar(mean.index * shift, mean, spread, color=color, marker="o", ms=4, capsize=3, label=label)
+        # What is lost lies near 0, but for noise.
+        panel.set_yscale("symlog", linthresh=limit, linscale=1)
+        panel.set_yticks([-limit, 0, limit, 2, 8])
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(sorted(rows["asked"].unique()))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.set_title(f"{name}, n = {rows['run'].nunique()}", fontsize=10)
+        panel.grid(visible=True, axis="y")
+    figure.supxlabel("images that it was calibrated on", color=GREY, fontsize=10)
+    figure.supylabel("points of accuracy lost", color=GREY, fontsize=10)
+    handles = panels.flat[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4)
     return figure
 
 
