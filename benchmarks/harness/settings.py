@@ -13,7 +13,7 @@ from harness.teachers import TeacherSpec
 from nayer.core.config import Config, Count, Fraction, Rate, Text
 from nayer.distillation.config import DistillConfig
 from nayer.lte.config import LteConfig
-from nayer.scenarios.create import by_method
+from nayer.scenarios.method import by_method
 from nayer.synthesis.registry import METHODS
 
 Changes = dict[str, Any]

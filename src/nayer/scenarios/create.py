@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, mistake, unknown
+from nayer.core.errors import InputError, mistake
 from nayer.datasets.config import DataConfig
 from nayer.datasets.known import KNOWN
 from nayer.datasets.sources import SOURCES as DATA_SETS
@@ -18,6 +18,7 @@ from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
 from nayer.pipelines import CHAIN
+from nayer.scenarios.method import by_method
 from nayer.scenarios.minutes import LEAVES, VIEWS, fill, recipe
 from nayer.scenarios.names import note_on_names
 from nayer.scenarios.options import MODEL, TeacherOptions, check_options, check_said, preset_or_values
@@ -32,8 +33,6 @@ from nayer.workflow.parameters import Parameters, check_types
 from nayer.workflow.preflight import check_parameters
 
 NAMES_FILE = "class_names.txt"
-# Chosen for the size of the images, whatever a paper took for another.
-GENERATOR_SIZE = "generator_width"
 
 
 def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter) -> Classifier:
@@ -160,24 +159,3 @@ def add_leaves(distill: dict[str, Any]) -> None:
     if METHODS[distill["synthesis"]["method"]].keeps_memory:
         distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
         distill["student"]["cached_targets"] = VIEWS
-
-
-def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
-    """A distillation by another method: what that leaves to a scenario is taken over, the rest is as published.
-
-    Raises:
-        InputError: there is no such method.
-    """
-    if name not in METHODS:
-        raise unknown("METHOD", name, METHODS)
-    method = METHODS[name]
-    fields = method.Config.model_fields
-    open_to_scenarios = {key for key in fields if fields[key].is_required()} | ({GENERATOR_SIZE} & fields.keys())
-    synthesis = {key: value for key, value in distill["synthesis"].items() if key in open_to_scenarios}
-    student = dict(distill["student"])
-    if method.alternates:
-        batches = max(1, student["steps"] // method.alternates)
-        synthesis |= {"batches": batches, "warmup_batches": batches}
-        student["steps"] = batches * method.alternates
-        student["batch_size"] = min(student["batch_size"], synthesis["batch_size"])  # it has no more images
-    return {**distill, "synthesis": {**synthesis, "method": name}, "student": student}

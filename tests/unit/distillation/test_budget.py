@@ -11,7 +11,7 @@ from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import MANY, Cost, measure
 from nayer.distillation.plan import schedule_of
-from nayer.scenarios.create import by_method
+from nayer.scenarios.method import by_method
 
 BUDGET = Budget(minutes=5, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
 # A step takes 0.2 s, a batch 0.4 s beside its steps.

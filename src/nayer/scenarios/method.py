@@ -1,0 +1,30 @@
+"""The same scenario by another method."""
+
+from typing import Any
+
+from nayer.core.errors import unknown
+from nayer.synthesis.registry import METHODS
+
+# Chosen for the size of the images, whatever a paper took for another.
+GENERATOR_SIZE = "generator_width"
+
+
+def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
+    """A distillation by another method: what that leaves to a scenario is taken over, the rest is as published.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    if name not in METHODS:
+        raise unknown("METHOD", name, METHODS)
+    method = METHODS[name]
+    fields = method.Config.model_fields
+    open_to_scenarios = {key for key in fields if fields[key].is_required()} | ({GENERATOR_SIZE} & fields.keys())
+    synthesis = {key: value for key, value in distill["synthesis"].items() if key in open_to_scenarios}
+    student = dict(distill["student"])
+    if method.alternates:
+        batches = max(1, student["steps"] // method.alternates)
+        synthesis |= {"batches": batches, "warmup_batches": batches}
+        student["steps"] = batches * method.alternates
+        student["batch_size"] = min(student["batch_size"], synthesis["batch_size"])  # it has no more images
+    return {**distill, "synthesis": {**synthesis, "method": name}, "student": student}
