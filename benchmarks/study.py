@@ -12,18 +12,21 @@ import signal
 import threading
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import yaml
 from harness.bench import Bench
 from harness.run import UNFINISHED
 from harness.scenario import PROJECT
-from harness.search import Search
 from harness.settings import Study
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from nayer.core.errors import InputError, Interrupted, Stopped, first_line, first_mistake, unknown
+
+if TYPE_CHECKING:
+    from harness.search import Search
 
 STATES = PROJECT / "data" / "studies"
 
@@ -33,7 +36,7 @@ def main() -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="of the runs' names, as 'tier1-*-s0'")
     parser.add_argument("--search", metavar="NAME", help="one of the study's searches, in place of its runs")
-    parser.add_argument("--store", help="an address that Optuna knows; left out, a file of this machine")
+    parser.add_argument("--store", help="an address that Optuna knows, for several machines")
     parser.add_argument("--folder", type=Path, default=STATES, help="where unfinished runs keep their state")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, help="stop after so many, in the middle of a run if need be")
@@ -47,7 +50,7 @@ def main() -> None:
         if options.search and options.search not in study.searches:
             raise unknown("--search", options.search, tuple(study.searches))
         bench = Bench(study, options.store, options.device, options.folder.resolve())
-        search = Search(bench, options.search) if options.search else None
+        search = searching(bench, options.search) if options.search else None
     except InputError as error:
         raise SystemExit(str(error)) from error
     if options.list:
@@ -58,11 +61,14 @@ def main() -> None:
     stop_safely(bench, options.minutes)
     try:
         search.work() if search else bench.work(runs)
+        unfinished = not search and not {run.key for run in runs} <= bench.done()
     except Interrupted:
-        click.echo(f"{(search or bench.table).summary()}\n\nUnfinished; the same command goes on.")
-        raise SystemExit(UNFINISHED) from None
+        unfinished = True
     except (InputError, Stopped) as error:
         raise SystemExit(str(error)) from error
+    if unfinished:
+        click.echo(f"{(search or bench.table).summary()}\n\nUnfinished; the same command goes on.")
+        raise SystemExit(UNFINISHED)
     table = (search or bench.table).file.relative_to(PROJECT)
     then = f"{table} holds every trial; give the best a name among the settings, and it the seeds of a group."
     said = then if search else f"{table} holds every epoch; make ui shows the runs."
@@ -80,6 +86,19 @@ def read(file: Path) -> Study:
     except (OSError, yaml.YAMLError, OmegaConfBaseException, InputError) as error:
         raise SystemExit(f"{file} cannot be read: {first_line(error)}; see benchmarks/studies.") from error
     return study
+
+
+def searching(bench: Bench, name: str) -> "Search":
+    """The search of this name.
+
+    Raises:
+        InputError: it cannot be gone on with, or Optuna is missing.
+    """
+    try:
+        from harness.search import Search
+    except ModuleNotFoundError as error:
+        raise InputError(f"--search: '{error.name}' is not installed; pip install '.[study]' brings it.") from error
+    return Search(bench, name)
 
 
 def stop_safely(bench: Bench, minutes: float | None) -> None:

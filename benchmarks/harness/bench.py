@@ -7,30 +7,30 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.queue import GRACE_SECONDS, Queue
+from harness.queue import LocalQueue, Queue
 from harness.run import ATTACHED, DIVERGED, UNFINISHED, Job
 from harness.scenario import PROJECT, runtime
 from harness.settings import Run, Study
 from harness.table import Table
 from harness.teachers import train_once
-from harness.tracking import Tracker
 from nayer.core.errors import Diverged, InputError, Interrupted, Stopped
 from nayer.core.files import digest, write_atomically
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import Cost, measure, shortened
 from nayer.distillation.plan import plan
-from nayer.engine.progress import Terminal
+from nayer.engine.progress import Reporter, Terminal
 from nayer.evaluation.cost import machine
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
-from nayer.mlops.tracking.run import source_tags
 from nayer.models.classifier import Classifier
 from nayer.synthesis.registry import METHODS
+
+if TYPE_CHECKING:
+    from harness.tracking import Tracker
 
 TEACHERS = PROJECT / "docs" / "results" / "teachers"
 TURNS = 3
@@ -54,10 +54,13 @@ class Bench:
         self.reporter = Terminal(interval=60)
         self.table = Table(self.results)
         self.store = store
-        self.address = store or f"sqlite:///{self.folder / 'queue.db'}"
-        self.queue = Queue(study.name, self.address)
-        self.tracker = Tracker(study.name)
+        self.queue: Queue = shared_queue(study.name, store) if store else LocalQueue(self.folder / "runs", self.done)
+        self.tracker = tracker(study.name, self.reporter)
         self.child: subprocess.Popen[bytes] | None = None
+
+    def done(self) -> set[str]:
+        """The keys of runs that are in the table."""
+        return self.table.done
 
     def teacher(self, run: Run) -> Path:
         """The run's teacher, trained if it is missing; its file goes with the results, as they hold for it alone."""
@@ -200,9 +203,7 @@ class Bench:
         if (picture := folder / "images.png").exists():
             (self.results / "images").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, self.results / "images" / f"{run.key}.png")
-        source = source_tags(PROJECT, self.study.scenario(run.pair))
-        result["commit"] = source.get("git_commit", "") + ("+" if source.get("git_dirty") == "true" else "")
-        result |= {"teacher_sha256": digest(teacher), "asked_sha256": self.asked(run)}
+        result |= {"commit": commit(), "teacher_sha256": digest(teacher), "asked_sha256": self.asked(run)}
         if run.minutes and not job.baseline:
             cost = self.cost_of(costs, run.pair, run.setting)
             steps = result["synthesis_steps"], result["student_steps"]
@@ -260,8 +261,7 @@ class Bench:
         astray = self.take_all(by_key, costs)
         if elsewhere := self.queue.running(by_key.keys()):
             self.reporter.say(
-                f"Under way elsewhere, or stopped by force less than {GRACE_SECONDS / 60:.0f} min ago: "
-                f"{', '.join(elsewhere)}. The same command, later, takes what is left."
+                f"{self.queue.elsewhere}: {', '.join(elsewhere)}. The same command, later, takes what is left."
             )
         if astray:
             raise Diverged("\n".join(map(str, astray.values())))
@@ -272,20 +272,58 @@ class Bench:
 
         def perform(key: str) -> dict[str, Any]:
             try:
-                return self.perform(runs[key], costs)
+                result = self.perform(runs[key], costs)
             except Diverged as error:
                 astray[key] = error
                 raise
+            self.record(runs[key], result)
+            return result
 
-        while self.queue.holds_any(left := runs.keys() - astray.keys()):
-            with suppress(Diverged):
-                self.queue.take(left, perform)
+        while self.queue.take(runs.keys() - astray.keys(), perform):
             self.collect(runs)
         return astray
 
     def collect(self, runs: dict[str, Run]) -> None:
-        """What the queue knows goes into the table and to MLflow."""
+        """What came out on other machines is recorded here, too."""
         for key, result in self.queue.results.items():
             if key in runs:
-                self.table.add(runs[key], result)
-                self.tracker.write(runs[key], result)
+                self.record(runs[key], result)
+
+    def record(self, run: Run, result: dict[str, Any]) -> None:
+        """A finished run goes to MLflow and then into the table, with which it is done."""
+        if self.tracker:
+            self.tracker.write(run, result)
+        self.table.add(run, result)
+
+
+def shared_queue(study: str, store: str) -> Queue:
+    """The queue that machines of a store share.
+
+    Raises:
+        InputError: nothing can be kept there, or Optuna is missing.
+    """
+    try:
+        from harness.shared_queue import SharedQueue
+    except ModuleNotFoundError as error:
+        raise InputError(f"--store: '{error.name}' is not installed; pip install '.[study]' brings it.") from error
+    return SharedQueue(study, store)
+
+
+def tracker(study: str, reporter: Reporter) -> "Tracker | None":
+    """What writes runs to MLflow; none, which is said, where that is not installed."""
+    try:
+        from harness.tracking import Tracker
+    except ModuleNotFoundError as error:
+        reporter.say(f"'{error.name}' is not installed: runs go into the table, and not to MLflow.")
+        return None
+    return Tracker(study)
+
+
+def commit() -> str:
+    """The commit of this code, with a + where files differ from it; empty where Git does not know."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

@@ -1,124 +1,95 @@
-"""The queue of a study's runs, which several machines may share: Optuna's storage carries it (docs/decisions/013)."""
+"""The queue of a study's runs (docs/decisions/013): on one machine, what the table lacks, and a lock for each run."""
 
-import time
-import warnings
 from collections.abc import Callable, Iterable, Set
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
 
-import optuna
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.trial import TrialState
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from harness.locks import held_if_free
+from nayer.core.errors import Diverged
 
-from nayer.core.errors import InputError, first_line
-
-RUN, RESULT = "run", "result"
-# A machine that was silent for so long is taken for dead, and its run goes back into the queue.
-HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
-LOOKS, SECONDS_BETWEEN_LOOKS = 5, 0.5
-OPEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+Perform = Callable[[str], dict[str, Any]]
 
 
-def opened(store: str) -> RDBStorage:
-    """The storage at an address; when two machines make it at once, one of them looks again.
+class Queue(Protocol):
+    """Runs by their keys: waiting, under way, or done with a result."""
 
-    Raises:
-        InputError: nothing can be kept there.
-    """
-    for look in range(LOOKS):
-        try:
-            return RDBStorage(
-                store,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-            )
-        except (SQLAlchemyError, ImportError) as error:
-            if look + 1 == LOOKS or not isinstance(error, IntegrityError | OperationalError):
-                raise InputError(
-                    f"--store: '{store}' cannot be used ({first_line(error)}); give an address as sqlite:////path/queue.db."
-                ) from error
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-    raise AssertionError  # the last look returns or raises
-
-
-class Queue:
-    """Runs by their keys: waiting, under way on some machine, or done with a result."""
-
-    def __init__(self, name: str, store: str) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
-        self.study = optuna.create_study(
-            study_name=name, storage=opened(store), load_if_exists=True, direction="maximize"
-        )
+    elsewhere: str
+    """What may be the matter with runs that wait no longer and are not done."""
 
     def add(self, keys: Iterable[str]) -> None:
         """Put runs at the end, apart from those that are in it or done."""
-        known = {trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=OPEN)}
-        for key in keys:
-            if key not in known:
-                self.study.enqueue_trial({}, user_attrs={RUN: key})
 
-    @property
-    def waiting(self) -> list[str]:
-        """The keys of runs that nobody has begun, in their order."""
-        return [trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])]
-
-    def holds_any(self, wanted: Set[str]) -> bool:
-        """Whether one of these runs waits; looks again, as what another machine passes on is away for a moment.
-
-        What a machine that has gone silent was at waits, too.
-        """
-        for look in range(LOOKS):
-            optuna.storages.fail_stale_trials(self.study)
-            if not wanted.isdisjoint(self.waiting):
-                return True
-            time.sleep(SECONDS_BETWEEN_LOOKS if look + 1 < LOOKS else 0)
-        return False
+    def take(self, wanted: Set[str], perform: Perform) -> bool:
+        """Do the next of these runs, if one waits; one that is stopped or goes astray waits again."""
 
     def running(self, wanted: Set[str]) -> list[str]:
-        """Of these runs, those that some machine is at."""
-        under_way = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        return sorted({trial.user_attrs.get(RUN, "") for trial in under_way} & wanted)
-
-    def shared(self, name: str) -> dict[str, Any]:
-        """What the machines of a store know together."""
-        found: dict[str, Any] = self.study.user_attrs.get(name, {})
-        return found
-
-    def share(self, name: str, value: Any) -> None:
-        """For all machines of the store."""
-        self.study.set_user_attr(name, value)
-
-    def agreed(self, name: str, own: str) -> str:
-        """What the first machine said of something; of the first, its own."""
-        if name not in self.study.user_attrs:
-            self.share(name, own)
-        found: str = self.study.user_attrs[name]
-        return found
+        """Of these runs, those that some process is at."""
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
-        """What has come out so far, of whichever machine."""
-        done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
+        """What has come out so far on other machines."""
 
-    def take(self, wanted: Set[str], perform: Callable[[str], dict[str, Any]]) -> None:
-        """Do the next run; one that is stopped, or that is for others, goes back to the queue."""
+    def shared(self, name: str) -> dict[str, Any]:
+        """What the machines of a store know together."""
 
-        def objective(trial: optuna.Trial) -> float:
-            key = trial.user_attrs.get(RUN)
-            if key is None:  # another machine was faster
-                raise optuna.TrialPruned
-            if key not in wanted:
-                self.study.enqueue_trial({}, user_attrs={RUN: key})
-                raise optuna.TrialPruned
-            try:
-                result = perform(key)
-            except BaseException:
-                self.study.enqueue_trial({}, user_attrs={RUN: key})
-                raise
-            trial.set_user_attr(RESULT, result)
-            return float(result["accuracy"])
+    def share(self, name: str, value: Any) -> None:
+        """For all machines of the store."""
 
-        self.study.optimize(objective, n_trials=1)
+    def agreed(self, name: str, own: str) -> str:
+        """What the first machine said of something; of the first, its own."""
+
+
+class LocalQueue:
+    """The runs of one machine. It keeps nothing: what is in the table is done, what is locked is under way."""
+
+    elsewhere = "Under way in another process"
+
+    def __init__(self, folder: Path, done: Callable[[], Set[str]]) -> None:
+        self.folder, self.done = folder, done
+        self.keys: list[str] = []
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Put runs at the end."""
+        self.keys += [key for key in keys if key not in self.keys]
+
+    def take(self, wanted: Set[str], perform: Perform) -> bool:
+        """Do the next of these runs that no other process is at; `perform` sees to it that it is in the table then."""
+        done = self.done()
+        for key in self.keys:
+            if key not in wanted or key in done:
+                continue
+            with held_if_free(self.lock(key)) as free:
+                if free and key not in self.done():  # another process may have ended it since
+                    with suppress(Diverged):
+                        perform(key)
+                    return True
+        return False
+
+    def running(self, wanted: Set[str]) -> list[str]:
+        """Of these runs, those that another process is at."""
+        found = []
+        for key in sorted(wanted - self.done()):
+            with held_if_free(self.lock(key)) as free:
+                found += [] if free else [key]
+        return found
+
+    def lock(self, key: str) -> Path:
+        """What the process that is at a run holds."""
+        return self.folder / f"{key}.lock"
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """None: there is no other machine."""
+        return {}
+
+    def shared(self, name: str) -> dict[str, Any]:
+        """Nothing: the files of the machine say it."""
+        return {}
+
+    def share(self, name: str, value: Any) -> None:
+        """With nobody."""
+
+    def agreed(self, name: str, own: str) -> str:
+        """Its own."""
+        return own

@@ -19,6 +19,7 @@ import click
 import torch
 from torchvision.io import write_png
 
+from harness.locks import held
 from harness.scenario import data_of, runtime
 from harness.strips import strip
 from nayer import datasets
@@ -48,6 +49,7 @@ UNFINISHED = 75
 DIVERGED = 65
 # Said by a process that holds the other end of stdin: when it is gone, so is the run.
 ATTACHED = "--attached"
+WAITS = "The process that was at this run before is about to end; waiting for it."
 
 
 class Job(Config):
@@ -195,7 +197,9 @@ def main() -> int:
     if ATTACHED in sys.argv:
         threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        found = perform(job)
+        # Its study's process may have been killed and begun anew before the run of the old one has ended.
+        with held(Path(job.folder) / "lock", WAITS, Terminal(interval=60)):
+            found = perform(job)
     except Interrupted:
         return UNFINISHED
     except Stopped as error:

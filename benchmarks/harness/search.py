@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from harness.bench import Bench
-from harness.queue import opened
 from harness.settings import WORK, Group, Range, Run, Setting, Study
+from harness.shared_queue import opened
 from nayer.core.errors import Diverged, InputError, first_line
 from nayer.core.files import write_atomically
 from nayer.core.nested import flatten
@@ -32,7 +32,7 @@ class Search:
         self.asked, self.file = bench.study.searches[name], bench.results / f"search_{name}.csv"
         self.trials = optuna.create_study(
             study_name=f"{self.study.name} {name}",
-            storage=opened(bench.address),
+            storage=opened(bench.store or f"sqlite:///{bench.folder / 'queue.db'}"),
             load_if_exists=True,
             direction="maximize",
         )

@@ -54,7 +54,7 @@ def rows(run: Run, result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class Table:
-    """The CSV of a study, which outlives the queue."""
+    """The CSV of a study: a run that stands here is done, whatever a queue says."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "runs.csv"

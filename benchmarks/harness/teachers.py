@@ -1,29 +1,32 @@
 """The teachers of a study, each trained once and kept with what made it."""
 
-import fcntl
 import json
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import Field
 
+from harness.locks import held
 from harness.scenario import PROJECT, data_of, parameters, runtime
+from nayer import datasets
 from nayer.core.config import Config, Place
 from nayer.core.errors import InputError
 from nayer.core.files import digest, write_atomically
+from nayer.engine import fingerprint
+from nayer.engine.allocator import keep_freed_memory
 from nayer.engine.progress import Reporter
+from nayer.engine.resume import ResumePoint
 from nayer.evaluation.cost import machine
 from nayer.models.classifier import Classifier, freeze
-from nayer.pipelines.teacher.nodes import train_teacher
 from nayer.teachers.config import TRAIN, TeacherConfig
 from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import SOURCES, describe
+from nayer.teachers.train import train
 
 KINDS = ("convnext", "resnet", "vit")
 SCRIPT = PROJECT / "benchmarks" / "transformers_teacher.py"
@@ -78,28 +81,23 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, resume: Path, reporte
     return freeze(Classifier.load(file))
 
 
-@contextmanager
-def held(file: Path, waiting: str, reporter: Reporter) -> Iterator[None]:
-    """For one process of this machine at a time; says so where it must wait."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            reporter.say(waiting)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def train_here(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:
-    """By the scenario's recipe; returns the teacher with its validation accuracy and the seconds."""
-    config = trained_by(spec)
+    """By the scenario's recipe; returns the teacher with its validation accuracy and the seconds.
+
+    It is the pipeline's, byte for byte, made without Kedro and MLflow, which a lent GPU may lack.
+    """
+    config, data, seed = trained_by(spec), data_of(spec.scenario), spec.seed or 0
     assert config.training is not None  # noqa: S101 (TRAIN has a recipe)
+    keep_freed_memory()
+    real = datasets.load(data)
+    torch.manual_seed(seed)
+    teacher = Classifier.build(config.architecture, real.class_names, real.spec)
+    teacher.provenance = {"stage": "teacher", "dataset": data.dataset, "seed": seed}
     settings = runtime(resume="auto", resume_folder=str(resume))
-    teacher, history, cost = train_teacher(
-        config, config.training, data_of(spec.scenario), settings, spec.seed or 0, reporter
-    )
-    return teacher, {"validation_accuracy": history["validation_accuracy"].iloc[-1], "seconds": cost["seconds"]}
+    identity = {"recipe": recipe(spec), "data": data.model_dump(), "code": fingerprint.code_digest(train.__module__)}
+    kept = ResumePoint(settings, "teacher", identity, reporter)
+    history, seconds = train(teacher, real.train, real.validation, config.training, settings, kept, reporter)
+    return teacher, {"validation_accuracy": history[-1]["validation_accuracy"], "seconds": seconds}
 
 
 def bring(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:

@@ -42,7 +42,7 @@ class Performed(Bench):
 
 @pytest.fixture(autouse=True)
 def untracked(monkeypatch):
-    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: None)
 
 
 def with_trials(count: int, **changes) -> Study:

@@ -11,13 +11,16 @@ from collections import Counter
 from pathlib import Path
 
 import harness.bench
-import harness.queue
+import harness.run
+import harness.shared_queue
 import pytest
 import torch
 from harness.bench import KINDS, Bench
-from harness.queue import Queue
-from harness.run import counted
+from harness.locks import held
+from harness.queue import LocalQueue
+from harness.run import Job, counted
 from harness.settings import Run, Study, busy
+from harness.shared_queue import SharedQueue
 from harness.strips import strip
 from harness.table import Table
 from harness.teachers import recipe
@@ -29,6 +32,7 @@ from nayer.core.images import ImageSpec
 from nayer.core.nested import flatten
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import Cost
+from nayer.engine.progress import NullReporter
 from nayer.evaluation.cost import machine
 from nayer.scenarios import minutes
 from nayer.synthesis.sample import SyntheticSample
@@ -184,9 +188,9 @@ def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
     assert {pair.epochs for pair in study.pairs.values()} == {minutes.MOST_EPOCHS}
 
 
-def test_a_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):
+def test_a_shared_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):
     store = f"sqlite:///{tmp_path / 'queue.db'}"
-    queue, other = Queue("study", store), Queue("study", store)
+    queue, other = SharedQueue("study", store), SharedQueue("study", store)
     queue.add(["a", "b"])
     other.add(["b", "a"])
     assert queue.waiting == ["a", "b"]
@@ -197,22 +201,76 @@ def test_a_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_pat
     with pytest.raises(InputError, match="a was stopped"):
         queue.take({"a", "b"}, stopped)
     assert other.waiting == ["b", "a"]
-    other.take({"a"}, stopped)
+    assert other.take({"a"}, stopped)
     assert other.waiting == ["a", "b"], "it was another's"
     done = []
     for each in (other, queue):
-        each.take({"a", "b"}, lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
+        assert each.take({"a", "b"}, lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
     assert done == ["a", "b"]
     assert queue.waiting == []
     assert {key: value["of"] for key, value in other.results.items()} == {"a": "a", "b": "b"}
-    queue.take({"a"}, stopped)  # nothing is left to be taken
+    assert not queue.take({"a"}, stopped), "nothing is left to be taken"
     queue.add(["a"])
     assert queue.waiting == [], "what is done is not done again"
 
 
+def test_the_queue_of_one_machine_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):
+    done = set()
+    queue, other = (LocalQueue(tmp_path, lambda: done) for _ in range(2))
+    for each in (queue, other):
+        each.add(["a", "b"])
+        each.add(["b", "a"])
+    taken = []
+
+    def meanwhile(key: str) -> dict:
+        assert other.running({"a", "b"}) == ["a"]
+        assert other.take({"a", "b"}, ended)
+        assert not other.take({"a", "b"}, ended), "one is under way, the other done"
+        return ended(key)
+
+    def ended(key: str) -> dict:
+        taken.append(key)
+        done.add(key)
+        return {}
+
+    def stopped(key: str) -> dict:
+        raise InputError(f"{key} was stopped")
+
+    with pytest.raises(InputError, match="a was stopped"):
+        queue.take({"a", "b"}, stopped)
+    assert queue.take({"a", "b"}, meanwhile)
+    assert taken == ["b", "a"]
+    assert not queue.take({"a", "b"}, ended)
+    assert queue.running({"a", "b"}) == []
+
+
+def test_a_run_that_another_process_ends_while_the_queue_looks_is_not_taken(tmp_path):
+    told = iter([set(), {"a"}])
+    queue = LocalQueue(tmp_path, lambda: next(told))
+    queue.add(["a"])
+    assert not queue.take({"a"}, lambda key: pytest.fail("it is done"))
+
+
+def test_the_run_of_a_process_that_was_killed_can_be_taken_at_once(tmp_path):
+    script = "import pathlib, sys, time; from harness.queue import LocalQueue; queue = LocalQueue(pathlib.Path("
+    script += "sys.argv[1]), set); queue.add(['a']); queue.take({'a'}, lambda _: print('taken', flush=True)"
+    script += " or time.sleep(60))"
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    queue = LocalQueue(tmp_path, set)
+    queue.add(["a"])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=child_environment()) as child:
+        assert child.stdout.readline() == "taken\n"
+        assert not queue.take({"a"}, lambda key: pytest.fail("another is at it"))
+        assert queue.running({"a"}) == ["a"]
+        child.kill()
+    taken = []
+    assert queue.take({"a"}, lambda key: taken.append(key) or {})
+    assert taken == ["a"]
+
+
 @pytest.mark.filterwarnings("ignore:Heartbeat")
 def test_a_run_that_another_machine_passes_on_is_waited_for(tmp_path):
-    queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    queue, other = (SharedQueue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
     queue.add(["a"])
     other.study.ask()
     assert queue.waiting == []
@@ -225,9 +283,9 @@ def test_a_run_that_another_machine_passes_on_is_waited_for(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Heartbeat")
 def test_the_run_of_a_machine_that_was_killed_waits_again_when_it_has_been_silent(tmp_path, monkeypatch):
-    monkeypatch.setattr(harness.queue, "GRACE_SECONDS", 2)
-    monkeypatch.setattr(harness.queue, "LOOKS", 1)
-    queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    monkeypatch.setattr(harness.shared_queue, "GRACE_SECONDS", 2)
+    monkeypatch.setattr(harness.shared_queue, "LOOKS", 1)
+    queue, other = (SharedQueue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
     queue.add(["a"])
     trial = queue.study.ask()
     queue.study._storage.record_heartbeat(trial._trial_id)
@@ -238,34 +296,49 @@ def test_the_run_of_a_machine_that_was_killed_waits_again_when_it_has_been_silen
     assert other.running({"a", "b"}) == []
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat")
 @pytest.mark.filterwarnings("ignore:Heartbeat", "ignore:Argument")
-def test_a_run_that_goes_astray_is_told_when_the_others_are_done_and_stays_to_be_done(tmp_path, monkeypatch):
-    monkeypatch.setattr(harness.queue, "LOOKS", 1)
-    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+@pytest.mark.parametrize("store", [None, "queue.db"], ids=["one machine", "several"])
+def test_a_run_that_goes_astray_is_told_when_the_others_are_done_and_stays_to_be_done(tmp_path, monkeypatch, store):
+    monkeypatch.setattr(harness.shared_queue, "LOOKS", 1)
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: None)
     study = Study.read(STUDIES / "claim.yml")
     runs = [run for run in study.runs() if run.group == "tier1" and run.seed == 0 and run.setting in ("cmi", "nayer")]
-    bench = Bench(study, None, "cpu", tmp_path)
+    bench = Bench(study, store and f"sqlite:///{tmp_path / store}", "cpu", tmp_path)
     bench.table, performed = Table(tmp_path), []
     monkeypatch.setattr(bench, "measured", lambda runs: {})
-    monkeypatch.setattr(bench, "collect", lambda runs: None)
 
     def perform(run, costs):
         performed.append(run.setting)
         if run.setting == runs[0].setting:
             raise Diverged(f"{run.key} went astray")
-        return {"accuracy": 0.5}
+        return {"curve": [], "accuracy": 0.5, "machine": {}}
 
     monkeypatch.setattr(bench, "perform", perform)
-    with pytest.raises(Diverged, match=f"{runs[0].key} went astray"):
-        bench.work(runs)
-    assert performed == [run.setting for run in runs], "each once"
-    assert bench.queue.waiting == [runs[0].key]
-    assert set(bench.queue.results) == {runs[1].key}
+    for _ in range(2):
+        with pytest.raises(Diverged, match=f"{runs[0].key} went astray"):
+            bench.work(runs)
+    assert performed == [*(run.setting for run in runs), runs[0].setting], "each once, then what is left"
+    assert bench.done() == {runs[1].key}
+
+
+def test_a_run_is_in_mlflow_before_the_table_says_that_it_is_done(tmp_path, monkeypatch):
+    written = []
+
+    class Tracked:
+        def write(self, run, result):
+            written.append((run.key, bench.done()))
+
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: Tracked())
+    study = Study.read(STUDIES / "claim.yml")
+    bench, run = Bench(study, None, "cpu", tmp_path), study.runs()[0]
+    bench.table = Table(tmp_path)
+    bench.record(run, {"curve": [], "accuracy": 0.5, "machine": {}})
+    assert written == [(run.key, set())]
+    assert bench.done() == {run.key}
 
 
 def test_machines_of_one_store_share_what_the_first_of_them_said(tmp_path):
-    queue, other = (Queue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    queue, other = (SharedQueue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
     assert other.shared("costs") == {}
     queue.share("costs", {"student, digits nayer": {"student_step": 0.1}})
     assert other.shared("costs") == {"student, digits nayer": {"student_step": 0.1}}
@@ -274,12 +347,11 @@ def test_machines_of_one_store_share_what_the_first_of_them_said(tmp_path):
 
 def test_a_store_that_cannot_be_used_is_one_sentence():
     with pytest.raises(InputError, match="--store: 'nonsense' cannot be used .*; give an address as sqlite:"):
-        Queue("study", "nonsense")
+        SharedQueue("study", "nonsense")
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat")
 def test_a_step_is_not_measured_on_another_machine_than_those_it_is_compared_with(tmp_path, monkeypatch):
-    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: None)
     study = Study.read(STUDIES / "levers.yml")
     bench, here = Bench(study, None, "cpu", tmp_path), machine()
     bench.results = tmp_path
@@ -297,9 +369,8 @@ def test_a_step_is_not_measured_on_another_machine_than_those_it_is_compared_wit
     bench.check_machine("cifar10_short", "another", kept)  # that of the same machine is free to come
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat")
 def test_a_row_of_other_settings_is_no_row_of_the_study_as_it_is_now(tmp_path, monkeypatch):
-    monkeypatch.setattr(harness.bench, "Tracker", lambda study: None)
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: None)
     study = Study.read(STUDIES / "levers.yml")
     run = next(run for run in study.runs() if run.setting == "student")
     bench = Bench(study, None, "cpu", tmp_path)
@@ -326,6 +397,42 @@ def test_a_run_ends_with_the_process_that_started_it_and_keeps_its_seconds(tmp_p
     script += "target=end_with_parent, daemon=True).start()"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, env=child_environment())
     assert child.wait(timeout=60) == 0, "it ends by itself while the other is there"
+
+
+def test_a_run_waits_until_its_process_that_was_there_before_has_ended(tmp_path, monkeypatch):
+    job = Job(
+        folder=str(tmp_path),
+        teacher="",
+        embeddings=None,
+        scenario="test",
+        distill={},
+        baseline=None,
+        seed=0,
+        test=False,
+        device="cpu",
+    )
+    (tmp_path / "job.json").write_text(job.model_dump_json())
+    monkeypatch.setattr(sys, "argv", ["run", str(tmp_path / "job.json")])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(harness.run, "perform", lambda job: {"accuracy": 0.5})
+    begun = threading.Thread(target=harness.run.main)
+    with held(tmp_path / "lock", "", NullReporter()):
+        begun.start()
+        time.sleep(0.5)
+        assert not (tmp_path / "result.json").exists()
+    begun.join()
+    assert json.loads((tmp_path / "result.json").read_text()) == {"accuracy": 0.5}
+
+
+def test_a_commit_is_named_whole_and_of_what_is_no_repository_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.bench, "PROJECT", tmp_path)
+    assert harness.bench.commit() == ""
+    for command in ("init -q", "-c user.name=n -c user.email=e commit -q --allow-empty -m m"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    (tmp_path / "new.txt").write_text("one")
+    assert len(harness.bench.commit()) == 40
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    assert harness.bench.commit().endswith("+")
 
 
 def child_environment() -> dict[str, str]:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 from harness import teachers
-from harness.teachers import TeacherSpec, train_once
+from harness.locks import held
+from harness.scenario import data_of, runtime
+from harness.teachers import TeacherSpec, train_here, train_once, trained_by
 
 from nayer.core.errors import InputError
 from nayer.engine.progress import NullReporter
+from nayer.pipelines.teacher.nodes import train_teacher
 
 SCRIPT = """
 import json, sys
@@ -62,9 +65,20 @@ def test_it_is_not_made_twice_and_not_taken_for_one_of_another_recipe(here):
 
 def test_two_processes_do_not_train_it_at_once(here):
     begun = threading.Thread(target=here.train)
-    with teachers.held(here.folder / "resume.lock", "", NullReporter()):
+    with held(here.folder / "resume.lock", "", NullReporter()):
         begun.start()
         time.sleep(0.5)
         assert not (here.folder / "resume").exists(), "it waits"
     begun.join()
     assert (here.folder / "mine.json").exists()
+
+
+def test_one_that_is_trained_here_is_the_pipelines(tmp_path):
+    spec = TeacherSpec(scenario="test", architecture="wrn-10-1", seed=3)
+    teacher, found = train_here(spec, tmp_path, NullReporter())
+    config, there = trained_by(spec), runtime(resume_folder=str(tmp_path / "there"))
+    made, history, _ = train_teacher(config, config.training, data_of("test"), there, 3, NullReporter())
+    teacher.cpu().save(tmp_path / "here.safetensors")
+    made.cpu().save(tmp_path / "there.safetensors")
+    assert (tmp_path / "here.safetensors").read_bytes() == (tmp_path / "there.safetensors").read_bytes()
+    assert found["validation_accuracy"] == history["validation_accuracy"].iloc[-1]

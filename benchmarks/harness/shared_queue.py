@@ -1,0 +1,130 @@
+"""The queue of a study's runs that several machines share: Optuna's storage carries it (docs/decisions/013)."""
+
+import time
+import warnings
+from collections.abc import Iterable, Set
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+
+from harness.queue import Perform
+from nayer.core.errors import Diverged, InputError, first_line
+
+RUN, RESULT = "run", "result"
+# A machine that was silent for so long is taken for dead, and its run goes back into the queue.
+HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
+LOOKS, SECONDS_BETWEEN_LOOKS = 5, 0.5
+OPEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+
+
+def opened(store: str) -> RDBStorage:
+    """The storage at an address; when two machines make it at once, one of them looks again.
+
+    Raises:
+        InputError: nothing can be kept there.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
+    for look in range(LOOKS):
+        try:
+            return RDBStorage(
+                store,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
+        except (SQLAlchemyError, ImportError) as error:
+            if look + 1 == LOOKS or not isinstance(error, IntegrityError | OperationalError):
+                raise InputError(
+                    f"--store: '{store}' cannot be used ({first_line(error)}); give an address as sqlite:////path/queue.db."
+                ) from error
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    raise AssertionError  # the last look returns or raises
+
+
+class SharedQueue:
+    """Runs by their keys: waiting, under way on some machine, or done with a result."""
+
+    elsewhere = f"Under way elsewhere, or stopped by force less than {GRACE_SECONDS / 60:.0f} min ago"
+
+    def __init__(self, name: str, store: str) -> None:
+        self.study = optuna.create_study(
+            study_name=name, storage=opened(store), load_if_exists=True, direction="maximize"
+        )
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Put runs at the end, apart from those that are in it or done."""
+        known = {trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=OPEN)}
+        for key in keys:
+            if key not in known:
+                self.study.enqueue_trial({}, user_attrs={RUN: key})
+
+    @property
+    def waiting(self) -> list[str]:
+        """The keys of runs that nobody has begun, in their order."""
+        return [trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])]
+
+    def holds_any(self, wanted: Set[str]) -> bool:
+        """Whether one of these runs waits; looks again, as what another machine passes on is away for a moment.
+
+        What a machine that has gone silent was at waits, too.
+        """
+        for look in range(LOOKS):
+            optuna.storages.fail_stale_trials(self.study)
+            if not wanted.isdisjoint(self.waiting):
+                return True
+            time.sleep(SECONDS_BETWEEN_LOOKS if look + 1 < LOOKS else 0)
+        return False
+
+    def running(self, wanted: Set[str]) -> list[str]:
+        """Of these runs, those that some machine is at."""
+        under_way = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return sorted({trial.user_attrs.get(RUN, "") for trial in under_way} & wanted)
+
+    def shared(self, name: str) -> dict[str, Any]:
+        """What the machines of a store know together."""
+        found: dict[str, Any] = self.study.user_attrs.get(name, {})
+        return found
+
+    def share(self, name: str, value: Any) -> None:
+        """For all machines of the store."""
+        self.study.set_user_attr(name, value)
+
+    def agreed(self, name: str, own: str) -> str:
+        """What the first machine said of something; of the first, its own."""
+        if name not in self.study.user_attrs:
+            self.share(name, own)
+        found: str = self.study.user_attrs[name]
+        return found
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What has come out so far, of whichever machine."""
+        done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
+
+    def take(self, wanted: Set[str], perform: Perform) -> bool:
+        """Do the next run, if one of these waits; one that is stopped or goes astray, or is for others, waits again."""
+
+        def objective(trial: optuna.Trial) -> float:
+            key = trial.user_attrs.get(RUN)
+            if key is None:  # another machine was faster
+                raise optuna.TrialPruned
+            if key not in wanted:
+                self.study.enqueue_trial({}, user_attrs={RUN: key})
+                raise optuna.TrialPruned
+            try:
+                result = perform(key)
+            except BaseException:
+                self.study.enqueue_trial({}, user_attrs={RUN: key})
+                raise
+            trial.set_user_attr(RESULT, result)
+            return float(result["accuracy"])
+
+        if not self.holds_any(wanted):
+            return False
+        self.study.optimize(objective, n_trials=1, catch=Diverged)
+        return True
