@@ -6,9 +6,13 @@
     python benchmarks/gpu.py --unpack packs
 
 Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
-rich, scikit-learn) and, for the studies, all that the project needs, as Kedro, MLflow, Optuna and pandas. Data travel
-in packs where a machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the
-tables of the studies.
+rich, scikit-learn) and, for the studies, pandas; where MLflow is missing, runs go into the tables alone. Data travel in
+packs where a machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables
+of the studies.
+
+A part that fails is told, and tried again by the next call, after all others; but where the self-test fails, nothing
+else begins without `--anyway`. A call ends with 0 when all is done, with 75 when parts are left that have not failed,
+and else with 1.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -30,6 +35,7 @@ from harness.rates import rates
 from harness.run import UNFINISHED
 from harness.scenario import PROJECT, runtime
 
+from nayer.core.errors import InputError, first_line
 from nayer.core.files import write_atomically
 from nayer.engine.device import resolve_device
 
@@ -51,11 +57,12 @@ class Part:
     pattern: str = ""
 
 
+SELF_TEST = Part("self-test", 1)
 PARTS = (
-    Part("self-test", 1),
+    SELF_TEST,
     Part("step times, cifar10 wrn-40-2 > wrn-16-1", 1),
     Part("step times, cifar10 wrn-40-2 > wrn-16-1, compiled", 2),
-    Part("NAYER-100, CIFAR-10, WRN-40-2 > WRN-16-1, with its teacher", 11, "paper", "cifar10_wrn-16-1-*nayer_100-*-s0"),
+    Part("NAYER-100, CIFAR-10, WRN-40-2 > WRN-16-1, with its teacher", 15, "paper", "cifar10_wrn-16-1-*nayer_100-*-s0"),
     Part("the recipe of MINUTES=, 2 minutes", 5, "gpu_minutes", "*-minutes*-2min-*"),
     Part("the recipe of MINUTES=, 5 minutes", 10, "gpu_minutes", "*-minutes*-5min-*"),
     Part("NAYER as published, 5 minutes", 5, "gpu_minutes", "budgets-*-published-5min-*"),
@@ -71,6 +78,26 @@ PARTS = (
 )
 
 
+class Failed(Exception):
+    """A part came to an end that it should not come to."""
+
+    def __init__(self, message: str, found: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.found = found or {}
+
+
+def self_test(device: torch.device) -> dict[str, Any]:
+    """What each check says.
+
+    Raises:
+        Failed: some do not hold.
+    """
+    found = {each.name: asdict(each) for each in selftest.run(device)}
+    if wrong := [f"{name} ({each['detail']})" for name, each in found.items() if not each["passed"]]:
+        raise Failed(f"what does not hold on this device: {'; '.join(wrong)}", found)
+    return found
+
+
 def step_times(name: str, device: torch.device) -> dict[str, Any]:
     """The part of this name: `step times, SCENARIO TEACHER > STUDENT`, and maybe `, compiled`."""
     _, pair, *compiled = name.split(", ")
@@ -79,24 +106,32 @@ def step_times(name: str, device: torch.device) -> dict[str, Any]:
 
 
 def sweep(device: torch.device) -> dict[str, Any]:
-    """Precision, memory format and compilation."""
+    """Precision, memory format and compilation.
+
+    Raises:
+        Failed: the benchmark of steps did.
+    """
     command = [sys.executable, str(PROJECT / "benchmarks" / "steps.py"), "--sweep", "--shapes", SWEPT, "--device"]
-    done = subprocess.run([*command, str(device)], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run([*command, str(device)], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"steps.py ended with {done.returncode}, and says above why")
     return {"table": done.stdout.splitlines()}
 
 
 def measurement(name: str, device: torch.device) -> Callable[[], dict[str, Any]]:
     """What finds out a part that is no study."""
-    if name == "self-test":
-        return lambda: {each.name: asdict(each) for each in selftest.run(device)}
+    if name == SELF_TEST.name:
+        return partial(self_test, device)
     return partial(sweep, device) if name == "sweep" else partial(step_times, name, device)
 
 
 class Call:
     """One call, which ends after so many minutes."""
 
-    def __init__(self, out: Path, device: str, minutes: float) -> None:
-        self.out, self.device, self.ends = out, device, time.monotonic() + 60 * minutes
+    def __init__(self, out: Path, device: str, minutes: float, anyway: bool = False) -> None:
+        self.out, self.asked, self.ends = out, device, time.monotonic() + 60 * minutes
+        self.anyway = anyway
+        self.device = resolve_device(runtime(device=device))
         out.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -104,42 +139,99 @@ class Call:
         """Minutes."""
         return (self.ends - time.monotonic()) / 60
 
-    def file(self, part: Part) -> Path:
+    def file(self, part: Part, ending: str = "json") -> Path:
         """Where what was found about it lies, once it is done."""
         words = "".join(letter if letter.isalnum() else " " for letter in part.name.lower()).split()
-        return self.out / f"{'-'.join(words)}.json"
+        return self.out / f"{'-'.join(words)}.{ending}"
+
+    def failure(self, part: Part) -> Path:
+        """Where it lies why a part failed, until it is done."""
+        return self.file(part, "failed.json")
+
+    def todo(self) -> list[Part]:
+        """What is not done, in order; what has failed comes last, but for a self-test that all others wait for."""
+        left = [part for part in PARTS if not self.file(part).exists()]
+        return sorted(left, key=lambda part: self.failure(part).exists() and (self.anyway or part is not SELF_TEST))
 
     def perform(self, part: Part) -> None:
         """Do a part; one that is cut short leaves no file, and a study keeps its state."""
         began = time.monotonic()
-        device = resolve_device(runtime(device=self.device))
-        found = self.study(part) if part.study else measurement(part.name, device)()
-        if found is None:
+        try:
+            found = self.study(part) if part.study else measurement(part.name, self.device)()
+        except (Exception, SystemExit) as error:
+            own = isinstance(error, Failed)
+            said = str(error) if own else f"{type(error).__name__}: {first_line(error)}"
+            trace = {} if own else {"traceback": traceback.format_exc().splitlines()}
+            self.keep(self.failure(part), {**getattr(error, "found", {}), "failed": said, **trace}, began)
+            click.echo(f"{part.name} failed: {said}.", err=True)
             return
-        name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
-        found |= {"device": name, "torch": torch.__version__, "seconds": time.monotonic() - began}
+        if found is not None:
+            text = self.keep(self.file(part), found, began)
+            self.failure(part).unlink(missing_ok=True)
+            click.echo(f"{part.name}:\n{text}")
+
+    def keep(self, file: Path, found: dict[str, Any], began: float) -> str:
+        """Write what came out, with the device; returns the text."""
+        name = torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
+        found = {**found, "device": name, "torch": torch.__version__, "seconds": time.monotonic() - began}
         text = json.dumps(found, indent=1) + "\n"
-        write_atomically(self.file(part), lambda each: each.write_text(text))
-        click.echo(f"{part.name}:\n{text}")
+        write_atomically(file, lambda each: each.write_text(text))
+        return text
 
     def study(self, part: Part) -> dict[str, Any] | None:
-        """The runs of a study, as many as there is time for; None if some are left."""
+        """The runs of a study, as many as there is time for; None if some are left.
+
+        Raises:
+            Failed: it ended in another way, and has said why.
+        """
         script, file = PROJECT / "benchmarks" / "study.py", STUDIES / f"{part.study}.yml"
         command = [str(script), str(file), "--only", part.pattern, "--minutes", f"{self.left:g}"]
-        options = ["--device", self.device, "--folder", str(self.out / "states")]
+        options = ["--device", self.asked, "--folder", str(self.out / "states")]
         done = subprocess.run([sys.executable, *command, *options], check=False)
         for folder in (f"docs/results/{part.study}", "docs/results/teachers"):
             if (PROJECT / folder).exists():
                 shutil.copytree(PROJECT / folder, self.out / folder, dirs_exist_ok=True)
         if done.returncode not in (0, UNFINISHED):
-            raise SystemExit(f"{part.name}: the study ended with {done.returncode}.")
+            raise Failed(f"its study ended with {done.returncode}, and says above why")
         return {} if done.returncode == 0 else None
+
+    def plan(self, minutes: float) -> None:
+        """Say what is done, and what would be done when."""
+        todo, planned = self.todo(), 0.0
+        for part in [*(part for part in PARTS if part not in todo), *todo]:
+            planned += part.minutes if part in todo else 0
+            when = "done" if part not in todo else "this call" if planned <= minutes else "a later call"
+            failed = ", failed before" if self.failure(part).exists() else ""
+            click.echo(f"{when:13} {part.minutes:4g} min  {part.name}{failed}")
+
+    def work(self) -> None:
+        """What there is time for.
+
+        Raises:
+            SystemExit: something is left.
+        """
+        for part in self.todo():
+            if self.left < LEAST_MINUTES:
+                break
+            self.perform(part)
+            if part is SELF_TEST and self.failure(part).exists() and not self.anyway:
+                raise SystemExit("Nothing else begins while the self-test fails; --anyway goes on without it.")
+        left = self.todo()
+        if failed := [part.name for part in left if self.failure(part).exists()]:
+            click.echo(f"Failed, and tried again by the next call: {'; '.join(failed)}.", err=True)
+        if fresh := [part.name for part in left if part.name not in failed]:
+            click.echo(f"unfinished: the same command goes on with {fresh[0]}")
+            raise SystemExit(UNFINISHED)
+        if failed:
+            raise SystemExit(1)
+        click.echo(f"Next: {self.out} holds all that was found.")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What one accelerator can do.")
     parser.add_argument("--minutes", type=float, default=9)
     parser.add_argument("--list", action="store_true", help="what is done, and what would be done next")
+    parser.add_argument("--anyway", action="store_true", help="go on where the self-test fails")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=PROJECT / "data" / "gpu")
     parser.add_argument("--pack", type=Path, nargs="+", metavar="PATH", help="write packs of files of this project")
@@ -153,24 +245,14 @@ def main() -> None:
     if options.unpack:
         click.echo(packs.unpack(options.unpack, PROJECT))
         return
-    call = Call(options.out, options.device, options.minutes)
-    todo = [part for part in PARTS if not call.file(part).exists()]
+    try:
+        call = Call(options.out, options.device, options.minutes, options.anyway)
+    except InputError as error:
+        raise SystemExit(str(error)) from error
     if options.list:
-        planned = 0.0
-        for part in PARTS:
-            planned += part.minutes if part in todo else 0
-            when = "done" if part not in todo else "this call" if planned <= options.minutes else "a later call"
-            click.echo(f"{when:13} {part.minutes:4g} min  {part.name}")
-        return
-    for part in todo:
-        if call.left < LEAST_MINUTES:
-            break
-        call.perform(part)
-    left = [part.name for part in PARTS if not call.file(part).exists()]
-    if left:
-        click.echo(f"unfinished: the same command goes on with {left[0]}")
-        raise SystemExit(UNFINISHED)
-    click.echo(f"Next: {options.out} holds all that was found.")
+        call.plan(options.minutes)
+    else:
+        call.work()
 
 
 if __name__ == "__main__":
