@@ -71,7 +71,8 @@ def main() -> None:
         raise SystemExit(UNFINISHED)
     table = (search or bench.table).file.relative_to(PROJECT)
     then = f"{table} holds every trial; give the best a name among the settings, and it the seeds of a group."
-    said = then if search else f"{table} holds every epoch; make ui shows the runs."
+    shown = "; make ui shows the runs" if bench.tracker else ""
+    said = then if search else f"{table} holds every epoch{shown}."
     click.echo(f"{(search or bench.table).summary()}\n\nNext: {said}")
 
 

@@ -178,6 +178,7 @@ def test_a_study_needs_neither_pipelines_nor_tracking_nor_a_queue(bare):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("'mlflow' is not installed: runs go into the table, and not to MLflow.") == 1
+    assert "make ui" not in done.stdout
     table = pd.read_csv(bare / "found" / "docs" / "results" / "tiny" / "runs.csv")
     ends = table[table["accuracy"].notna()]
     assert ends["setting"].tolist() == ["own"]
