@@ -102,7 +102,8 @@ def head_of(classifier: Classifier) -> nn.Linear | None:
 
     logits = look(classifier, layers, note)
     heads = [layer for layer, output in outputs.items() if torch.equal(output.to(logits.dtype), logits)]
-    return (heads or list(outputs) or [None])[-1]
+    found = heads or list(outputs)
+    return found[-1] if found else None
 
 
 def check_head(teacher: Classifier, weight: float) -> list[str]:

@@ -94,12 +94,11 @@ class NoisyLayer(nn.Module):
 
     def forward(self) -> Tensor:
         """The latent vectors (batch_size, E) of the last draw; row i belongs to label i of `redraw`."""
-        rows = self.norm(self.rows)
-        if self.drawn == "none" or self.rows_apart:
-            rows = rows.index_select(0, self.picked)
-            return rows if self.drawn == "none" else self._each_its_own(rows)
-        found = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent)).transpose(0, 1).flatten(0, 1)
-        return found.index_select(0, self.picked)
+        rows: Tensor = self.norm(self.rows)
+        if self.drawn != "none" and not self.rows_apart:
+            rows = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent)).transpose(0, 1).flatten(0, 1)
+        rows = rows.index_select(0, self.picked)
+        return self._each_its_own(rows) if self.drawn != "none" and self.rows_apart else rows
 
     def _each_its_own(self, rows: Tensor) -> Tensor:
         """Each Linear on the rows (batch_size, D) that follow those of the one before."""
