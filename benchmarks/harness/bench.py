@@ -40,6 +40,8 @@ KINDS["synthesis"] = tuple(key for key in Cost.model_fields if key not in sum(KI
 Costs = dict[str, dict[str, Any]]
 
 
+# Folders that decide what a run does; results and data of other runs do not.
+MADE_BY = ("src", "benchmarks", "conf")
 # What a step's cost hangs on.
 MACHINE = ("processor", "cores", "threads", "accelerator")
 
@@ -320,10 +322,13 @@ def tracker(study: str, reporter: Reporter) -> "Tracker | None":
 
 
 def commit() -> str:
-    """The commit of this code, with a + where files differ from it; empty where Git does not know."""
-    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"]
+    """The commit of this code, with a + where what a run is made by differs from it; empty where Git does not know."""
+    asked = ["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--", *MADE_BY]
     try:
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+        head, changed = (
+            subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+            for command in asked
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return done.stdout.strip()
+    return head + "+" * bool(changed)

@@ -429,9 +429,10 @@ def test_a_commit_is_named_whole_and_of_what_is_no_repository_none(tmp_path, mon
     assert harness.bench.commit() == ""
     for command in ("init -q", "-c user.name=n -c user.email=e commit -q --allow-empty -m m"):
         subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
-    (tmp_path / "new.txt").write_text("one")
-    assert len(harness.bench.commit()) == 40
-    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    (tmp_path / "result.csv").write_text("one")
+    assert len(harness.bench.commit()) == 40, "what comes out does not change what a run does"
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "parameters.yml").write_text("one")
     assert harness.bench.commit().endswith("+")
 
 
