@@ -50,7 +50,7 @@ def networks(plan: Plan) -> tuple[Classifier, Classifier]:
 
 def recorder(plan: Plan) -> Recorder:
     """Of steps, on a GPU that holds all they need; compiled ones change from call to call."""
-    return Recorder(plan.device, wanted=not plan.compile and plan.spill is None)
+    return Recorder(plan.device, wanted=plan.record and not plan.compile)
 
 
 def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:

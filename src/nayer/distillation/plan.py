@@ -44,6 +44,8 @@ class Plan:
     compile: bool
     compile_or_fail: bool
     """Whether compiling is asked for, so that a machine that cannot is refused."""
+    record: bool
+    """Whether a GPU may record its steps: one process alone, with all images on it."""
     capacity: int
     """Images that the memory holds."""
     image_gib: float
@@ -95,6 +97,7 @@ def plan(
             f"distill.student.cached_targets: with the teacher's answers they take {target_gib:.1f} GiB of memory; "
             f"runtime.memory_gib, {runtime.memory_gib:g}, puts images on disk, never these"
         )
+    spill = spill_folder(image_gib, target_gib, runtime)
     inputs = {"teacher": tensors_digest(teacher.network.state_dict())}
     if embeddings:
         inputs["label_embeddings"] = tensors_digest({"table": embeddings.table})
@@ -109,10 +112,11 @@ def plan(
         precision=precision,
         compile=compiled,
         compile_or_fail=runtime.compile is True,
+        record=spill is None and runtime.processes * runtime.machines == 1,
         capacity=capacity,
         image_gib=image_gib,
         target_gib=target_gib,
-        spill=spill_folder(image_gib, target_gib, runtime),
+        spill=spill,
         resume_folder=Path(runtime.resume_folder),
         warnings=tuple(warnings),
         provenance={"stage": "distill", "method": method.title, "seed": seed, **inputs},

@@ -9,8 +9,6 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from nayer.engine import distributed
-
 T = TypeVar("T")
 CPU = torch.device("cpu")
 # Of a step that is recorded, how often it is done before it is like all that follow.
@@ -21,7 +19,7 @@ class Recorder:
     """Records steps on one device; where that cannot be, or is not wanted, they are done as they are."""
 
     def __init__(self, device: torch.device = CPU, wanted: bool = True) -> None:
-        self.on = wanted and device.type == "cuda" and distributed.size() == 1
+        self.on = wanted and device.type == "cuda"
         self.pool: Any = torch.cuda.graph_pool_handle() if self.on else None
         self.stream: Any = torch.cuda.Stream(device) if self.on else None
         self.newest: Any = None

@@ -94,6 +94,13 @@ def test_cached_targets_that_take_more_than_the_memory_may_are_warned_of(make_pl
     assert with_features.target_gib / made.target_gib == pytest.approx((3 + 2 * (3 + 64)) / (3 + 2 * 3))
 
 
+@pytest.mark.parametrize("changes", [{}, {"memory_gib": 1e-9}, {"processes": 2}, {"machines": 2}], ids="".join)
+def test_steps_may_be_recorded_by_one_process_with_all_images_in_memory(changes, make_plan, runtime):
+    made = make_plan()
+    found = plan(made.teacher, made.embeddings, made.config, runtime.model_copy(update=changes), 0)
+    assert found.record is (changes == {})
+
+
 def test_every_process_gets_its_share_and_a_rest_is_refused(distill_config):
     config = distill_config(synthesis__batch_size=24, student__batch_size=16, memory=40, leaves=12)
     shard = shard_config(config, 4)
