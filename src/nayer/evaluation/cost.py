@@ -17,6 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from nayer.models.classifier import Classifier
 
 LATENCY_BATCHES = (1, 64)
+# Of every latency, before the passes that count; and how many images tell what those of many take.
+PASSES_BEFORE = 4
+FEW_IMAGES = 4
 
 
 def cost(
@@ -95,6 +98,14 @@ def latency(model: torch.nn.Module, images: torch.Tensor, seconds: float) -> flo
     timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=1)
     timer.timeit(1)  # the first pass pays for what later ones reuse
     return float(timer.blocked_autorange(min_run_time=seconds).median * 1000)
+
+
+def latencies_seconds(classifier: Classifier, seconds_budget: float) -> float:
+    """How long it takes to measure those of `model_cost`, by what a few images take; a pass is never cut short."""
+    model, images = copy.deepcopy(classifier).cpu().eval(), classifier.images
+    few = torch.zeros(FEW_IMAGES, images.channels, images.size, images.size)
+    one = latency(model, few, seconds_budget / 10) / 1000 / FEW_IMAGES
+    return sum(PASSES_BEFORE * one * count + max(seconds_budget, one * count) for count in LATENCY_BATCHES)
 
 
 def machine() -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Costs that can be worked out by hand."""
 
 import json
+import time
+from typing import ClassVar
 
 import pytest
 import torch
@@ -38,6 +40,26 @@ def test_measuring_puts_the_number_of_threads_back(small):
     torch.set_num_threads(2)
     costs.latency(small, torch.rand(1, 1, 8, 8), 0.001)
     assert torch.get_num_threads() == 2
+
+
+class Slow(nn.Module):
+    """Takes a millisecond for each image."""
+
+    seen: ClassVar[list[int]] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(images))
+        time.sleep(0.001 * len(images))
+        return images.flatten(1)[:, :3]
+
+
+def test_what_latencies_take_is_known_from_a_few_images():
+    slow = Classifier(Slow(), "by-hand", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,)))
+    told = costs.latencies_seconds(slow, 1e-4)
+    Slow.seen.clear()
+    costs.model_cost(slow, 1234, 1e-4)
+    assert 0.8 < told / (0.001 * sum(Slow.seen)) < 3
+    assert costs.latencies_seconds(slow, 0.5) > 2 * 0.5
 
 
 def test_the_cost_of_a_pair(small, teacher, tmp_path):

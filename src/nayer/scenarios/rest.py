@@ -1,0 +1,59 @@
+"""What a run does beside its distillation, in seconds of this machine."""
+
+import copy
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from nayer import datasets
+from nayer.datasets.config import DataConfig
+from nayer.datasets.pictures import list_pictures, read_pictures
+from nayer.evaluation.cost import latencies_seconds
+from nayer.models.classifier import Classifier
+from nayer.models.inference import predict
+from nayer.workflow.parameters import Parameters
+
+# For its start, the text encoder, figures and the report.
+OVERHEAD_SECONDS = 25
+# Pictures of a folder that are read, and pixels that are looked at, to know how long all of them take.
+SOME_PICTURES, SOME_PIXELS = 32, 2**21
+
+
+def rest_seconds(parameters: Parameters, models: Iterable[Classifier], device: torch.device) -> float:
+    """Of a whole run but for its distillation, with the evaluation of these models."""
+    data, evaluate = parameters.data, parameters.evaluate
+    count, seconds = (0, 0.0) if data.dataset == datasets.NONE else reading(data)
+    looking = [
+        (count + parameters.distill.probe_images) * seconds_an_image(model, evaluate.batch_size, device)
+        + latencies_seconds(model, evaluate.latency_seconds)
+        for model in models
+    ]
+    return OVERHEAD_SECONDS + seconds + sum(looking)
+
+
+def reading(data: DataConfig) -> tuple[int, float]:
+    """How many there are, and the seconds that it takes to read them; of a folder's pictures, some are read."""
+    began = time.perf_counter()
+    if data.dataset != "test_folder":
+        return len(datasets.load(data).test), time.perf_counter() - began
+    datasets.check(data)
+    folder = Path(data.folder)
+    files = [file for name in datasets.class_names(data) for file in list_pictures(folder / name)]
+    some = files[:: -(-len(files) // SOME_PICTURES)]
+    began = time.perf_counter()
+    read_pictures(folder, some, data.image_size)
+    return len(files), (time.perf_counter() - began) / len(some) * len(files)
+
+
+def seconds_an_image(model: Classifier, batch: int, device: torch.device) -> float:
+    """Of the second pass of a batch, on the device; the model itself is left where it is."""
+    model, spec = copy.deepcopy(model), model.images
+    count = max(1, min(batch, SOME_PIXELS // spec.size**2))
+    images = torch.zeros(count, spec.channels, spec.size, spec.size, dtype=torch.uint8)
+    for _ in range(2):
+        began = time.perf_counter()
+        predict(model, images, device, batch)
+        passed = time.perf_counter() - began
+    return passed / count
