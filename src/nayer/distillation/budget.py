@@ -71,6 +71,14 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
     }
 
 
+def seconds_for(config: DistillConfig, cost: StepSeconds, student_share: float, batches: int) -> float:
+    """What a budget must have at least for so many synthetic batches."""
+    made = batches * cost.batch(config.synthesis.steps)
+    if turn := method_of(config.synthesis).alternates:
+        return made + batches * turn * cost.student_step
+    return max(made / (1 - student_share), made + cost.student_step)
+
+
 def scaled(values: dict[str, Any], schedule: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a distillation with those of a schedule in their place."""
     return {

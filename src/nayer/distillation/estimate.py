@@ -6,7 +6,8 @@ import shutil
 import psutil
 
 from nayer.core.formats import duration
-from nayer.distillation.cost import time_steps
+from nayer.distillation.config import DistillConfig
+from nayer.distillation.cost import StepSeconds, first_step, measuring_seconds, time_steps
 from nayer.distillation.plan import Plan
 from nayer.distillation.state import LoopState
 from nayer.engine import distributed
@@ -19,7 +20,7 @@ def estimate(plan: Plan, state: LoopState) -> str:
     """One sentence with time, memory and disk; a state that has no images yet stays so, random generators included."""
     # The images are left out: a copy of a part of a tensor takes as much as the whole, and here that is the bank.
     before = copy.deepcopy({name: part for name, part in state.state_dict().items() if name not in BANK})
-    cost = time_steps(plan, state, many=PROBE_STEPS, rounds=1)
+    cost = time_steps(plan, state, first_step(plan, state), PROBE_STEPS, rounds=1)
     state.memory.clear()
     state.load_state_dict({**state.state_dict(), **before})
     schedule, config, processes = plan.schedule, plan.config, distributed.size()
@@ -42,3 +43,8 @@ def estimate(plan: Plan, state: LoopState) -> str:
         f"memory {resident:.1f} GiB{each} ({available:.1f} available), "
         f"disk {disk:.2f} GiB while it runs ({free:.0f} free)."
     )
+
+
+def estimate_seconds(config: DistillConfig, cost: StepSeconds) -> float:
+    """How long `estimate` takes where steps cost so much."""
+    return measuring_seconds(config, cost, PROBE_STEPS, rounds=1)

@@ -54,6 +54,7 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
 def make(project: Path, name: str, options: TeacherOptions) -> None:
     """Write `conf/<name>`; what needs no torch is checked before that is loaded, which takes seconds."""
     check_options(project, name, options)
+    from nayer.engine.allocator import keep_freed_memory
     from nayer.engine.progress import Terminal
     from nayer.mlops.tracking.store import point_to_store
     from nayer.scenarios.create import create
@@ -61,6 +62,7 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
     bootstrap_project(project)
     settings = yaml.safe_load((project / "conf" / "base" / "mlflow.yml").read_text())
     point_to_store(project, settings["tracking_uri"])
+    keep_freed_memory()  # as a run does, whose steps are timed here
     made = create(project, name, options, Terminal(interval=10))
     shape = f"{made.images.channels}x{made.images.size}x{made.images.size}"
     click.echo(f"conf/{name} written: {made.architecture}, {len(made.class_names)} classes, {shape}.")

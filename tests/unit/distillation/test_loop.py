@@ -348,7 +348,7 @@ def test_a_method_may_alternate_with_the_student_without_a_memory(teacher, disti
     Turns.turns = []
     with registered(Turns):
         result = run(teacher, None, fake_config(distill_config, warmup_epochs=0, epochs=2), runtime)
-        trial, probes = 4 + 4, 2
+        trial, probes = 2 + 4 + 4, 2
         assert Turns.turns[trial:-probes] == ["batch", "student", "student"] * 3 * 2
         assert [row["memory_images"] for row in result.history] == [25, 25]
         assert [row["made"] for row in result.history] == [2.0, 5.0]
