@@ -8,10 +8,22 @@ from nayer.models.classifier import Classifier
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 
 
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+
+
+def test_the_settings_of_the_page_are_those_of_the_scenario(read_parameters, monkeypatch):
+    monkeypatch.chdir(PAGE.parents[1])
+    _, code = blocks()
+    found = {}
+    exec(compile(code, PAGE.name, "exec"), found)
+    assert found["settings"] == read_parameters("digits", "distill")
+
+
 def test_the_example_of_the_page_makes_a_student(teacher, read_parameters, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     teacher.save(tmp_path / "teacher.safetensors")
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    code, _ = blocks()
     assert len([line for line in code.splitlines() if line and not line.startswith(("from", "import"))]) <= 20
     exec(compile(code, PAGE.name, "exec"), {"settings": read_parameters("test", "distill")})
     student = Classifier.load(tmp_path / "student.safetensors")
