@@ -24,6 +24,7 @@ AGAINST = {
     "student": ("published", "student"),
     "start": ("student", "student"),
     "features": ("reconstructed", "features"),
+    "features_fashion_mnist": ("reconstructed", "features_fashion_mnist"),
     "images": ("start_early", "start"),
     "leaves": ("reconstructed", "leaves"),
     "halves": ("student", "halves"),
