@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.locks import held
 from harness.queue import LocalQueue, Queue
 from harness.run import ATTACHED, DIVERGED, UNFINISHED, Job
 from harness.scenario import PROJECT, runtime
@@ -100,8 +101,15 @@ class Bench:
     def measured(self, runs: Iterable[Run]) -> Costs:
         """What steps cost, by their names: of all settings of the runs' pairs, in turns, once, and kept.
 
-        Machines that share a store share what the first of them measured: a minute buys the same on all.
+        Machines that share a store share what the first of them measured: a minute buys the same on all. Of the
+        processes of one machine, one measures, and the others wait.
         """
+        with held(
+            self.folder / "costs.lock", "Another process measures what steps cost; waiting for it.", self.reporter
+        ):
+            return self._measured(runs)
+
+    def _measured(self, runs: Iterable[Run]) -> Costs:
         file = self.results / "costs.json"
         kept: Costs = json.loads(file.read_text()) if file.exists() else {}
         kept |= self.queue.shared("costs") if self.store else {}

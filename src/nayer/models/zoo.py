@@ -67,7 +67,7 @@ def _timm_network(said: str, channels: int, classes: int, key: str, size: int | 
         empty = _built(partial(without_memory, make, f"timm:{name}", key), name, key)
         patches = getattr(empty, "patch_embed", None)
         # timm would leave the right and lower edge of images out; of its own weights, some are made so.
-        if size and isinstance(patches, timm.layers.PatchEmbed) and size != published.input_size[-1]:
+        if size and isinstance(patches, timm.layers.PatchEmbed) and (brace or size != published.input_size[-1]):
             check_patches(f"timm:{name}", max(patches.patch_size), size, key)
     return _built(make, name, key)
 

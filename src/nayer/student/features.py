@@ -51,17 +51,6 @@ class Answers:
         return torch.cat([logits, self.projection(features) if self.projection else self.scale * features], 1)
 
 
-def has_features(classifier: Classifier) -> bool:
-    """Whether its last linear layer, if there is one, is given a row of features for each image."""
-    spec = classifier.images
-    try:
-        with torch.no_grad():
-            Answers(classifier)(torch.zeros(2, spec.channels, spec.size, spec.size))
-    except InputError:
-        return False
-    return True
-
-
 def feature_count(teacher: Classifier, config: StudentConfig) -> int:
     """How many features of its teacher the student is compared by.
 

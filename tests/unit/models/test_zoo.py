@@ -92,6 +92,7 @@ def test_one_that_takes_images_of_any_size_is_the_same_for_all(name):
     ("name", "size", "words"),
     [
         (VIT, 28, "patches of 16 pixels a side, and 28 is no multiple of that: take images of 16 or 32, or a network"),
+        (f'{VIT}{{"patch_size":5}}', 224, "patches of 5 pixels a side, and 224 is no multiple of that"),
         (VIT, 8, "take images of 16, or a network of other patches, such as timm:"),
         ("torchvision:vit_b_16", 28, "take images of 16 or 32, or a network of other patches, such as timm:"),
         ("timm:maxvit_tiny_tf_224", 28, "cannot be built"),
