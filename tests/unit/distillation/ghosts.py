@@ -26,6 +26,7 @@ class Ghosts:
             "get_world_size": lambda: size,
             "all_reduce": self.all_reduce,
             "broadcast": self.broadcast,
+            "all_gather_object": self.all_gather_object,
             "gather_object": lambda mine, values, target: None,
             "scatter_object_list": lambda mine, values, source: None,  # nothing to go on from
         }.items():
@@ -74,3 +75,6 @@ class Ghosts:
 
     def broadcast(self, tensor: torch.Tensor, source: int) -> None:
         tensor.copy_(self.meet(tensor)[source])
+
+    def all_gather_object(self, values: list[float], value: float) -> None:
+        values[:] = [each.item() for each in self.meet(torch.tensor(value))]
