@@ -134,7 +134,7 @@ class Page(StudyPage):
         for part, settings in PARTS.items():
             for setting in settings:
                 for group, base in (("ablations", "tier1"), ("tier2", "tier2"), ("tier3", "tier3")):
-                    if setting in self.study.groups[group].settings:
+                    if setting in self.study.groups[group].all_settings:
                         found = self.verdict(group, base, setting)
                         yield self.row(part, MEANING[setting], base, found, (group, setting))
 
@@ -142,7 +142,7 @@ class Page(StudyPage):
         """The method against each of its peers."""
         for peer in PEERS:
             for group in GROUPS:
-                if peer in self.study.groups[group].settings:
+                if peer in self.study.groups[group].all_settings:
                     yield self.row(
                         "accuracy", METHODS[peer].title, group, self.verdict(group, group, peer), (group, peer)
                     )
@@ -179,7 +179,7 @@ class Page(StudyPage):
     def speed(self) -> Iterator[list[Any]]:
         """Time to equal accuracy."""
         for group in GROUPS:
-            settings, minutes = self.study.groups[group].settings, self.study.groups[group].minutes or [0]
+            settings, minutes = self.study.groups[group].all_settings, self.study.groups[group].minutes or [0]
             for peer in (each for each in PEERS if each in settings):
                 found = time_to_equal(self.rows, group, "nayer", peer, minutes[0])
                 times = (found["slow"] / found["fast"]).fillna(0.0)
@@ -209,7 +209,7 @@ class Page(StudyPage):
             yield "accuracy", "Accuracy against minutes", accuracy_by_minutes(self.rows, groups, titles, BASELINES)
         if "ablations" in there:
             found = {"NAYER as it is": by_seed(self.ends, "tier1", "nayer")}
-            for setting in self.study.groups["ablations"].settings:
+            for setting in self.study.groups["ablations"].all_settings:
                 found[MEANING[setting]] = by_seed(self.ends, "ablations", setting)
             title = f"NAYER with one part changed, {self.where('tier1')}"
             yield "ablations", "Ablations", dots(found, title, "test accuracy, %", next(iter(found)))

@@ -128,7 +128,7 @@ class Page(StudyPage):
     def tested(self, beside: bool) -> Iterator[str]:
         """What else was read on test images: beside the two recipes of the goals, or recipes that were given up."""
         for goal in GOALS:
-            for setting in self.study.groups[goal.group].settings:
+            for setting in self.study.groups[goal.group].all_settings:
                 found = by_seed(self.ends, goal.group, setting)
                 if setting not in ("minutes", "published") and (setting in BESIDE) == beside and len(found):
                     about = f" ({BESIDE[setting]})" if beside else ""
@@ -152,7 +152,7 @@ class Page(StudyPage):
     def levers(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group: what it changes, what it reaches, and how far that is from what it changes."""
         base, home = AGAINST[group]
-        for setting in self.study.groups[group].settings:
+        for setting in self.study.groups[group].all_settings:
             chosen = self.ends[(self.ends["group"] == group) & (self.ends["setting"] == setting)]
             found = 100 * chosen[END].astype(float)
             what = changes(self.study.settings[setting], self.study.settings[base])
@@ -203,7 +203,7 @@ class Page(StudyPage):
         group, (base, home) = self.study.groups[name], AGAINST[name]
         (minutes,) = group.minutes or [0]
         found = {base: by_seed(self.ends, home, base)}
-        for setting in (each for each in group.settings if each != base):
+        for setting in (each for each in group.all_settings if each != base):
             what = changes(self.study.settings[setting], self.study.settings[base]).replace("`", "").replace('"', "")
             found[what if len(what) <= LONGEST else setting] = by_seed(self.ends, name, setting)
         title = f"{base}, and what is changed of it: {DATA[self.study.scenario(group.pair)]}, {minutes:g} min"

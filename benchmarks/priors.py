@@ -16,47 +16,46 @@ from harness.verdicts import by_seed, compare, with_deviation
 
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
-# Each group of a teacher without BatchNorm, and that of the same student of a teacher with it that is as accurate.
+# Each group of a teacher without BatchNorm, and that of one with it and the same student, or its own half.
 BESIDE = {
     "convnext": "batchnorm",
-    "convnext_half": None,
+    "convnext_half": "batchnorm_half",
     "vit": "batchnorm",
+    "vit_half": "batchnorm_half",
     "cifar10_convnext": "cifar10_batchnorm",
-    "cifar10_convnext_half": None,
+    "cifar10_convnext_half": "cifar10_batchnorm_half",
     "cifar10_vit": "cifar10_batchnorm",
+    "cifar10_vit_half": "cifar10_batchnorm_half",
 }
+HALF = "_half"
+# What MINUTES= takes for such a teacher of grey and of coloured images.
+DEFAULT = {"": "none_features", "cifar10_": "leaves_features"}
 # Of the gap, in %.
 GOAL = 50
-TITLES = {
-    "convnext": "Fashion-MNIST, a ConvNeXt",
-    "convnext_half": "Fashion-MNIST, a ConvNeXt, half of it for a student",
-    "vit": "Fashion-MNIST, a ViT",
-    "cifar10_convnext": "CIFAR-10, a ConvNeXt",
-    "cifar10_convnext_half": "CIFAR-10, a ConvNeXt, half of it for a student",
-    "cifar10_vit": "CIFAR-10, a ViT",
-}
-
+DATA = {"": "Fashion-MNIST", "cifar10_": "CIFAR-10"}
+KINDS = {"convnext": "ConvNeXt", "vit": "ViT"}
 
 # What a reader is told of each setting.
 MEANING = {
-    "none": "no prior",
-    "none_10": "no prior, 10 steps a batch",
-    "variation": "smooth pictures, weight 10",
-    "variation_1": "smooth pictures, weight 1",
-    "variation_03": "smooth pictures, weight 0.3",
-    "pixels": "pixels as normalised, weight 10",
-    "pixels_1": "pixels as normalised, weight 1",
+    "none": "nothing",
+    "pixels": "pixels as normalised",
     "activation": "strong features, balanced classes",
-    "layer_norm": "inputs of LayerNorm, weight 10",
-    "layer_norm_1": "inputs of LayerNorm, weight 1",
-    "patches": "varied likeness of patches, weight 10",
-    "patches_1": "varied likeness of patches, weight 1",
+    "layer_norm": "inputs of LayerNorm like a Gaussian's",
     "leaves": "procedural pictures beside the images",
-    "leaves_fitted": "the same, the student's layers fitted first",
     "dead_leaves": "procedural pictures alone",
-    "dead_leaves_fitted": "these alone, the student's layers fitted first",
-    "dead_leaves_80": "these alone, 80 % of the time for the student",
+    "none_fitted": "layers fitted first",
+    "none_features": "layers fitted first, features",
+    "leaves_fitted": "pictures beside the images, layers fitted first",
+    "leaves_features": "pictures beside the images, layers fitted first, features",
+    "dead_leaves_fitted": "pictures alone, layers fitted first",
 }
+
+
+def title(group: str) -> str:
+    """Of a section: the teacher, its data, and whose network the student is."""
+    data = "cifar10_" if group.startswith("cifar10_") else ""
+    kind, half, _ = group.removeprefix(data).partition(HALF)
+    return f"A {KINDS[kind]} of {DATA[data]}" + (", half of it for a student" if half else "")
 
 
 class Page(StudyPage):
@@ -71,8 +70,11 @@ class Page(StudyPage):
             FILE.parent / "priors.md.j2",
             runs=len(self.ends),
             planned=len(self.study.runs()),
+            minutes=f"{(self.study.groups['convnext'].minutes or [0])[0]:g}",
+            defaults=list(self.defaults()),
+            goal=GOAL,
             groups={group: list(self.rows(group)) for group in BESIDE},
-            titles=TITLES,
+            titles={group: title(group) for group in BESIDE},
             verdicts={group: self.verdict(group) for group in BESIDE},
             pictures=[group for group in BESIDE if self.saved(group)],
             teachers=list(self.teachers()),
@@ -80,21 +82,31 @@ class Page(StudyPage):
         )
 
     def whole(self, group: str) -> pd.Series:
-        """By seed, what the teacher with BatchNorm gives; nothing where there is none beside a group."""
-        return by_seed(self.ends, BESIDE[group] or group, "statistics")
+        """By seed, what the teacher with BatchNorm gives."""
+        return by_seed(self.ends, BESIDE[group], "statistics_fitted" if group.endswith(HALF) else "statistics")
 
-    def closed(self, group: str, setting: str) -> pd.Series:
-        """By seed, how much of the way from no prior to the BatchNorm teacher a setting goes, in %."""
+    def closed(self, group: str, found: pd.Series) -> pd.Series:
+        """By seed, how much of the way from a group's nothing to its BatchNorm teacher these accuracies go, in %."""
         none, whole = by_seed(self.ends, group, "none"), self.whole(group)
-        return (100 * (by_seed(self.ends, group, setting) - none) / (whole - none)).dropna()
+        return (100 * (found - none) / (whole - none)).dropna()
+
+    def defaults(self) -> Iterator[list[Any]]:
+        """What a teacher gives as it is, what `MINUTES=` makes of it, and what one with BatchNorm gives as it is."""
+        for group in (each for each in BESIDE if not each.endswith(HALF)):
+            data = "cifar10_" if group.startswith("cifar10_") else ""
+            ours = by_seed(self.ends, group + HALF, DEFAULT[data])
+            none, whole, closed = by_seed(self.ends, group, "none"), self.whole(group), self.closed(group, ours)
+            seen = "not run" if closed.empty else f"{closed.mean():.0f} %"
+            yield [title(group), len(closed), *(with_deviation(each) for each in (none, ours, whole)), seen]
 
     def verdict(self, group: str) -> str:
-        """What the runs so far say of the goal, that something closes half of the gap; one seed is no verdict."""
-        settings = [name for name in self.study.groups[group].settings if name != "none"]
-        found = {name: closed for name in settings if len(closed := self.closed(group, name))}
+        """What the runs so far say of what stands in; one seed is no verdict."""
+        settings = [name for name in self.study.groups[group].all_settings if name != "none"]
+        shares = {name: self.closed(group, by_seed(self.ends, group, name)) for name in settings}
+        found = {name: closed for name, closed in shares.items() if len(closed)}
         if not found:
             return ""
-        best = max(found, key=lambda name: found[name].mean())
+        best = max(found, key=lambda name: (len(found[name]) > 1, found[name].mean()))
         share, n = found[best].mean(), len(found[best])
         gap = compare(self.whole(group), by_seed(self.ends, group, "none"))
         told = f"the gap to the BatchNorm teacher is {gap} points"
@@ -102,32 +114,31 @@ class Page(StudyPage):
             said = f"`{best}` closes {share:.0f} % of it" if share > 0 else f"`{best}` loses least of what was tried"
             return f"One seed, no verdict yet: {told}, and {said}."
         if share <= 0:
-            return f"None of the {len(found)} tried closes any of the gap ({n} seeds; {told}); `{best}` loses least."
+            return f"Nothing that {n} seeds tried closes any of the gap ({told}); `{best}` loses least."
         reached = "reaches" if share >= GOAL else "misses"
         return f"`{best}` closes most of it, {share:.0f} % ({n} seeds; {told}), which {reached} the goal of {GOAL} %."
 
     def rows(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group, and last what the teacher with BatchNorm gives."""
-        for setting in self.study.groups[group].settings:
+        for setting in self.study.groups[group].all_settings:
             found = by_seed(self.ends, group, setting)
-            said = self.study.settings[setting].synthesis
-            closed = self.closed(group, setting)
+            closed = self.closed(group, found)
             share = "" if setting == "none" or closed.empty else f"{closed.mean():.0f} %"
-            yield [setting, said.get("prior_weight", ""), len(found), with_deviation(found), share]
-        if BESIDE[group]:
-            whole = self.whole(group)
-            yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
-            pictures = by_seed(self.ends, BESIDE[group] or group, "statistics_leaves")
-            yield ["BatchNorm teacher, leaves", "", len(pictures), with_deviation(pictures), ""]
+            yield [setting, MEANING[setting], len(found), with_deviation(found), share]
+        whole = self.whole(group)
+        yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
+        if not group.endswith(HALF):
+            pictures = by_seed(self.ends, BESIDE[group], "statistics_leaves")
+            yield ["the same", MEANING["leaves"], len(pictures), with_deviation(pictures), ""]
 
     def saved(self, group: str) -> bool:
         """Draw the dots of a group that has some."""
         if not (there := bool((self.ends["group"] == group).any())):
             return False
-        found = {MEANING[setting]: by_seed(self.ends, group, setting) for setting in self.study.groups[group].settings}
-        if BESIDE[group]:
-            found["a teacher with BatchNorm"] = self.whole(group)
-        figure = dots(found, TITLES[group], "validation accuracy of the student, %", MEANING["none"])
+        settings = self.study.groups[group].all_settings
+        found = {MEANING[setting]: by_seed(self.ends, group, setting) for setting in settings}
+        found["a teacher with BatchNorm"] = self.whole(group)
+        figure = dots(found, title(group), "validation accuracy of the student, %", MEANING["none"])
         figure.savefig(self.results / f"{group}.png", dpi=110)
         return there
 

@@ -70,9 +70,28 @@ class Group(Config):
     minutes: list[Rate] | None = None
     """Machine time of synthesis and student steps together; null takes the scenario's own schedule."""
     seeds: Annotated[list[int], Field(min_length=1)]
-    settings: Annotated[list[Text], Field(min_length=1)]
+    settings: list[Text]
+    """Those that every seed has."""
+    once: list[Text] = Field(default_factory=list)
+    """Those that the first seed alone has, to see whether they are worth more."""
     test: bool = True
     """Whether test images are read after the last epoch; a group that chooses something reads validation images."""
+
+    @model_validator(mode="after")
+    def each_is_there_once(self) -> "Group":
+        """Some, and none of them twice."""
+        if not self.all_settings or len(set(self.all_settings)) < len(self.all_settings):
+            raise ValueError("settings and once name at least one setting, and none of them twice")
+        return self
+
+    @property
+    def all_settings(self) -> list[str]:
+        """Those of every seed, then those of the first."""
+        return [*self.settings, *self.once]
+
+    def has(self, seed: int) -> list[str]:
+        """The settings of a seed."""
+        return self.all_settings if seed == self.seeds[0] else self.settings
 
 
 class Range(Config):
@@ -174,7 +193,7 @@ class Study(Config):
             "teachers": [pair.teacher for pair in self.pairs.values()],
             "pairs": [group.pair for group in self.groups.values()]
             + [search.pair for search in self.searches.values()],
-            "settings": [each for group in self.groups.values() for each in group.settings]
+            "settings": [each for group in self.groups.values() for each in group.all_settings]
             + [search.base for search in self.searches.values()]
             + [each for each in (self.reference, *(setting.like for setting in self.settings.values())) if each],
         }
@@ -200,12 +219,9 @@ class Study(Config):
         """All of them, seed by seed, so that a queue that ends early has compared all methods on the first."""
         found = []
         for name, group in self.groups.items():
-            for minutes, seed, setting in product(
-                group.minutes if group.minutes else (None,), group.seeds, group.settings
-            ):
-                found.append(
-                    Run(group=name, pair=group.pair, setting=setting, minutes=minutes, seed=seed, test=group.test)
-                )
+            for minutes, seed in product(group.minutes or (None,), group.seeds):
+                same = {"group": name, "pair": group.pair, "minutes": minutes, "seed": seed, "test": group.test}
+                found += [Run(setting=setting, **same) for setting in group.has(seed)]
         return found
 
     def timed_runs(self) -> list[Run]:

@@ -88,6 +88,25 @@ def test_runs_that_end_at_the_same_time_are_both_in_the_table(tmp_path, monkeypa
     assert Table(tmp_path / "new").done == {each.key for each in added}
 
 
+def test_settings_that_are_tried_once_run_from_the_first_seed_alone():
+    group = {"pair": "digits", "minutes": [2, 4], "seeds": [7, 8], "settings": ["nayer"], "once": ["other"]}
+    study = Study.model_validate(
+        {
+            "name": "one",
+            "results": "docs",
+            "teachers": {"t": {"scenario": "digits", "architecture": "wrn-16-2"}},
+            "pairs": {"digits": {"teacher": "t"}},
+            "settings": {name: {"method": "nayer"} for name in ("nayer", "other")},
+            "groups": {"tier": group},
+        }
+    )
+    run = [(each.setting, each.minutes, each.seed) for each in study.runs()]
+    of_two, of_four = ([("nayer", m, 7), ("other", m, 7), ("nayer", m, 8)] for m in (2, 4))
+    assert run == of_two + of_four
+    with pytest.raises(ValueError, match="settings: there is no 'gone'"):
+        Study.model_validate(study.model_dump() | {"groups": {"tier": group | {"once": ["gone"]}}})
+
+
 def test_tuning_reads_validation_images_alone_and_gives_nayer_no_more_trials_than_others():
     study = Study.read(STUDIES / "claim.yml")
     assert not study.groups["tuning"].test

@@ -9,7 +9,7 @@ from torch import nn
 from nayer.core.errors import InputError
 from nayer.core.images import Augmentation
 from nayer.models.classifier import Classifier
-from nayer.student.features import Answers, feature_count
+from nayer.student.features import Answers, feature_count, has_features
 from nayer.student.losses import distillation_loss, feature_loss, with_features
 from nayer.student.start import blank_student
 from nayer.student.targets import build_targets
@@ -74,8 +74,9 @@ def test_a_classifier_without_a_row_of_features_is_refused(teacher, config):
         feature_count(without, config(feature_weight=1.0))
     assert feature_count(without, config()) == 0, "not asked for"
     by_row = of(teacher, nn.Linear(8, 3), nn.AdaptiveAvgPool2d((1, 3)), nn.Flatten())
-    with pytest.raises(InputError, match=r"is given \(6, 1, 8, 8\) for 6 images, not a row of features for each"):
-        Answers(by_row)(VIEWS)
+    with pytest.raises(InputError, match=r"is given \(2, 1, 8, 8\) for 2 images, not a row of features for each"):
+        feature_count(by_row, config(feature_weight=1.0))
+    assert [has_features(each) for each in (teacher, without, by_row)] == [True, False, False]
     with pytest.raises(InputError, match="feature_weight"):
         blank_student(without, config(feature_weight=1.0))
 
