@@ -24,8 +24,8 @@ BESIDE = {
     "vit_half": "batchnorm_half",
     "cifar10_convnext": "cifar10_batchnorm",
     "cifar10_convnext_half": "cifar10_batchnorm_half",
-    "cifar10_vit": "cifar10_batchnorm",
-    "cifar10_vit_half": "cifar10_batchnorm_half",
+    "cifar10_swin": "cifar10_batchnorm",
+    "cifar10_swin_half": "cifar10_batchnorm_half",
 }
 HALF = "_half"
 # What MINUTES= takes for such a teacher of grey and of coloured images.
@@ -33,7 +33,7 @@ DEFAULT = {"": "none_features", "cifar10_": "leaves_features"}
 # Of the gap, in %.
 GOAL = 50
 DATA = {"": "Fashion-MNIST", "cifar10_": "CIFAR-10"}
-KINDS = {"convnext": "ConvNeXt", "vit": "ViT"}
+KINDS = {"convnext": "ConvNeXt", "vit": "ViT", "swin": "Swin"}
 
 # What a reader is told of each setting.
 MEANING = {

@@ -28,7 +28,7 @@ from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import SOURCES, describe
 from nayer.teachers.train import train
 
-KINDS = ("convnext", "resnet", "vit")
+KINDS = ("convnext", "resnet", "swin", "vit")
 SCRIPT = PROJECT / "benchmarks" / "transformers_teacher.py"
 
 
