@@ -68,10 +68,7 @@ BY_MINUTES = {
     "CIFAR-100, WRN-16-2 > WRN-16-1": ["by_minutes_cifar100", "hundred_cifar100"],
 }
 # What else runs in the groups of the goals.
-BESIDE = {
-    "unchanged": "the scenario's own recipe, with nothing changed but its schedule",
-    "features_3": "the recipe of `MINUTES=` with features beside logits, which is off yet",
-}
+BESIDE = {"unchanged": "the scenario's own recipe, with nothing changed but its schedule"}
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
 DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 # Changes of a setting that a figure spells out, in characters; of more it has the name.

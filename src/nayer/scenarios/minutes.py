@@ -53,6 +53,8 @@ UNSTARTED: dict[str, Any] = {"synthesis": {}, "student": {"start": "random"}}
 # Procedural pictures beside each image of a teacher without BatchNorm (docs/results/priors.md), and how many views of
 # both are cached: the student sees so many pictures seldom.
 LEAVES, VIEWS = 3, 2
+# Of a student made of its teacher: any from 1 to 8 does (docs/results/records/2026-11-27-features.md).
+FEATURE_WEIGHT = 3.0
 # The student of a WRN, and of what has no half.
 SMALL_WRN = "wrn-16-1"
 # Images of a batch, fewer where they are large: a batch of conf/imagenet has as many pixels.
@@ -91,9 +93,13 @@ def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
     }
 
 
-def from_its_teacher() -> dict[str, Any]:
-    """What the recipe's student is set to where it is made of its teacher: a lower rate, which first rises."""
-    return {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
+def from_its_teacher(features: bool) -> dict[str, Any]:
+    """What the recipe's student is set to where it is made of its teacher: a lower rate, which first rises.
+
+    It is compared with its teacher by features, too, where both have some.
+    """
+    made = {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
+    return made | {"feature_weight": FEATURE_WEIGHT} if features else made
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from nayer.models.classifier import Classifier
 from nayer.models.halves import HALF, half_of
 from nayer.scenarios.minutes import SMALL_WRN, from_its_teacher
 from nayer.scenarios.options import TeacherOptions
+from nayer.student.features import has_features
 from nayer.student.start import STUDENT_KEY, of_one_family
 
 
@@ -43,7 +44,9 @@ def has_smaller(teacher: Classifier) -> bool:
 def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
     """Made of the teacher's weights where the student is of its family: the better start for few steps."""
     student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
-    return from_its_teacher() if of_one_family(student, teacher) else {"start": "random"}
+    if not of_one_family(student, teacher):
+        return {"start": "random"}
+    return from_its_teacher(features=has_features(student) and has_features(teacher))
 
 
 def compared(architecture: str, teacher: Classifier) -> str:

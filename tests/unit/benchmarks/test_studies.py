@@ -196,7 +196,7 @@ def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
     setting = study.settings["minutes"]
     for pair, size, channels in (("fashion_mnist", 28, 1), ("cifar10", 32, 3)):
         recipe = minutes.recipe(ImageSpec(size, channels, (0.5,) * channels, (0.5,) * channels), 10)
-        recipe["student"] |= minutes.from_its_teacher()
+        recipe["student"] |= minutes.from_its_teacher(features=True)
         base = OmegaConf.load(STUDIES.parents[1] / "conf" / "base" / "parameters_distill.yml").distill
         used = flatten(DistillConfig.model_validate(OmegaConf.to_container(OmegaConf.merge(base, recipe))).model_dump())
         held = flatten(DistillConfig.model_validate(study.distillation(pair, "minutes")).model_dump())

@@ -49,6 +49,14 @@ def test_half_of_a_teacher_starts_from_its_weights_and_another_network_does_not(
     assert start("wrn-10-1", teacher) == {"start": "random"}
 
 
+def test_a_student_made_of_its_teacher_is_compared_with_it_by_features_if_both_have_some():
+    assert start(HALF, teacher_of(CONVNEXT))["feature_weight"] == 3.0
+    # Its classifier is a convolution.
+    without = Classifier.build("torchvision:squeezenet1_1", ("ant", "bee"), ImageSpec(32, 3, (0.3,) * 3, (0.4,) * 3))
+    found = start(chosen_student(TeacherOptions("teacher", minutes=30.0), without), without)
+    assert found == {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
+
+
 @pytest.mark.parametrize(
     ("student", "said"),
     [
