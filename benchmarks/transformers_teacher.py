@@ -4,12 +4,13 @@
     make scenario NAME=mine TEACHER=transformers:data/teachers/convnext TEST_DATA=fashion_mnist
 
 Nothing of this project is imported. The last images of the training data (10,000 of Fashion-MNIST, 5,000 of CIFAR) are
-kept for validation; test images are not read.
+kept for validation; test images are not read. The same command goes on after the last epoch of a stopped training.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,50 @@ def views(images: Tensor) -> Tensor:
     return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
+class Training:
+    """Epochs of a training; after each, its state is kept until the model is there."""
+
+    def __init__(self, model: Any, options: argparse.Namespace, steps: int) -> None:
+        self.file: Path = options.out / "checkpoint.pt"
+        self.asked = {name: str(value) for name, value in vars(options).items()}
+        self.model, self.steps = model, steps
+        self.optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
+        total = options.epochs * steps + 1
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, RATE, total_steps=total)
+        self.parts = {"model": model, "optimiser": self.optimiser, "schedule": self.schedule}
+
+    def restore(self) -> int:
+        """Go on as the same command was stopped, if it was; returns the number of epochs that are done."""
+        kept: dict[str, Any] = torch.load(self.file, weights_only=True) if self.file.exists() else {"asked": None}
+        if kept["asked"] != self.asked:
+            return 0
+        for name, part in self.parts.items():
+            part.load_state_dict(kept[name])
+        torch.set_rng_state(kept["random"])
+        return int(kept["epochs"])
+
+    def keep(self, epochs: int) -> None:
+        """In place of the state before, in one step."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        own = {"asked": self.asked, "random": torch.get_rng_state(), "epochs": epochs}
+        torch.save({**states, **own}, part := self.file.with_suffix(".part"))
+        part.rename(self.file)
+
+    def epoch(self, images: Tensor, labels: Tensor, logits: Callable[[Tensor], Tensor]) -> float:
+        """All images once, in random order; returns the mean loss."""
+        self.model.train()
+        total = 0.0
+        for chosen in torch.randperm(len(images))[: self.steps * BATCH].split(BATCH):
+            loss = F.cross_entropy(logits(views(images[chosen])), labels[chosen])
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            self.schedule.step()
+            total += loss.item()
+        return total / self.steps
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a small network of transformers.")
     parser.add_argument("kind", choices=("convnext", "resnet", "swin", "vit"))
@@ -101,9 +146,7 @@ def main() -> None:
     mean = (images[:-held].float().mean((0, 2, 3)) / 255).view(-1, 1, 1)
     std = (images[:-held].float().std((0, 2, 3)) / 255).view(-1, 1, 1)
     model = network(options.kind, size, channels, names)
-    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
-    count = (len(images) - held) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=options.epochs * count + 1)
+    training = Training(model, options, (len(images) - held) // BATCH)
     precision = torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("avx512_bf16")))
 
     def logits(pixels: Tensor) -> Tensor:
@@ -112,22 +155,16 @@ def main() -> None:
         return found
 
     began = time.monotonic()
-    for epoch in range(options.epochs):
-        model.train()
-        total = 0.0
-        for chosen in torch.randperm(len(images) - held)[: count * BATCH].split(BATCH):
-            loss = F.cross_entropy(logits(views(images[chosen])), labels[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            total += loss.item()
+    for epoch in range(training.restore(), options.epochs):
+        loss = training.epoch(images[:-held], labels[:-held], logits)
         model.eval()
         with torch.inference_mode():
             answers = torch.cat([logits(part.float() / 255).argmax(1) for part in images[-held:].split(500)])
         accuracy = (answers == labels[-held:]).float().mean().item()
         took = time.monotonic() - began
-        click.echo(f"epoch {epoch + 1}: loss {total / count:.3f}, validation {accuracy:.2%}, {took:.0f} s")
+        click.echo(f"epoch {epoch + 1}: loss {loss:.3f}, validation {accuracy:.2%}, {took:.0f} s")
+        if epoch + 1 < options.epochs:
+            training.keep(epoch + 1)
     model.save_pretrained(options.out)
     ViTImageProcessor(
         size={"height": size, "width": size},
@@ -136,6 +173,7 @@ def main() -> None:
     ).save_pretrained(options.out)
     said = {"kind": options.kind, "data": options.data, "epochs": options.epochs, "seed": options.seed}
     (options.out / "training.json").write_text(json.dumps({**said, "validation_accuracy": accuracy}) + "\n")
+    training.file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
