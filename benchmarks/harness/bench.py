@@ -23,6 +23,7 @@ from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import Cost, measure, shortened
 from nayer.distillation.plan import plan
+from nayer.engine.device import resolve_device, resolve_precision
 from nayer.engine.progress import Reporter, Terminal
 from nayer.evaluation.cost import machine
 from nayer.lte.embeddings import LabelEmbeddings
@@ -129,7 +130,7 @@ class Bench:
         for name, run in missing.items():
             kind = next(kind for kind, each in names[run].items() if each == name)
             least = {key: min(getattr(cost, key) for cost in found[run]) for key in KINDS[kind]}
-            kept[name] = {**least, "machine": machine()}
+            kept[name] = {**least, "precision": self.precision(), "machine": machine()}
         if missing:
             write_atomically(file, lambda part: part.write_text(json.dumps(kept, indent=1) + "\n"))
             if self.store:
@@ -137,22 +138,25 @@ class Bench:
         return kept
 
     def check_machine(self, pair: str, new: str, kept: Costs) -> None:
-        """Steps that are compared cost what they cost on one machine, with as many threads.
+        """Steps that are compared cost what they cost on one machine, with as many threads and in one precision.
 
         Raises:
             InputError: those of the pair were measured otherwise than the new one would be here.
         """
-        here = {key: machine()[key] for key in MACHINE}
+        here = {key: machine()[key] for key in MACHINE} | {"precision": self.precision()}
         for name in (each for each in kept if pair in each.split()):
-            there = {key: kept[name]["machine"][key] for key in MACHINE}
-            if there != here:
-                told = " and ".join(
-                    f"{key} {there[key]}, here {here[key]}" for key in MACHINE if there[key] != here[key]
-                )
+            there = {**here, **kept[name], **kept[name]["machine"]}  # older ones do not tell their precision
+            if other := [key for key in here if there[key] != here[key]]:
+                told = " and ".join(f"{key} {there[key]}, here {here[key]}" for key in other)
                 raise InputError(
                     f"{self.study.results}/costs.json: '{new}' is not in it, and the others of {pair} were measured "
                     f"with {told}; measure it there (OMP_NUM_THREADS sets threads), or take all of {pair} out."
                 )
+
+    def precision(self) -> str:
+        """In which steps are computed here."""
+        settings = runtime(device=self.device)
+        return resolve_precision(settings, resolve_device(settings))
 
     def cost_of(self, costs: Costs, pair: str, setting: str) -> Cost:
         """Of every kind of step, from what was measured."""

@@ -386,6 +386,9 @@ def test_a_step_is_not_measured_on_another_machine_than_those_it_is_compared_wit
         bench.measured(runs)
     assert f"threads {other['threads']}, here {here['threads']}; measure it there" in str(error.value)
     bench.check_machine("cifar10_short", "another", kept)  # that of the same machine is free to come
+    kept = {"student, cifar10_short published": {"machine": here, "precision": "fp16"}}
+    with pytest.raises(InputError, match="were measured with precision fp16, here"):
+        bench.check_machine("cifar10_short", "another", kept)
 
 
 def test_a_row_of_other_settings_is_no_row_of_the_study_as_it_is_now(tmp_path, monkeypatch):
