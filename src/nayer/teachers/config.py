@@ -63,8 +63,8 @@ class TeacherConfig(Config):
     """train it on the real data, or take weights that exist: of a file, mlflow, torchvision, timm or transformers."""
     weights: Place | None
     """A file (.safetensors, .pt2, or what torch.save wrote; no pickle is run), an MLflow URI such as models:/name/3,
-    the published name (ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k), or of transformers a folder or an id on the
-    hub, owner/name@commit, whose commit may be any revision; without one it is the newest."""
+    the published name (ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k@commit), or of transformers a folder or an id
+    on the hub, owner/name@commit. A commit may be any revision of the hub; without one it is the newest."""
     architecture: Architecture
     """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, timm:NAME{sizes that differ, such as
     "patch_size":4}, transformers:KIND{what differs from that kind's defaults}, package.module:factory of your own, or

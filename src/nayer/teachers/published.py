@@ -1,7 +1,9 @@
 """Weights that torchvision and timm publish, and what they say about themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,13 +24,20 @@ def read_published(library: str, name: str, key: str) -> Mapping[str, Tensor]:
     Raises:
         InputError: the name is unknown, or the weights cannot be fetched.
     """
+    with _fetching(library, name, key):
+        if library == "timm":
+            return _timm_weights(name, key)
+        found: Mapping[str, Tensor] = _torchvision_weights(name, key).get_state_dict(
+            progress=True, check_hash=True, weights_only=True, map_location="cpu"
+        )
+        return found
+
+
+@contextmanager
+def _fetching(library: str, name: str, key: str) -> Iterator[None]:
+    """What goes wrong inside is one sentence."""
     try:
-        if library == "torchvision":
-            found: Mapping[str, Tensor] = _torchvision_weights(name, key).get_state_dict(
-                progress=True, check_hash=True, weights_only=True, map_location="cpu"
-            )
-            return found
-        return _timm_weights(name, key)
+        yield
     except InputError:
         raise
     # URLError, the hub's own errors, a half-downloaded file, a pickle that holds more than weights.
@@ -43,7 +52,7 @@ def describe_published(library: str, name: str, key: str) -> Description:
     """What the library knows about weights, by their name or by that of a network, whose best ones are meant.
 
     Raises:
-        InputError: the name is unknown.
+        InputError: the name is unknown, or timm's weights, whose commit belongs to them, cannot be fetched.
     """
     return _torchvision_description(name, key) if library == "torchvision" else _timm_description(name, key)
 
@@ -82,32 +91,39 @@ def _torchvision_description(name: str, key: str) -> Description:
 
 
 def _timm_weights(name: str, key: str) -> Mapping[str, Tensor]:
-    timm = import_timm(key)
-    check_timm_name(timm, name, key)
-    place = timm.get_pretrained_cfg(name).hf_hub_id
-    if not place:
-        raise InputError(f"{key}: '{name}' is not on the Hugging Face hub; take another that is.")
-    folder = snapshot(place, TIMM_FILES)
+    timm, (model, folder) = import_timm(key), _timm_snapshot(name, key)
     file = next(folder / each for each in TIMM_FILES if (folder / each).is_file())
     # Read here, as every file of weights, and brought into today's form by timm.
     read = {"state_dict": dict(read_weights(file, key))}
-    network: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=read)
+    network: nn.Module = timm.create_model(model, pretrained=True, pretrained_cfg_overlay=read)
     return network.state_dict()
 
 
+def _timm_snapshot(name: str, key: str) -> tuple[str, Path]:
+    """The model that `name` or `name@revision` means, and the folder of that commit; of the newest if none is said."""
+    timm, (model, _, revision) = import_timm(key), name.partition("@")
+    check_timm_name(timm, model, key)
+    place = timm.get_pretrained_cfg(model).hf_hub_id
+    if not place:
+        raise InputError(f"{key}: '{model}' is not on the Hugging Face hub; take another that is.")
+    return model, snapshot(place, TIMM_FILES, revision or None)
+
+
 def _timm_description(name: str, key: str) -> Description:
-    timm = import_timm(key)
-    check_timm_name(timm, name, key)
-    found = timm.get_pretrained_cfg(name)
+    timm, model = import_timm(key), name.partition("@")[0]
+    check_timm_name(timm, model, key)
+    found = timm.get_pretrained_cfg(model)
     if found is None or not found.has_weights:
-        raise InputError(f"{key}: timm publishes no weights for '{name}'; timm.list_pretrained() names those it has.")
+        raise InputError(f"{key}: timm publishes no weights for '{model}'; timm.list_pretrained() names those it has.")
+    with _fetching("timm", name, key):
+        folder = _timm_snapshot(name, key)[1]
     names = found.label_names
     if names is None and found.num_classes == IMAGENET_CLASSES:
         # One and the same order of classes; timm itself only has WordNet's synonyms.
         names = import_module("torchvision.models").ResNet18_Weights.DEFAULT.meta["categories"]
     return Description(
         f"timm:{found.architecture}",
-        name,
+        f"{model}@{folder.name}",  # so that it always means the same teacher
         tuple(names) if names else None,
         found.input_size[1],
         tuple(found.mean),

@@ -1,6 +1,8 @@
 """Networks and weights of torchvision and timm; fetched files stand in the library's own cache."""
 
 import socket
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import timm
@@ -130,9 +132,26 @@ def test_an_unknown_name_of_weights_is_named(library, name, words):
         describe_published(library, name, "TEACHER")
 
 
-def test_timm_tells_its_normalisation_and_takes_the_names_of_imagenet():
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub with one commit of every model of timm; the folder of that, and what was asked for."""
+    folder, asked = tmp_path / COMMIT, []
+    folder.mkdir()
+
+    def snapshot(model: str, _: Sequence[str], revision: str | None) -> Path:
+        asked.append((model, revision))
+        return folder
+
+    monkeypatch.setattr("nayer.teachers.published.snapshot", snapshot)
+    return folder, asked
+
+
+def test_timm_tells_its_normalisation_and_takes_the_names_of_imagenet(hub):
     about = describe_published("timm", "resnet18.a1_in1k", "TEACHER")
-    assert (about.architecture, about.weights, about.image_size) == ("timm:resnet18", "resnet18.a1_in1k", 224)
+    assert (about.architecture, about.image_size) == ("timm:resnet18", 224)
     assert about.mean == timm.get_pretrained_cfg("resnet18.a1_in1k").mean
     assert len(about.class_names) == 1000
 
@@ -146,7 +165,7 @@ def test_timm_tells_its_normalisation_and_takes_the_names_of_imagenet():
         ("timm", "volo_d4_448.sail_in1k", None),
     ],
 )
-def test_an_owner_whose_preset_cuts_pictures_is_told_that_they_are_scaled_whole_here(library, name, said_by):
+def test_an_owner_whose_preset_cuts_pictures_is_told_that_they_are_scaled_whole_here(library, name, said_by, hub):
     note = describe_published(library, name, "TEACHER").note
     if said_by is None:
         assert note is None
@@ -154,9 +173,19 @@ def test_an_owner_whose_preset_cuts_pictures_is_told_that_they_are_scaled_whole_
         assert note.startswith(f"Its image processor cuts the edges of pictures off ({said_by}); here they are scaled")
 
 
-def test_timm_weights_are_those_of_the_hubs_snapshot(tmp_path, monkeypatch, offline):
+def test_timm_weights_are_those_of_the_hubs_snapshot_and_keep_their_commit(hub, offline):
+    folder, asked = hub
     network = timm.create_model("resnet18", num_classes=1000)
-    save_file(network.state_dict(), tmp_path / "model.safetensors")
-    monkeypatch.setattr("nayer.teachers.published.snapshot", lambda name, _: {"timm/resnet18.a1_in1k": tmp_path}[name])
-    found = read_published("timm", "resnet18.a1_in1k", KEY)
+    save_file(network.state_dict(), folder / "model.safetensors")
+    about = describe_published("timm", "resnet18.a1_in1k", "TEACHER")
+    assert about.weights == f"resnet18.a1_in1k@{COMMIT}"
+    found = read_published("timm", about.weights, KEY)
     assert torch.equal(found["conv1.weight"], network.conv1.weight)
+    assert asked == [("timm/resnet18.a1_in1k", None), ("timm/resnet18.a1_in1k", COMMIT)]
+    assert describe_published("timm", about.weights, "TEACHER") == about
+
+
+def test_timm_weights_that_cannot_be_fetched_are_told_when_they_are_described(tmp_path, monkeypatch, offline):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(InputError, match="TEACHER: 'resnet18.a1_in1k' could not be fetched .*timm:NAME"):
+        describe_published("timm", "resnet18.a1_in1k", "TEACHER")
