@@ -220,8 +220,10 @@ class Study(Config):
         found = []
         for name, group in self.groups.items():
             for minutes, seed in product(group.minutes or (None,), group.seeds):
-                same = {"group": name, "pair": group.pair, "minutes": minutes, "seed": seed, "test": group.test}
-                found += [Run(setting=setting, **same) for setting in group.has(seed)]
+                found += [
+                    Run(group=name, pair=group.pair, setting=setting, minutes=minutes, seed=seed, test=group.test)
+                    for setting in group.has(seed)
+                ]
         return found
 
     def timed_runs(self) -> list[Run]:
