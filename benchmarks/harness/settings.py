@@ -89,7 +89,7 @@ class Group(Config):
         """Those of every seed, then those of the first."""
         return [*self.settings, *self.once]
 
-    def has(self, seed: int) -> list[str]:
+    def settings_of(self, seed: int) -> list[str]:
         """The settings of a seed."""
         return self.all_settings if seed == self.seeds[0] else self.settings
 
@@ -222,7 +222,7 @@ class Study(Config):
             for minutes, seed in product(group.minutes or (None,), group.seeds):
                 found += [
                     Run(group=name, pair=group.pair, setting=setting, minutes=minutes, seed=seed, test=group.test)
-                    for setting in group.has(seed)
+                    for setting in group.settings_of(seed)
                 ]
         return found
 
