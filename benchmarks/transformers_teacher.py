@@ -92,7 +92,7 @@ class Training:
     def __init__(self, model: Any, options: argparse.Namespace, steps: int) -> None:
         self.file: Path = options.out / "checkpoint.pt"
         self.asked = {name: str(value) for name, value in vars(options).items()}
-        self.model, self.steps = model, steps
+        self.model, self.steps, self.device = model, steps, next(model.parameters()).device
         self.optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
         total = options.epochs * steps + 1
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, RATE, total_steps=total)
@@ -121,7 +121,7 @@ class Training:
         self.model.train()
         total = 0.0
         for chosen in torch.randperm(len(images))[: self.steps * BATCH].split(BATCH):
-            loss = F.cross_entropy(logits(views(images[chosen])), labels[chosen])
+            loss = F.cross_entropy(logits(views(images[chosen])), labels[chosen].to(self.device))
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
@@ -145,13 +145,16 @@ def main() -> None:
     size, channels = images.shape[-1], images.shape[1]
     mean = (images[:-held].float().mean((0, 2, 3)) / 255).view(-1, 1, 1)
     std = (images[:-held].float().std((0, 2, 3)) / 255).view(-1, 1, 1)
-    model = network(options.kind, size, channels, names)
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    model = network(options.kind, size, channels, names).to(device)
     training = Training(model, options, (len(images) - held) // BATCH)
-    precision = torch.autocast("cpu", torch.bfloat16, enabled=bool(torch.cpu.get_capabilities().get("avx512_bf16")))
+    bf16 = device.type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16")
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bool(bf16))
 
     def logits(pixels: Tensor) -> Tensor:
+        normalised = ((pixels - mean) / std).to(device)
         with precision:
-            found: Tensor = model(pixel_values=(pixels - mean) / std).logits.float()
+            found: Tensor = model(pixel_values=normalised).logits.float()
         return found
 
     began = time.monotonic()
@@ -159,7 +162,7 @@ def main() -> None:
         loss = training.epoch(images[:-held], labels[:-held], logits)
         model.eval()
         with torch.inference_mode():
-            answers = torch.cat([logits(part.float() / 255).argmax(1) for part in images[-held:].split(500)])
+            answers = torch.cat([logits(part.float() / 255).argmax(1).cpu() for part in images[-held:].split(500)])
         accuracy = (answers == labels[-held:]).float().mean().item()
         took = time.monotonic() - began
         click.echo(f"epoch {epoch + 1}: loss {loss:.3f}, validation {accuracy:.2%}, {took:.0f} s")

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.scenario import parameters, runtime
@@ -19,13 +20,15 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
 
 MATRIX, STEPS, ROUNDS = 8192, 30, 3
+# Of a profile, the kernels that took longest.
+KERNELS = 15
 
 
 def rates(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> dict[str, Any]:
     """Seconds, TFLOP/s and their share of the matmul rate, of a synthesis and of a student step; random weights.
 
-    On a GPU of steps as they are, too, beside recorded ones. Where the host's seconds are those of the step, the GPU
-    waits for its host.
+    On a GPU of steps as they are, too, beside recorded ones, and of these the kernels that take longest. Where the
+    host's seconds are those of the step, the GPU waits for its host.
     """
     planned = planned_pair(scenario, teacher, student, device, compiled)
     peak = matmul_rate(device, torch.bfloat16 if planned.precision == "bf16" else torch.float32)
@@ -33,15 +36,36 @@ def rates(scenario: str, teacher: str, student: str, device: torch.device, compi
     found: dict[str, Any] = {"precision": planned.precision, "compiled": compiled, "matmul_tflops": peak}
     state = build(planned)
     for recorded in (False, True) if state.recorder.on else (False,):
-        state.recorder.on = state.method.context.recorder.on = recorded
-        for name, (steps, count) in parts(planned, state).items():
+        recorders = state.recorder, state.method.context.recorder
+        for each in recorders:
+            each.on = recorded
+        began = time.perf_counter()
+        both = parts(planned, state)
+        for steps, _ in both.values():
             steps()
+        seconds_to_synchronize(device)
+        found[f"{'recorded_' if recorded else ''}first_calls_seconds"] = time.perf_counter() - began
+        for name, (steps, count) in both.items():
             times = [timed(steps, device) for _ in range(ROUNDS)]
             host, seconds = (median(each) / count for each in zip(*times, strict=True))
             key, rate = f"recorded_{name}" if recorded else name, counted[name] / seconds / 1e12
             found |= {f"{key}_seconds": seconds, f"{key}_host_seconds": host}
             found |= {f"{key}_tflops": rate, f"{key}_share_of_matmul": rate / peak}
+            if recorded:
+                found[f"{key}_kernels"] = longest_kernels(steps)
+        if recorded and not all(each.on for each in recorders):
+            raise RuntimeError("steps cannot be recorded here")
     return found
+
+
+def longest_kernels(steps: Callable[[], object]) -> dict[str, float]:
+    """Of what a GPU does in some steps, the kernels that take longest, each with its share of all."""
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        steps()
+        torch.cuda.synchronize()
+    took = {each.key: each.self_device_time_total for each in seen.key_averages() if each.self_device_time_total}
+    longest = sorted(took, key=lambda name: -took[name])[:KERNELS]
+    return {name[:160]: took[name] / sum(took.values()) for name in longest}
 
 
 def planned_pair(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> Plan:

@@ -49,8 +49,8 @@ def networks(plan: Plan) -> tuple[Classifier, Classifier]:
 
 
 def recorder(plan: Plan) -> Recorder:
-    """Of steps, on a GPU that holds all they need; compiled ones change from call to call."""
-    return Recorder(plan.device, wanted=plan.record and not plan.compile)
+    """Of steps, on a GPU that holds all they need."""
+    return Recorder(plan.device, wanted=plan.record)
 
 
 def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:

@@ -56,8 +56,12 @@ class ChannelStatistics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, channels, H, W) -> mean, variance."""
-        ones, zeros = _ones_and_zeros(x)
-        _, mean, inverse_deviation = torch.native_batch_norm(x, ones, zeros, None, None, True, 0.0, MIN_VARIANCE)
+        if x.is_cuda and not torch.compiler.is_compiling():
+            # Without the normalised copy, which nobody reads; a compiler leaves it out by itself.
+            mean, inverse_deviation = torch.batch_norm_stats(x, MIN_VARIANCE)
+        else:
+            ones, zeros = _ones_and_zeros(x)
+            _, mean, inverse_deviation = torch.native_batch_norm(x, ones, zeros, None, None, True, 0.0, MIN_VARIANCE)
         ctx.save_for_backward(x, mean)
         return mean, inverse_deviation.pow(-2)
 
