@@ -46,7 +46,7 @@ GOAL_IMAGES = 512
 PLANNED = {
     "digits": ["wrn-10-1", "wrn-16-2"],
     "fashion_mnist": ["wrn-10-1", "wrn-16-1"],
-    "cifar10": ["wrn-16-1", "wrn-40-2", "resnet-18"],
+    "cifar10": ["wrn-16-1", "wrn-40-2", "torchvision:resnet18"],
 }
 DATA = {"digits": "digits", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 RESULTS = PROJECT / "docs" / "results" / "quantize"
@@ -75,11 +75,12 @@ def measured(run: Run, study: Study, folder: Path, methods: list[str], test: boo
     says = predict(models["teacher"], judged.images, torch.device("cpu")).argmax(1)
     for name, model in models.items():
         fp32 = to_onnx(model)[0]
+        fp32_says = fp32.predict(judged.images).argmax(1)
         times: dict[str, float] = {}
         for method, source, count in product(methods, SOURCES, COUNTS):
             images = calibration_images(source, min(count, len(sample.labels)), sample, real, run.seed)
             int8 = quantize(fp32, images, method)  # type: ignore[arg-type]
-            found = keeps(fp32, int8, says, judged.images, judged.labels)
+            found = keeps(fp32, int8, says, judged.images, judged.labels, fp32_says)
             if not times:
                 taken = latencies(fp32, int8, judged.images[:64], LATENCY_SECONDS)
                 times = {f"{each}_{key}": taken[each][key] for each in ("fp32", "int8") for key in taken[each]}

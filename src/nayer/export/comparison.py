@@ -15,15 +15,21 @@ PRECISIONS = ("fp32", "int8")
 
 
 def keeps(
-    fp32: OnnxFile, int8: OnnxFile, teacher_says: Tensor, pixels: Tensor, labels: Tensor | None
+    fp32: OnnxFile,
+    int8: OnnxFile,
+    teacher_says: Tensor,
+    pixels: Tensor,
+    labels: Tensor | None,
+    fp32_says: Tensor | None = None,
 ) -> dict[str, Any]:
     """Agreement with the teacher and, with labels (N,), accuracy of both files on uint8 pixels (N, C, H, W).
 
-    `teacher_says` are the teacher's classes (N,); `loss_points` is the larger of what INT8 loses of the two, in points.
+    `teacher_says` are the teacher's classes (N,), `fp32_says` those of the fp32 file, where they are known already;
+    `loss_points` is the larger of what INT8 loses of the two, in points.
     """
     found: dict[str, Any] = {}
-    for name, file in zip(PRECISIONS, (fp32, int8), strict=True):
-        says = file.predict(pixels).argmax(1)
+    for name, file, known in zip(PRECISIONS, (fp32, int8), (fp32_says, None), strict=True):
+        says = file.predict(pixels).argmax(1) if known is None else known
         found[name] = {"agreement": share(says == teacher_says)}
         if labels is not None:
             found[name]["top1"] = share(says == labels)

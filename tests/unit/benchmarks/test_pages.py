@@ -133,7 +133,7 @@ def test_the_page_of_int8_says_what_of_the_plan_stands_nowhere_in_its_table():
     rows = [{**row, "architecture": "wrn-16-1"} for row in rows]
     page = quantize.Page(pd.DataFrame(rows)).text()
     left = "digits wrn-10-1, digits wrn-16-2, Fashion-MNIST wrn-10-1, Fashion-MNIST wrn-16-1"
-    assert f"Not run: {left}, CIFAR-10 wrn-40-2, CIFAR-10 resnet-18.\n" in page
+    assert f"Not run: {left}, CIFAR-10 wrn-40-2, CIFAR-10 torchvision:resnet18.\n" in page
 
 
 def test_points_lost_are_a_line_of_means_for_each_source_in_a_panel_for_each_model():

@@ -39,6 +39,12 @@ def test_without_labels_agreement_alone_is_what_can_be_lost():
     assert found["loss_points"] == 50
 
 
+def test_what_fp32_is_known_to_say_is_not_asked_again():
+    silent = Says([], b"12345678")
+    found = keeps(silent, INT8, TEACHER, PIXELS, torch.tensor([0, 1, 2, 0]), fp32_says=FP32.predict(PIXELS).argmax(1))
+    assert found == keeps(FP32, INT8, TEACHER, PIXELS, torch.tensor([0, 1, 2, 0]))
+
+
 def test_what_gains_has_lost_nothing():
     found = keeps(INT8, FP32, torch.tensor([0, 1, 2, 0]), PIXELS, None)
     assert found["loss_points"] < 0
