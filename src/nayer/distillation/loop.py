@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from nayer.core.errors import InputError
+from nayer.core.formats import duration
 from nayer.distillation.build import build
 from nayer.distillation.estimate import estimate
 from nayer.distillation.plan import Plan
@@ -98,6 +99,14 @@ def fit(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -
             finish_epoch(state, plan, reporter)
         make_probes(state, plan, resume, reporter)
         resume.keep(state.state_dict, finished=True)
+    reporter.say(passed(state))
+
+
+def passed(state: LoopState) -> str:
+    """What the estimate can be compared with; of a run that was stopped and gone on with, all its parts."""
+    synthesis, student = (duration(state.seconds[name]) for name in ("synthesis", "student"))
+    whole = duration(sum(state.seconds.values()))
+    return f"The distillation took {whole}: synthesis {synthesis}, student steps {student}."
 
 
 def synthesise(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -> None:

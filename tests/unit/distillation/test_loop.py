@@ -104,6 +104,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
     reporter = StopAfter(-1)
     resumed = run(teacher, embeddings, config, runtime, reporter)
     assert any("going on" in said for said in reporter.said)
+    assert reporter.said[-1].startswith("The distillation took ")
     assert resumed.history == whole.history
     assert tensors_digest(resumed.student.state_dict()) == tensors_digest(whole.student.state_dict())
     assert torch.equal(resumed.sample.images, whole.sample.images)
