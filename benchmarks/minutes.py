@@ -96,6 +96,7 @@ class Page(StudyPage):
             earlier=list(self.tested(beside=False)),
             stranger=self.stranger(),
             cifar10_step=self.step_of_400("cifar10"),
+            elsewhere=self.elsewhere(),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
@@ -155,7 +156,8 @@ class Page(StudyPage):
             what = changes(self.study.settings[setting], self.study.settings[base])
             spread = f"{found.std():.2f}" if len(found) > 1 else ""
             against = compare(by_seed(self.ends, group, setting), by_seed(self.ends, home, base))
-            spent = (f"{chosen[key].astype(float).mean() / 60:.1f}" for key in ("synthesis_seconds", "student_seconds"))
+            taken = [chosen[key].astype(float).mean() / 60 for key in ("synthesis_seconds", "student_seconds")]
+            spent = [f"{each:.1f}" for each in taken if pd.notna(each)]
             images, steps = (f"{chosen[key].astype(float).mean():,.0f}" for key in ("images", "student_steps"))
             points = "" if setting == base else str(against)
             yield [setting, what, len(found), f"{found.mean():.2f}", spread, points, images, steps, " + ".join(spent)]

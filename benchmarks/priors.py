@@ -71,6 +71,7 @@ class Page(StudyPage):
             runs=len(self.ends),
             planned=len(self.study.runs()),
             minutes=f"{(self.study.groups['convnext'].minutes or [0])[0]:g}",
+            elsewhere=self.elsewhere(),
             defaults=list(self.defaults()),
             goal=GOAL,
             groups={group: list(self.rows(group)) for group in BESIDE},

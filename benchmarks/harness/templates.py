@@ -47,6 +47,11 @@ class StudyPage:
         self.table = Table(self.results)
         self.ends = self.table.ends()
 
+    def elsewhere(self) -> int:
+        """How many runs took the steps that their minutes buy on a GPU."""
+        accelerators = "machine.accelerator"
+        return int(self.ends[accelerators].notna().sum()) if accelerators in self.ends else 0
+
     @abstractmethod
     def text(self) -> str:
         """The page, its figures saved beside the table."""

@@ -58,13 +58,13 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     # They travel with git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
+    made_of_it = groups["distill"]["student"].get("start", "random") != "random"
     if not layers_with_statistics(found):
         beside = ", and procedural pictures lie beside its images (distill.leaves)" * ("leaves" in groups["distill"])
         better = "" if options.minutes else "; MINUTES= takes what helps most (docs/results/priors.md)"
-        reporter.say(
-            f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}: expect a weaker student{better}."
-        )
-    if groups["distill"]["student"].get("start", "random") != "random":
+        weaker = "" if made_of_it else f": expect a weaker student{better}"
+        reporter.say(f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}{weaker}.")
+    if made_of_it:
         reporter.say("The student is of its teacher's family: it is made of its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)

@@ -92,6 +92,15 @@ def test_the_owner_of_a_teacher_without_batchnorm_is_told(method, project):
     assert any("has no BatchNorm2d" in each and "MINUTES= takes what helps" in each for each in listener.said)
 
 
+@pytest.mark.parametrize(("student", "weaker"), [(None, False), ("wrn-10-1", True)])
+def test_a_student_made_of_a_teacher_without_batchnorm_is_not_called_weaker(student, weaker, project, monkeypatch):
+    monkeypatch.setattr("nayer.scenarios.create.fill", lambda *_: {"synthesis": {}, "student": {}})
+    name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
+    Classifier.build(name, ("ant", "bee", "cat"), ImageSpec(28, 1, (0.3,), (0.4,))).save(project / "bare.safetensors")
+    create(project, "mine", TeacherOptions("bare.safetensors", student=student, minutes=5), listener := Listener())
+    assert any("expect a weaker student" in each for each in listener.said) == weaker
+
+
 def with_names(*names: str) -> TeacherOptions:
     """A teacher of digits that says of itself that its classes are called so."""
     Classifier.build("wrn-10-1", names, ImageSpec(8, 1, (0.3,), (0.4,))).save(Path("digits.safetensors"))
