@@ -7,7 +7,7 @@ A run that is in the table is not measured again; the page is made from the tabl
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
@@ -33,6 +33,7 @@ from nayer.export.comparison import PRECISIONS, keeps, latencies
 from nayer.export.int8 import choose, quantize
 from nayer.export.onnx import to_onnx
 from nayer.models.classifier import Classifier
+from nayer.models.halves import HALF
 from nayer.models.inference import predict
 from nayer.synthesis.sample import SyntheticSample
 
@@ -102,6 +103,14 @@ def measured(run: Run, study: Study, folder: Path, methods: list[str], test: boo
             }
 
 
+def called(row: Mapping[Hashable, Any], teacher: str) -> str:
+    """The model of a row, a student with its teacher's architecture."""
+    data, own = DATA.get(row["scenario"], row["scenario"]), row["architecture"]
+    if row["model"] == "teacher" or not teacher:
+        return f"{data}, {row['model']} {own}"
+    return f"{data}, student {HALF if own == f'{HALF}:{teacher}' else own} of {teacher}"
+
+
 @dataclass(frozen=True)
 class Goal:
     """What a model in INT8, calibrated on synthetic images, is held to."""
@@ -143,9 +152,8 @@ class Page:
         # Where a data set has fewer images, all of it stands for the next larger number.
         rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
         of_teachers = rows[rows["model"] == "teacher"]
-        teachers = dict(zip(of_teachers["run"], " of " + of_teachers["architecture"], strict=True))
-        of = rows["run"].map(teachers).where(rows["model"] == "student").fillna("")
-        rows["name"] = rows["scenario"].replace(DATA) + ", " + rows["model"] + " " + rows["architecture"] + of
+        teachers = dict(zip(of_teachers["run"], of_teachers["architecture"], strict=True))
+        rows["name"] = [called(row, teachers.get(row["run"], "")) for row in rows.to_dict("records")]
         asked = ["run", "model", "calibration", "asked"]
         with_real = rows[rows["source"] == "real"].set_index(asked)["lost_top1"].rename("lost_with_real")
         self.rows = rows = rows.join(with_real, on=asked)
