@@ -147,7 +147,7 @@ def losses_by_images(models: Mapping[str, pd.DataFrame], sources: Mapping[str, s
         panel.set_xticks(sorted(rows["asked"].unique()))
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.set_title(fill(f"{name}, n = {rows['run'].nunique()}", 48), fontsize=9)
+        panel.set_title(fill(f"{name}, n = {rows['run'].nunique()}", 56), fontsize=9)
         panel.grid(visible=True, axis="y")
     figure.supxlabel("images that it was calibrated on", color=GREY, fontsize=10)
     figure.supylabel("points of accuracy lost", color=GREY, fontsize=10)
