@@ -101,6 +101,7 @@ class Page(StudyPage):
             pictures={name: self.saved(name, title, figure) for name, title, figure in self.figures()},
             share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
             teachers=list(self.teachers()),
+            elsewhere=self.elsewhere(),
             machines=self.table.machines(),
             untold=int(self.ends["commit"].isna().sum()),
         )

@@ -78,7 +78,7 @@ PARTS = (
     Part("sweep", 4),
     Part("FastDFKD-10, CIFAR-10", 6, "paper", "cifar10_wrn-16-1-*fast_dfkd_10-*-s0"),
     # Their minutes are those of two cores, whose steps have been measured there; nine runs of them a minute of an H200.
-    Part("teachers without BatchNorm, minutes of two cores", 3, "priors", "*", MANY),
+    Part("teachers without BatchNorm, minutes of two cores", 30, "priors", "*", MANY),
     Part("the claim, minutes of two cores", 12, "claim", "*min-*", MANY),
     Part("levers, minutes of two cores", 20, "levers", "*min-*", MANY),
     Part("all recipes and peers, 2 to 10 minutes", 60, "gpu_minutes", "*"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from harness.bench import TEACHERS
 from harness.charts import dots, ends_by_minutes
 from harness.scenario import PROJECT
 from harness.settings import Setting
@@ -97,6 +98,8 @@ class Page(StudyPage):
             stranger=self.stranger(),
             cifar10_step=self.step_of_400("cifar10"),
             elsewhere=self.elsewhere(),
+            on_a_gpu=self.on_a_gpu(),
+            torchvision=self.validated("cifar10_torchvision"),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
@@ -115,6 +118,16 @@ class Page(StudyPage):
             shown = (with_deviation(each) for each in (published, ours))
             seen = goal.met(ours, points, len(group.seeds))
             yield [goal.pair, f"{minutes:g}", f"{len(published)}, {len(ours)}", *shown, points, goal, seen]
+
+    def on_a_gpu(self) -> set[str]:
+        """The groups whose runs all took their steps on one."""
+        accelerators = self.ends.groupby("group")["machine.accelerator"]
+        return set(accelerators.apply(lambda each: each.notna().all()).loc[lambda each: each].index)
+
+    def validated(self, teacher: str) -> str:
+        """Its accuracy on validation images, in %."""
+        record = json.loads((TEACHERS / f"{teacher}.json").read_text())
+        return f"{100 * record['validation_accuracy']:.1f}"
 
     def step_of_400(self, pair: str) -> str | None:
         """Seconds for two steps of the pair's 200 synthetic images, by which machines are compared."""

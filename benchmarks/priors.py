@@ -117,7 +117,8 @@ class Page(StudyPage):
         if share <= 0:
             return f"Nothing that {n} seeds tried closes any of the gap ({told}); `{best}` loses least."
         reached = "reaches" if share >= GOAL else "misses"
-        return f"`{best}` closes most of it, {share:.0f} % ({n} seeds; {told}), which {reached} the goal of {GOAL} %."
+        most = f"`{best}` closes {share:.0f} % of it, the most of what {n} seeds tried ({told})"
+        return f"{most}; that {reached} the goal of {GOAL} %."
 
     def rows(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group, and last what the teacher with BatchNorm gives."""

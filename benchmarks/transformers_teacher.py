@@ -100,19 +100,22 @@ class Training:
 
     def restore(self) -> int:
         """Go on as the same command was stopped, if it was; returns the number of epochs that are done."""
-        kept: dict[str, Any] = torch.load(self.file, weights_only=True) if self.file.exists() else {"asked": None}
-        if kept["asked"] != self.asked:
+        kept: dict[str, Any] = torch.load(self.file, "cpu", weights_only=True) if self.file.exists() else {}
+        if kept.get("asked") != self.asked:
             return 0
         for name, part in self.parts.items():
             part.load_state_dict(kept[name])
         torch.set_rng_state(kept["random"])
+        if self.device.type != "cpu" and kept.get("random_there") is not None:
+            torch.get_device_module(self.device).set_rng_state(kept["random_there"])
         return int(kept["epochs"])
 
     def keep(self, epochs: int) -> None:
         """In place of the state before, in one step."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        own = {"asked": self.asked, "random": torch.get_rng_state(), "epochs": epochs}
+        there = torch.get_device_module(self.device).get_rng_state() if self.device.type != "cpu" else None
+        own = {"asked": self.asked, "random": torch.get_rng_state(), "random_there": there, "epochs": epochs}
         torch.save({**states, **own}, part := self.file.with_suffix(".part"))
         part.rename(self.file)
 

@@ -154,12 +154,14 @@ def finish_epoch(state: LoopState, plan: Plan, reporter: Reporter) -> None:
 
 def make_probes(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -> None:
     """Images that the student never learns from."""
+    began = time.monotonic() - state.seconds["synthesis"]
     while sum(len(labels) for _, labels in state.probes) < plan.config.probe_images:
         made = state.method.step(state.trainer.student)
         if wrong := state.health.check_batch(made):
             recover(state, wrong, reporter)
         else:
             state.probes.append((made.images, made.labels))
+        state.seconds["synthesis"] = time.monotonic() - began
         resume.keep(state.state_dict)
 
 

@@ -43,7 +43,7 @@ def check_batchnorm(teacher: Classifier, weight: float, stand_in: bool = False) 
             f"distill.synthesis.bn_weight: {weight:g}, but '{teacher.architecture}' "
             "has no BatchNorm2d with statistics to compare with; set it to 0 to go on without that term."
         )
-    return [] if stand_in else ["the teacher has no BatchNorm2d; going on without that term, expect a weaker student"]
+    return [] if stand_in else ["the teacher has no BatchNorm2d; going on without that term"]
 
 
 class ChannelStatistics(torch.autograd.Function):
