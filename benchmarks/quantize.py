@@ -173,7 +173,6 @@ class Page:
             files=list(self.files()),
             lost=list(self.lost()),
             teachers=self.lost_by_teachers("cifar10"),
-            processors=sorted(set(self.rows["processor"])),
         )
 
     def goals(self) -> Iterator[list[Any]]:
@@ -193,13 +192,14 @@ class Page:
                     yield [f"{DATA[scenario]} {architecture}", 0, *[""] * (len(GOALS) + 1)]
 
     def files(self) -> Iterator[list[Any]]:
-        """Sizes and latencies of each model."""
+        """Sizes and latencies of each model, and on what it ran."""
         for name, part in self.models.items():
             mean = part.select_dtypes("number").mean()
             size = [mean[f"{each}_file_bytes"] / 1024 for each in PRECISIONS]
             times = [mean[f"{each}_latency_ms_batch_{count}"] for count in (1, 64) for each in PRECISIONS]
             shown = [*(f"{each:,.0f}" for each in size), f"{size[1] / size[0]:.3f}", *(f"{each:.3g}" for each in times)]
-            yield [name, f"{100 * mean['fp32_top1']:.2f}", *shown]
+            processors = ", ".join(sorted(set(part["processor"])))
+            yield [name, f"{100 * mean['fp32_top1']:.2f}", *shown, processors.replace("(R)", "")]
 
     def lost(self) -> Iterator[list[Any]]:
         """Points lost of each model by number of images and by source."""

@@ -133,6 +133,7 @@ READERS = {
     "pt2": Reader("program.pt2", weights_in, "zip"),
     "configuration": Reader("hub/config.json", folder_of_transformers, "json"),
     "image processor": Reader("hub/preprocessor_config.json", folder_of_transformers, "json"),
+    "image processor that crops": Reader("crop/preprocessor_config.json", folder_of_transformers, "json"),
     "index of weights": Reader("hub/model.safetensors.index.json", folder_of_transformers, "json"),
     "weights of an index": Reader("hub/model-00001-of-00002.safetensors", folder_of_transformers, "header"),
     "onnx": Reader("student.onnx", onnx_in),

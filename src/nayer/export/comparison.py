@@ -21,11 +21,13 @@ def keeps(
     pixels: Tensor,
     labels: Tensor | None,
     fp32_says: Tensor | None = None,
+    of_teacher: bool = False,
 ) -> dict[str, Any]:
     """Agreement with the teacher and, with labels (N,), accuracy of both files on uint8 pixels (N, C, H, W).
 
     `teacher_says` are the teacher's classes (N,), `fp32_says` those of the fp32 file, where they are known already;
-    `loss_points` is the larger of what INT8 loses of the two, in points.
+    `loss_points` is the larger of what INT8 loses of the two, in points. Of the teacher itself it is accuracy alone,
+    where there are labels: every answer that changes lowers its agreement with itself, for the better, too.
     """
     found: dict[str, Any] = {}
     for name, file, known in zip(PRECISIONS, (fp32, int8), (fp32_says, None), strict=True):
@@ -34,7 +36,8 @@ def keeps(
         if labels is not None:
             found[name]["top1"] = share(says == labels)
         found[name]["file_bytes"] = len(file.content)
-    losses = [found["fp32"][key] - found["int8"][key] for key in found["fp32"] if key != "file_bytes"]
+    judged = [key for key in ("top1", "agreement") if key in found["fp32"]][: 1 if of_teacher else None]
+    losses = [found["fp32"][key] - found["int8"][key] for key in judged]
     return {**found, "loss_points": round(100 * max(losses), 6), "images": len(pixels)}
 
 

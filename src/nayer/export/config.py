@@ -13,7 +13,8 @@ class QuantizeGateConfig(Config):
     """What an INT8 file must keep. What equals the limit passes."""
 
     largest_loss: Annotated[float, Field(ge=0, le=100)]
-    """In points: how far agreement with the teacher and, with test data, accuracy may lie below those of fp32."""
+    """In points: how far agreement with the teacher and, with test data, accuracy may lie below those of fp32; of the
+    teacher itself accuracy alone, where there are test data."""
 
 
 class QuantizeConfig(Config):

@@ -5,9 +5,11 @@ configuration nothing is run: a kind that transformers does not know itself is r
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 import torch
@@ -23,8 +25,16 @@ TOLD_OTHERWISE = {
 # Its configuration names files and addresses that timm would open.
 FOREIGN = "timm_wrapper"
 # Networks of today stay far below; a file that claims more would take memory, or hours, before it is found out.
-MOST, MOST_LAYERS = 65_536, 1_000
-LAYERS = ("layer", "depth", "block", "stage")
+MOST, MOST_NUMBERS = 65_536, 4_096
+# Names of how many layers there are, not of how wide these are: stage by stage or not, so many may be there together.
+LAYERS = re.compile(r"^depths?$|_depths?$|(^|_)(n|num|numb_of)_(\w+_)?(layer|block|stage|repeat)s?$")
+MOST_BY_NAME = (
+    (LAYERS, 1_000),
+    (re.compile(r"^depth_(coefficient|multiplier)$"), 16),
+    (re.compile(r"vocab_size$"), 2**20),
+)
+# Places of words, by which nothing is built.
+PLACES = ("_token_id", "_token_index")
 # Numbers that no file holds: tables of places, made anew with the network.
 MOST_IN_BUFFERS = 2**26
 
@@ -83,11 +93,20 @@ def check_sizes(options: Any, key: str) -> None:
     Raises:
         InputError: names the first.
     """
-    for name, number in numbers(options):
-        most = MOST_LAYERS if any(word in name for word in LAYERS) else MOST
-        if number > most:
+    said = list(islice(numbers(options), MOST_NUMBERS + 1))
+    if len(said) > MOST_NUMBERS:
+        raise InputError(
+            f"{key}: the configuration holds over {MOST_NUMBERS:,} numbers; that is no network that can be used here."
+        )
+    layers: dict[str, float] = {}
+    for name, number in said:
+        most = next((most for pattern, most in MOST_BY_NAME if pattern.search(name)), MOST)
+        if LAYERS.search(name):
+            layers[name] = layers.get(name, 0) + abs(number)
+        found = layers.get(name, number)
+        if found > most and not name.endswith(PLACES):
             raise InputError(
-                f"{key}: the configuration says {name} = {number:,}, more than {most:,}; that is no network that can "
+                f"{key}: the configuration says {name} = {found:,}, more than {most:,}; that is no network that can "
                 "be used here."
             )
 

@@ -61,7 +61,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     made_of_it = groups["distill"]["student"].get("start", "random") != "random"
     if not layers_with_statistics(found):
         beside = ", and procedural pictures lie beside its images (distill.leaves)" * ("leaves" in groups["distill"])
-        better = "" if options.minutes else "; MINUTES= takes what helps most (docs/results/priors.md)"
+        chosen = " and ".join(each for each in ("LIKE", "STUDENT") if getattr(options, each.lower()))
+        better = f"; without {chosen} it gets what helps most (docs/results/priors.md)" if chosen else ""
         weaker = "" if made_of_it else f": expect a weaker student{better}"
         reporter.say(f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}{weaker}.")
     if made_of_it:
@@ -135,27 +136,30 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
 
 def distillation(project: Path, options: TeacherOptions, teacher: Classifier) -> dict[str, Any]:
     """That of the scenario that is taken over, or the recipe for minutes; with the student and the method asked for."""
+    bare = not layers_with_statistics(teacher)
+    # A published recipe is one for teachers with BatchNorm: others get what helps them, whatever the schedule.
+    ours = not options.like and bool(options.minutes or (bare and not options.student))
     if options.minutes and not options.like:
         distill = recipe(teacher.images, len(teacher.class_names))
     else:
         model = project / "conf" / (options.like or MODEL) / "parameters_distill.yml"
         distill = yaml.safe_load(model.read_text())["distill"]
-    if chosen := chosen_student(options, teacher):
+    if chosen := chosen_student(options.student, teacher, ours):
         distill["student"]["architecture"] = chosen
-    if options.minutes and not options.like:
+    if ours:
         distill["student"] |= start(distill["student"]["architecture"], teacher)
     if options.method:
         distill = by_method(options.method, distill)
-    if not layers_with_statistics(teacher):
+    if bare:
         distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
         # Grey images gained nothing where that was measured.
-        if options.minutes and not options.like and teacher.images.channels > 1:
+        if ours and teacher.images.channels > 1:
             add_leaves(distill)
     return distill
 
 
 def add_leaves(distill: dict[str, Any]) -> None:
     """Procedural pictures, where the method keeps what lies beside its images."""
-    if METHODS[distill["synthesis"]["method"]].keeps_memory:
+    if METHODS[distill["synthesis"].get("method", "nayer")].keeps_memory:  # as conf/base has it
         distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
         distill["student"]["cached_targets"] = VIEWS

@@ -8,26 +8,24 @@ from nayer.evaluation.cost import multiply_adds
 from nayer.models.classifier import Classifier
 from nayer.models.halves import HALF, half_of
 from nayer.scenarios.minutes import SMALL_WRN, from_its_teacher
-from nayer.scenarios.options import TeacherOptions
 from nayer.student.features import has_features
 from nayer.student.start import STUDENT_KEY, of_one_family
 
 
-def chosen_student(options: TeacherOptions, teacher: Classifier) -> str | None:
+def chosen_student(asked: str | None, teacher: Classifier, ours: bool) -> str | None:
     """The architecture that is asked for; None stands for that of the scenario or the recipe.
 
-    In minutes a teacher has itself at half the width, where that is known: such a student starts from its weights, and
-    others would have to learn what takes hours (docs/results/minutes.md, docs/results/priors.md). A WRN has the
-    recipe's own, where that is smaller.
+    Where the choice is `ours`, a teacher has itself at half the width, where that is known: such a student starts from
+    its weights, and others would have to learn what takes hours (docs/results/minutes.md, docs/results/priors.md). A
+    WRN has the recipe's own, where that is smaller.
 
     Raises:
         InputError: half of the teacher is asked for and not known.
     """
-    if options.student == HALF:
+    if asked == HALF:
         return half_of(teacher, "STUDENT").architecture
-    recipe_is_open = options.minutes and not options.like and not options.student
-    if not recipe_is_open or has_smaller(teacher):
-        return options.student
+    if asked or not ours or has_smaller(teacher):
+        return asked
     try:
         return half_of(teacher, "STUDENT").architecture
     except InputError:

@@ -117,6 +117,11 @@ def _timm_description(name: str, key: str) -> Description:
         raise InputError(f"{key}: timm publishes no weights for '{model}'; timm.list_pretrained() names those it has.")
     with _fetching("timm", name, key):
         folder = _timm_snapshot(name, key)[1]
+    if found.input_size[1] != found.input_size[2]:
+        raise InputError(
+            f"{key}: '{model}' takes images of {found.input_size[1]}x{found.input_size[2]}, and only square ones can "
+            "be made; give a teacher of square images."
+        )
     names = found.label_names
     if names is None and found.num_classes == IMAGENET_CLASSES:
         # One and the same order of classes; timm itself only has WordNet's synonyms.

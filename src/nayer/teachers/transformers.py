@@ -15,19 +15,24 @@ from torch import Tensor
 
 from nayer.core.errors import InputError, first_line, is_printable, shown
 from nayer.core.hub import quiet_transformers, snapshot
-from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, spelt
+from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, numbers, spelt
 from nayer.teachers.description import Description, note_on_crop
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+# Where the processors of several inputs lie together, and under which name that of images.
+PROCESSORS, OF_IMAGES = "processor_config.json", "image_processor"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-FILES = (CONFIG, PROCESSOR, "*.safetensors", INDEX)
+FILES = (CONFIG, PROCESSOR, PROCESSORS, "*.safetensors", INDEX)
 PREFIX = "model."
 """Of every weight in our network, which holds that of transformers."""
 BYTE = 1 / 255
 # No configuration is larger, and no image that a network of today takes.
 MOST_JSON, MOST_SIDE = 2**24, 1024
+# Grey and coloured images can be made.
+CHANNELS = (1, 3)
 # Between our pixels and those of its owner's processor, which may scale pictures in between.
 TOLERANCE = 0.02
+Values = tuple[float, ...]
 ONE_LABEL = "single_label_classification"
 
 
@@ -141,14 +146,23 @@ def described(name: str, folder: Path, config: Any) -> Description:
             f"TEACHER: id2label of '{folder / CONFIG}' is to number classes from 0 on, each with a name of one "
             f"printable line, and has {shown(labels)}; mend it there."
         )
-    processor = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
-    channels = channels_of(config)
+    processor, channels = read_processor(folder), channels_of(config)
+    if channels not in CHANNELS:
+        raise InputError(
+            f"TEACHER: '{folder / CONFIG}' takes images of {channels:,} channels, and those of 1 or 3 can be made; "
+            "give a teacher of such images."
+        )
     mean, std = normalisation(processor, channels, folder)
-    size = image_size(processor, config, folder)
-    untried = check_processor(folder, size, channels, torch.tensor([mean, std])) if size and mean and std else None
+    size = image_size(processor, read_json(folder / CONFIG, "TEACHER"), folder)
     crops = processor.get("do_center_crop") or processor.get("crop_pct")
     notes = [note_on_crop("do_center_crop, crop_pct")] if crops else []
-    notes += [untried] if untried else []
+    if size and mean and std:
+        check_places(processor, size, folder)
+        tried = as_tried(folder, size, channels, (mean, std))
+        if isinstance(tried, str):
+            notes.append(tried)
+        else:
+            mean, std = tried
     # Transformers calls them so where nobody said.
     told = None if names == tuple(f"LABEL_{place}" for place in range(len(names))) else names
     return Description(spelt(config), pinned(name, folder), told, size, mean, std, " ".join(notes) or None)
@@ -159,37 +173,76 @@ def pinned(name: str, folder: Path) -> str:
     return name if folder == Path(name).expanduser() else f"{name.partition('@')[0]}@{folder.name}"
 
 
-def check_processor(folder: Path, size: int, channels: int, normalised_by: Tensor) -> str | None:
-    """Refuse a processor that does something else with pixels than to scale and normalise them, by trying it.
-
-    Pictures of one colour stay so however they are scaled and cut. Returns what to tell of one that cannot be tried.
+def read_processor(folder: Path) -> dict[str, Any]:
+    """What the image processor says of itself; nothing where there is none.
 
     Raises:
-        InputError: it does, or asks for code of its own.
+        InputError: it asks for code of its own.
     """
-    place = folder / PROCESSOR
-    if "auto_map" in read_json(place, "TEACHER"):
+    found = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
+    several = read_json(folder / PROCESSORS, "TEACHER") if (folder / PROCESSORS).is_file() else {}
+    found = found or several.get(OF_IMAGES, {})
+    if "auto_map" in found or "auto_map" in several:
         raise InputError(
-            f"TEACHER: '{place}' asks for code of its own (auto_map), which is never run here; save the weights as a "
-            "file, and say NORMALISATION."
+            f"TEACHER: the image processor of '{folder}' asks for code of its own (auto_map), which is never run here; "
+            "save the weights as a file, and say NORMALISATION."
         )
-    colours = torch.linspace(0, 255, 2 * channels).round().view(2, channels)
+    return found
+
+
+def check_places(processor: Mapping[str, Any], size: int, folder: Path) -> None:
+    """Refuse pictures, or borders of pictures, of more pixels than a network takes, before any is made.
+
+    Raises:
+        InputError: names the first.
+    """
+    kept = processor.get("crop_pct") or 1.0
+    found = [*numbers({key: value for key, value in processor.items() if key != "crop_pct"})]
+    for name, number in [*found, ("size / crop_pct", size / kept)]:
+        if not abs(number) <= MOST_SIDE:
+            raise InputError(
+                f"TEACHER: the image processor of '{folder}' says {name} = {number:,.10g}, and pictures of at most "
+                f"{MOST_SIDE:,} pixels a side can be taken; give a teacher of such images."
+            )
+
+
+def as_tried(folder: Path, size: int, channels: int, said: tuple[Values, Values]) -> tuple[Values, Values] | str:
+    """Mean and std by which the image processor normalises: those that it says, or others that it is seen to take.
+
+    It is tried on pictures of one colour, which stay so however they are scaled and cut. Returns what to tell of one
+    that cannot be tried.
+
+    Raises:
+        InputError: it does something else with pixels than to scale and normalise them.
+    """
+    colours = torch.linspace(0, 255, 3 * channels).round().view(3, channels)
     pictures = [colour.to(torch.uint8).expand(size, size, channels).numpy() for colour in colours]
     try:
         own = import_module("transformers").AutoImageProcessor.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
         shown = own(images=pictures, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
+        seen = shown.double().mean((2, 3))
     except Exception as error:  # each has its own demands
         return f"Its image processor could not be tried ({first_line(error)}); its file is believed."
-    mean, std = normalised_by
-    differs = (shown.mean((2, 3)) - (colours / 255 - mean) / std).abs().max() > TOLERANCE
-    if differs or tuple(shown.shape[2:]) != (size, size):
-        raise InputError(
-            f"TEACHER: '{place}' does more with pictures than to scale them to {size}x{size} and to normalise them by "
-            "its mean and std; save the weights as a file, and say NORMALISATION, if that is all they need."
-        )
-    return None
+    colours = colours.double() / 255
+    std = (colours[-1] - colours[0]) / (seen[-1] - seen[0])
+    found = colours[0] - seen[0] * std
+    for each in (said, (as_values(found), as_values(std))):
+        mean, std = torch.tensor(each, dtype=torch.float64)
+        fits = bool(((seen - (colours - mean) / std).abs() <= TOLERANCE).all()) and bool((std > 0).all())
+        if fits and tuple(shown.shape[2:]) == (size, size):
+            return each
+    raise InputError(
+        f"TEACHER: the image processor of '{folder}' does more with pictures than to scale them to {size}x{size} and "
+        "to normalise them by a mean and std; save the weights as a file, and say NORMALISATION, if that is all they "
+        "need."
+    )
+
+
+def as_values(found: Tensor) -> Values:
+    """As a person would write them down."""
+    return tuple(round(float(each), 6) for each in found)
 
 
 def channels_of(config: Any) -> int:
@@ -197,16 +250,17 @@ def channels_of(config: Any) -> int:
     return int(getattr(config, "num_channels", 3))
 
 
-def image_size(processor: Mapping[str, Any], config: Any, folder: Path) -> int | None:
-    """The side of the images that the network is shown, after whatever is cut off before.
+def image_size(processor: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> int | None:
+    """The side of the images that the network is shown, after whatever is cut off before; None if nobody says it.
+
+    What the kind of network takes by default says nothing of this one.
 
     Raises:
         InputError: they are not square.
     """
-    cropped = processor.get("do_center_crop", False)
-    said = (
-        processor.get("crop_size" if cropped else "size") or processor.get("size") or config.to_dict().get("image_size")
-    )
+    scaled = processor.get("size") if processor.get("do_resize", True) else None
+    cropped = processor.get("crop_size") if processor.get("do_center_crop") else None
+    said: Any = cropped or scaled or config.get("image_size")
     sides = set(said.values()) if isinstance(said, dict) else set(said) if isinstance(said, list) else {said}
     if len(sides) > 1:
         shown = "x".join(str(each) for each in (said.values() if isinstance(said, dict) else said))

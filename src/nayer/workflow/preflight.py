@@ -70,7 +70,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
 def check_calibration(parameters: Parameters) -> None:
     """There is an image for every class, and the memory's sample, which is the first process's, holds enough."""
     images, distill, runtime = parameters.quantize.images, parameters.distill, parameters.runtime
-    if images < (classes := len(parameters.data.class_names or ())):
+    if images < (classes := len(datasets.class_names(parameters.data))):
         raise InputError(f"quantize.images: {images}, but there are {classes} classes; take at least one each.")
     kept = {"distill.memory_sample": distill.memory_sample}
     if not method_of(distill.synthesis).keeps_memory:  # but for one batch

@@ -13,7 +13,7 @@ import torch
 from fuzzing import BATCHES, CLASSES, RAW, READERS, SECONDS, batch, keeping_in
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import AutoModelForImageClassification, ViTConfig, ViTImageProcessor
+from transformers import AutoModelForImageClassification, CLIPImageProcessor, ViTConfig, ViTImageProcessor
 
 from nayer.core.images import ImageSpec
 from nayer.datasets.known import KNOWN
@@ -68,6 +68,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = ViTConfig(**SMALL, id2label=dict(enumerate(CLASSES)))
     AutoModelForImageClassification.from_config(config).save_pretrained(folder / "hub", max_shard_size="15KB")
     ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=0.5, image_std=0.5).save_pretrained(folder / "hub")
+    shutil.copytree(folder / "hub", folder / "crop")
+    CLIPImageProcessor(
+        size={"shortest_edge": 9}, crop_size={"height": 8, "width": 8}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    ).save_pretrained(folder / "crop")
     to_onnx(classifier.eval())[0].save(folder / "student.onnx")
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in CLASSES))
     generator = np.random.default_rng(0)

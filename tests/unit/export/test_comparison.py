@@ -39,6 +39,15 @@ def test_without_labels_agreement_alone_is_what_can_be_lost():
     assert found["loss_points"] == 50
 
 
+def test_of_the_teacher_itself_accuracy_alone_counts_where_there_are_labels():
+    says = FP32.predict(PIXELS).argmax(1)
+    better = torch.tensor([0, 1, 1, 1])
+    found = keeps(FP32, INT8, says, PIXELS, better, of_teacher=True)
+    assert (found["int8"]["agreement"], found["loss_points"]) == (0.5, -50)
+    assert keeps(FP32, INT8, says, PIXELS, better)["loss_points"] == 50
+    assert keeps(FP32, INT8, says, PIXELS, None, of_teacher=True)["loss_points"] == 50
+
+
 def test_what_fp32_is_known_to_say_is_not_asked_again():
     silent = Says([], b"12345678")
     found = keeps(silent, INT8, TEACHER, PIXELS, torch.tensor([0, 1, 2, 0]), fp32_says=FP32.predict(PIXELS).argmax(1))

@@ -3,13 +3,25 @@
 import onnx
 import pytest
 import torch
+from transformers import ConvNextConfig, MobileNetV2Config, SwinConfig, ViTConfig
 
 from nayer.core.errors import InputError
+from nayer.core.images import ImageSpec
 from nayer.export.int8 import choose, quantize
 from nayer.export.onnx import OnnxFile, to_onnx
+from nayer.models.classifier import Classifier
+from nayer.models.configured import spelt
 from nayer.synthesis.sample import SyntheticSample
 
 NAMES = ("ant", "bee", "cat")
+OF_TRANSFORMERS = (
+    ConvNextConfig(depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, patch_size=2, image_size=16),
+    ViTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=16, patch_size=4
+    ),
+    SwinConfig(embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=2, image_size=16, patch_size=2),
+    MobileNetV2Config(depth_multiplier=0.2, image_size=16),
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +61,20 @@ def test_weights_are_in_eight_bits_one_scale_a_channel_and_answers_stay(fp32, im
     spread = fp32.predict(images).std()
     assert 0 < difference < spread / 4
     assert made == quantize(fp32, images, "minmax"), "the same bytes again"
+
+
+@pytest.mark.parametrize("config", OF_TRANSFORMERS, ids=lambda config: config.model_type)
+def test_networks_of_transformers_keep_their_answers_with_weights_in_eight_bits(config):
+    torch.manual_seed(0)
+    classifier = Classifier.build(spelt(config), NAMES, ImageSpec(16, 1, (0.5,), (0.5,))).eval()
+    fp32 = to_onnx(classifier)[0]
+    pixels = torch.randint(256, (32, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    made = quantize(fp32, pixels, "minmax")
+    large = [each for each in constants(made).values() if len(each.dims) > 1 and min(each.dims[:2]) > 4]
+    assert large
+    assert {each.data_type for each in large} == {onnx.TensorProto.INT8}
+    logits, wanted = made.predict(pixels), fp32.predict(pixels)
+    assert (logits - wanted).abs().max() < wanted.abs().max() / 4
 
 
 @pytest.mark.parametrize("calibration", ["entropy", "percentile"])

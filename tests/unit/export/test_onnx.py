@@ -65,6 +65,19 @@ class Unwritable(nn.Module):
         return pixels.flatten(1)[:, : 3 if pixels.sum() > 0 else 2]
 
 
+class Endless(nn.Module):
+    """Its answers are no numbers."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.log(pixels.flatten(1)[:, :3] - 2)
+
+
+def test_a_file_whose_answers_are_no_numbers_is_refused():
+    classifier = Classifier(Endless(), "mine:net", ("a", "b", "c"), ImageSpec(8, 1, (0.5,), (0.5,)))
+    with pytest.raises(InputError, match=r"^'mine:net' gives other logits as ONNX, by nan where"):
+        to_onnx(classifier)
+
+
 def test_what_cannot_be_written_is_one_sentence():
     classifier = Classifier(Unwritable(), "mine:net", ("a", "b", "c"), ImageSpec(8, 1, (0.5,), (0.5,)))
     with pytest.raises(InputError, match=r"^'mine:net' cannot be written as ONNX \(.*\); leave promote.onnx null and"):

@@ -10,7 +10,7 @@ from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
-from nayer.models.configured import configuration, kinds, spelt
+from nayer.models.configured import check_sizes, configuration, kinds, spelt
 
 KEY = "teacher.architecture"
 SMALL = [
@@ -49,6 +49,18 @@ def test_every_kind_can_be_built_but_for_what_wants_another_package(kind):
         assert build_network(f"transformers:{kind}", 3, 4, KEY)
 
 
+def test_what_any_kind_is_by_default_is_no_claim_that_is_refused():
+    """But for one of four billion weights, which answers questions about an image and has no classes."""
+    refused = []
+    for kind, config in kinds().items():
+        try:
+            check_sizes({key: value for key, value in config().to_dict().items() if "label" not in key}, KEY)
+        except InputError:
+            refused.append(kind)
+    assert refused == ["shieldgemma2"]
+    check_sizes({"text_config": {"vocab_size": 256_000}}, KEY)  # SigLIP 2's
+
+
 def test_which_of_the_classes_of_a_kind_it_is_stands_in_the_name():
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = DeiTConfig(**sizes, image_size=16, patch_size=4, architectures=["DeiTForImageClassificationWithTeacher"])
@@ -65,7 +77,7 @@ def test_which_of_the_classes_of_a_kind_it_is_stands_in_the_name():
         ("transformers:vit{", r"the configuration of 'transformers:vit' is refused"),
         ('transformers:vit{"hidden_size":1000000000}', r"hidden_size = 1,000,000,000, more than 65,536"),
         ('transformers:vit{"num_hidden_layers":100000}', r"num_hidden_layers = 100,000, more than 1,000"),
-        ('transformers:swin{"depths":[2,1000000]}', r"depths = 1,000,000, more than 1,000"),
+        ('transformers:swin{"depths":[2,1000000]}', r"depths = 1,000,002, more than 1,000"),
         (
             'transformers:swin{"window_size":512,"image_size":512,"patch_size":1,"embed_dim":8,"num_heads":[1,1,1,1]}',
             r"tables of [\d,]+ numbers beside its weights, more than 67,108,864",

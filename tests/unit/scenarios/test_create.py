@@ -38,6 +38,8 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+NAMES = ("ant", "bee", "cat")
+BARE = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
 OPTIONS = TeacherOptions("teacher.pth", "wrn-10-1", "names.txt", 28, "0.286/0.353")
 
 
@@ -82,21 +84,60 @@ class Listener(NullReporter):
 
 
 @pytest.mark.parametrize("method", [None, "fast_dfkd", "deep_inversion", "adi", "dafl", "dfq"])
-def test_the_owner_of_a_teacher_without_batchnorm_is_told(method, project):
-    name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
-    Classifier.build(name, ("ant", "bee", "cat"), ImageSpec(28, 1, (0.3,), (0.4,))).save(project / "bare.safetensors")
+def test_a_teacher_without_batchnorm_gets_by_itself_what_helps_it(method, project):
+    Classifier.build(BARE, NAMES, ImageSpec(28, 3, (0.3,) * 3, (0.4,) * 3)).save(project / "bare.safetensors")
     listener = Listener()
     create(project, "mine", TeacherOptions("bare.safetensors", method=method), listener)
-    synthesis = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]["synthesis"]
-    assert synthesis["bn_weight"] == 0
-    assert any("has no BatchNorm2d" in each and "MINUTES= takes what helps" in each for each in listener.said)
+    distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
+    assert distill["synthesis"]["bn_weight"] == 0
+    assert distill["student"]["architecture"] == BARE.replace("[6,12]", "[3,6]")
+    assert (distill["student"]["start"], distill["student"]["feature_weight"]) == ("reconstructed", 3.0)
+    keeps = METHODS[method or "nayer"].keeps_memory
+    beside = ", and procedural pictures lie beside its images (distill.leaves)" if keeps else ""
+    assert f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}." in listener.said
+    assert distill.get("leaves", 0) == (3 * distill["synthesis"]["batch_size"] if keeps else 0)
+
+
+@pytest.mark.parametrize(
+    "said", [{"like": "digits"}, {"student": "wrn-16-1"}, {"like": "digits", "student": "wrn-10-1"}]
+)
+def test_an_owner_who_chooses_for_a_teacher_without_batchnorm_is_told_of_what_helps(said, project):
+    Classifier.build(BARE, NAMES, ImageSpec(28, 3, (0.3,) * 3, (0.4,) * 3)).save(project / "bare.safetensors")
+    create(project, "mine", TeacherOptions("bare.safetensors", **said), listener := Listener())
+    distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
+    assert "leaves" not in distill
+    assert "start" not in distill["student"]
+    without = " and ".join(name.upper() for name in said)
+    assert any(f"expect a weaker student; without {without} it gets what helps" in each for each in listener.said)
+
+
+GROUPED = """
+from torch import nn
+
+def net(num_classes, in_channels):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1), nn.GroupNorm(2, 16), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes),
+    )
+"""
+
+
+def test_a_teacher_of_groupnorm_gets_half_of_itself_too(project, monkeypatch):
+    (project / "grouped.py").write_text(GROUPED)
+    monkeypatch.syspath_prepend(project)
+    torch.save(build_network("grouped:net", 3, 3).state_dict(), project / "grouped.pth")
+    options = TeacherOptions("grouped.pth", "grouped:net", "names.txt", 28, "0.3,0.3,0.3/0.4,0.4,0.4")
+    create(project, "mine", options, listener := Listener())
+    distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
+    assert (distill["student"]["architecture"], distill["student"]["start"]) == ("half:grouped:net", "reconstructed")
+    assert any(each.startswith("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0") for each in listener.said)
 
 
 @pytest.mark.parametrize(("student", "weaker"), [(None, False), ("wrn-10-1", True)])
 def test_a_student_made_of_a_teacher_without_batchnorm_is_not_called_weaker(student, weaker, project, monkeypatch):
     monkeypatch.setattr("nayer.scenarios.create.fill", lambda *_: {"synthesis": {}, "student": {}})
-    name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[6,12],"image_size":28,"num_stages":2,"patch_size":2}'
-    Classifier.build(name, ("ant", "bee", "cat"), ImageSpec(28, 1, (0.3,), (0.4,))).save(project / "bare.safetensors")
+    Classifier.build(BARE, NAMES, ImageSpec(28, 1, (0.3,), (0.4,))).save(project / "bare.safetensors")
     create(project, "mine", TeacherOptions("bare.safetensors", student=student, minutes=5), listener := Listener())
     assert any("expect a weaker student" in each for each in listener.said) == weaker
 

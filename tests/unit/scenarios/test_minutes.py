@@ -104,7 +104,8 @@ def test_batches_and_student_steps_take_the_minutes_but_for_the_rest_of_a_run(sh
         ({"minutes": 30.0}, 600),
         ({"minutes": 30.0, "method": "fast_dfkd"}, 600),
         ({"minutes": 30.0, "method": "dafl"}, 0),
-        ({}, 0),
+        ({}, 600),
+        ({"like": "fashion_mnist"}, 0),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])

@@ -5,7 +5,6 @@ import pytest
 from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
 from nayer.models.classifier import Classifier
-from nayer.scenarios.options import TeacherOptions
 from nayer.scenarios.student import chosen_student, compared, start
 
 CONVNEXT = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[8,16],"image_size":16,"num_stages":2,"patch_size":2}'
@@ -18,29 +17,28 @@ def teacher_of(architecture: str) -> Classifier:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "said", "chosen"),
+    ("architecture", "asked", "ours", "chosen"),
     [
-        (CONVNEXT, {"minutes": 30.0}, HALF),
-        (CONVNEXT, {}, None),
-        (CONVNEXT, {"minutes": 30.0, "like": "cifar10"}, None),
-        (CONVNEXT, {"minutes": 30.0, "student": "wrn-10-1"}, "wrn-10-1"),
-        (CONVNEXT, {"student": "half"}, HALF),
-        (PERCEIVER, {"minutes": 30.0}, None),
-        ("wrn-16-2", {"minutes": 30.0}, None),
-        ("wrn-16-1", {"minutes": 30.0}, "half:wrn-16-1"),
-        ("wrn-16-2", {"student": "half"}, "wrn-16-1"),
-        ("resnet-18", {"minutes": 30.0}, "half:resnet-18"),
-        ("resnet-18", {}, None),
-        ("wrn-16-2", {"student": "wrn-10-1"}, "wrn-10-1"),
+        (CONVNEXT, None, True, HALF),
+        (CONVNEXT, None, False, None),
+        (CONVNEXT, "wrn-10-1", True, "wrn-10-1"),
+        (CONVNEXT, "half", False, HALF),
+        (PERCEIVER, None, True, None),
+        ("wrn-16-2", None, True, None),
+        ("wrn-16-1", None, True, "half:wrn-16-1"),
+        ("wrn-16-2", "half", False, "wrn-16-1"),
+        ("resnet-18", None, True, "half:resnet-18"),
+        ("resnet-18", None, False, None),
+        ("wrn-16-2", "wrn-10-1", False, "wrn-10-1"),
     ],
 )
-def test_in_minutes_a_teacher_but_a_larger_wrn_has_half_of_itself_for_a_student(architecture, said, chosen):
-    assert chosen_student(TeacherOptions("teacher", **said), teacher_of(architecture)) == chosen
+def test_where_the_choice_is_ours_a_teacher_but_a_larger_wrn_has_half_of_itself(architecture, asked, ours, chosen):
+    assert chosen_student(asked, teacher_of(architecture), ours) == chosen
 
 
 def test_half_of_what_has_none_is_refused():
     with pytest.raises(InputError, match="STUDENT: 'half': a 'transformers:perceiver' counts on its widths"):
-        chosen_student(TeacherOptions("teacher", student="half"), teacher_of(PERCEIVER))
+        chosen_student("half", teacher_of(PERCEIVER), ours=False)
 
 
 def test_half_of_a_teacher_starts_from_its_weights_and_another_network_does_not():
@@ -53,7 +51,7 @@ def test_a_student_made_of_its_teacher_is_compared_with_it_by_features_if_both_h
     assert start(HALF, teacher_of(CONVNEXT))["feature_weight"] == 3.0
     # Its classifier is a convolution.
     without = Classifier.build("torchvision:squeezenet1_1", ("ant", "bee"), ImageSpec(32, 3, (0.3,) * 3, (0.4,) * 3))
-    found = start(chosen_student(TeacherOptions("teacher", minutes=30.0), without), without)
+    found = start(chosen_student(None, without, ours=True), without)
     assert found == {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
 
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,13 @@ def test_timm_tells_its_normalisation_and_takes_the_names_of_imagenet(hub):
     assert (about.architecture, about.image_size) == ("timm:resnet18", 224)
     assert about.mean == timm.get_pretrained_cfg("resnet18.a1_in1k").mean
     assert len(about.class_names) == 1000
+
+
+def test_a_network_of_timm_whose_images_are_not_square_is_refused(hub, monkeypatch):
+    upright = replace(timm.get_pretrained_cfg("resnet18.a1_in1k"), input_size=(3, 1024, 768))
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda _: upright)
+    with pytest.raises(InputError, match=r"^TEACHER: 'resnet18.a1_in1k' takes images of 1024x768, and only square"):
+        describe_published("timm", "resnet18.a1_in1k", "TEACHER")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 import transformers
 from transformers import (
     AutoModelForImageClassification,
+    CLIPImageProcessor,
     ConvNextImageProcessor,
     EfficientNetImageProcessor,
     ResNetConfig,
@@ -139,6 +140,17 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
             r"images of 9,000 pixels a side, and 1",
         ),
         ("preprocessor_config.json", {"size": -16}, r"takes images of -16 pixels a side"),
+        # What its trial would take memory for.
+        ("config.json", {"num_channels": 4096}, r"takes images of 4,096 channels, and those of 1 or 3 can be made"),
+        (
+            "preprocessor_config.json",
+            {"do_center_crop": True, "crop_size": {"height": 16, "width": 16}, "size": {"shortest_edge": 60_000}},
+            r"says shortest_edge = 60,000, and pictures of at most 1,024",
+        ),
+        ("preprocessor_config.json", {"pad_size": {"height": 10**6, "width": 10**6}}, r"says height = 1,000,000, and"),
+        ("preprocessor_config.json", {"crop_pct": 1e-5}, r"says size / crop_pct = 1,600,000, and pictures of at most"),
+        ("config.json", {"depths": [300] * 8}, r"the configuration says depths = 1,200, more than 1,000"),
+        ("config.json", {"block_configs": [[1] * 100] * 100}, r"the configuration holds over 4,096 numbers"),
         ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "evil.P"}}, r"asks for code of its own"),
         ("preprocessor_config.json", {"do_flip_channel_order": True}, r"turns colours round to BGR"),
         ("preprocessor_config.json", {"rescale_factor": 1 / 127.5}, r"does not scale pixels to \[0, 1\]"),
@@ -164,12 +176,54 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(folder, file, values, word
         describe(f"transformers:{folder}", SOURCES)
 
 
-def test_a_processor_that_normalises_twice_is_found_out_by_trying_it(folder):
-    EfficientNetImageProcessor(size={"height": 16, "width": 16}, include_top=True).save_pretrained(folder)
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_processor_that_normalises_twice_is_found_out_by_trying_it(twice, folder):
+    own = EfficientNetImageProcessor(
+        size={"height": 16, "width": 16}, include_top=twice, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.25, 0.3]
+    )
+    own.save_pretrained(folder)
+    about = describe(f"transformers:{folder}", SOURCES)[1]
+    assert about.std == pytest.approx([0.04, 0.0625, 0.09] if twice else [0.2, 0.25, 0.3], abs=1e-5)
+    picture = torch.randint(256, (3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (about.mean, about.std))
+    wanted = own(images=picture.permute(1, 2, 0).numpy(), return_tensors="pt")["pixel_values"][0]
+    torch.testing.assert_close((picture / 255 - mean) / std, wanted, atol=1e-3, rtol=0)
+
+
+def test_a_processor_that_gives_pictures_of_another_size_is_refused(folder):
+    kind = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 16}}
+    changed(folder, "preprocessor_config.json", **kind, do_center_crop=True)  # to 224 pixels, which its file leaves out
     with pytest.raises(InputError, match=r"^TEACHER: .* does more with pictures than to scale them to 16x16"):
         describe(f"transformers:{folder}", SOURCES)
-    EfficientNetImageProcessor(size={"height": 16, "width": 16}, include_top=False).save_pretrained(folder)
-    assert describe(f"transformers:{folder}", SOURCES)[1].mean is not None
+
+
+def test_a_processor_of_several_inputs_tells_that_of_images(folder):
+    whole = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").unlink()
+    changed(folder, "processor_config.json", image_processor=whole, processor_class="CLIPProcessor")
+    about = describe(f"transformers:{folder}", SOURCES)[1]
+    assert (about.mean, about.image_size, about.note) == ((0.4, 0.5, 0.6), 16, None)
+    changed(folder, "processor_config.json", auto_map={"AutoProcessor": "evil.P"})
+    with pytest.raises(InputError, match="asks for code of its own"):
+        describe(f"transformers:{folder}", SOURCES)
+
+
+def test_a_crop_after_scaling_gives_the_size(folder):
+    own = CLIPImageProcessor(size={"shortest_edge": 18}, crop_size={"height": 16, "width": 16})
+    own.save_pretrained(folder)
+    about = describe(f"transformers:{folder}", SOURCES)[1]
+    assert about.image_size == 16
+    assert "cuts the edges of pictures off" in about.note
+
+
+def test_a_size_that_nobody_said_is_asked_for(folder):
+    """What a kind takes by default, and a size that the processor does not scale to, say nothing of this network."""
+    changed(folder, "preprocessor_config.json", do_resize=False, size={"height": 24, "width": 24})
+    assert describe(f"transformers:{folder}", SOURCES)[1].image_size == 16
+    said = json.loads((folder / "config.json").read_text())
+    del said["image_size"]
+    (folder / "config.json").write_text(json.dumps(said))
+    assert describe(f"transformers:{folder}", SOURCES)[1].image_size is None
 
 
 def test_an_owner_whose_processor_cuts_pictures_is_told_that_they_are_scaled_whole_here(folder):

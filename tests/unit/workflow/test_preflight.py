@@ -8,6 +8,7 @@ import torch
 
 from nayer.core.errors import InputError
 from nayer.core.files import check_folders
+from nayer.datasets.labels import DIGITS
 from nayer.models.architectures import build_network
 from nayer.workflow import preflight
 from nayer.workflow.parameters import Parameters
@@ -123,6 +124,17 @@ def test_a_student_that_cannot_start_from_its_teacher_is_refused_before_that_tra
         check_parameters(parameters, ALL)
 
 
+def test_images_that_calibrate_are_counted_by_the_names_in_a_file_too(parameters, tmp_path):
+    file = tmp_path / "names_of_all_of_the_classes.txt"
+    file.write_text("".join(f"{each}\n" for each in DIGITS))
+    parameters["data"]["class_names"] = str(file)
+    parameters["quantize"]["images"] = 10
+    check_parameters(parameters, ["quantize"])
+    parameters["quantize"]["images"] = 9
+    with pytest.raises(InputError, match=r"quantize.images: 9, but there are 10 classes"):
+        check_parameters(parameters, ["quantize"])
+
+
 def test_an_onnx_file_is_refused_without_its_packages_or_under_another_name(parameters, monkeypatch):
     parameters["promote"]["onnx"] = "student.txt"
     check_parameters(parameters, ALL)
@@ -137,6 +149,9 @@ def test_int8_is_refused_without_its_packages_or_with_more_images_than_are_hande
     check_parameters(parameters, ["quantize"])
     parameters["quantize"]["images"] = 2001
     with pytest.raises(InputError, match=r"quantize.images: 2001, but distill.memory_sample hands on 2000;"):
+        check_parameters(parameters, ["quantize"])
+    parameters["quantize"]["images"] = 9
+    with pytest.raises(InputError, match=r"quantize.images: 9, but there are 10 classes; take at least one each"):
         check_parameters(parameters, ["quantize"])
     parameters["quantize"]["images"] = 512
     parameters["distill"]["synthesis"] = {**parameters["distill"]["synthesis"], "method": "dafl"}

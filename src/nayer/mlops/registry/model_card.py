@@ -17,8 +17,9 @@ def render_card(
     cost: Mapping[str, Any],
     origin: Mapping[str, str],
     int8: Sequence[tuple[str, list[str]]] = (),
+    processor: str = "",
 ) -> str:
-    """Markdown, from what `evaluate` measured and, of an INT8 file that goes along, `quantize`."""
+    """Markdown, from what `evaluate` measured and, of an INT8 file that goes along, `quantize` on this processor."""
     models = ("teacher", "student")
     rows = [
         ["parameters", *(count(cost[model]["parameters"]) for model in models)],
@@ -48,4 +49,5 @@ def render_card(
         encoder=f"the text encoder {embeddings.encoder}" if "label_embeddings" in student.provenance else None,
         origin=origin,
         int8=[[name, *values] for name, values in int8],
+        processor=processor,
     )

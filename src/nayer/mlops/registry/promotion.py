@@ -23,7 +23,7 @@ from nayer.mlops.registry.config import PromoteConfig
 from nayer.mlops.registry.gate import checks
 from nayer.mlops.registry.model_card import render_card
 from nayer.mlops.registry.packaging import WEIGHTS, log_student
-from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, number
+from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, logged_model, number
 from nayer.models.classifier import Classifier
 
 INT8 = "int8.onnx"
@@ -138,7 +138,7 @@ def log_onnx(student: Classifier, file: str) -> None:
 
 
 def take_along(int8: Int8, registry: Registry, version: str) -> str:
-    """The INT8 file as an artefact of the run, named by tags of the version; returns what came of it."""
+    """The INT8 file as one of the version's own, named by its tags; returns what came of it."""
     if not int8.of_student:
         return f"{INT8} is the teacher's and no part of this version (quantize.model)"
     came_of_it = difference(int8.metrics["loss_points"])
@@ -150,8 +150,7 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
     with TemporaryDirectory() as folder:
         file = Path(folder, INT8)
         int8.file.save(file)
-        mlflow.log_artifact(str(file), "onnx")
-    where = mlflow.get_artifact_uri(f"onnx/{INT8}")
+        where = registry.attach(version, file)
     loss = f"{int8.metrics['loss_points']:.2f}"
     registry.tag(version, {"int8": int8.file.digest, "int8_file": where, "int8_loss_points": loss})
     return f"passed: {came_of_it}; it is {where}"
@@ -216,14 +215,15 @@ def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) 
     }
     described = {**origin, **{name: repr(value) for name, value in candidate.figures.items()}}
     int8 = candidate.int8
-    int8_rows = list(rows(int8.metrics, int8.cost)) if int8 and int8.of_student and int8.passed else []
+    in_card = {}
+    if int8 and int8.of_student and int8.passed:
+        in_card = {"int8": list(rows(int8.metrics, int8.cost)), "processor": int8.cost["machine"]["processor"]}
     description = render_card(
-        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin, int8_rows
+        registry.name, candidate.student, candidate.embeddings, candidate.metrics, candidate.cost, origin, **in_card
     )
     held = registry.holding(candidate.digests["student"])
     if held and registry.loadable(number(held)):
-        # The store keeps the logged model's id as the end of its address, models:/m-...
-        version, model_id = number(held), str(held.source).rpartition("/")[2]
+        version, model_id = number(held), logged_model(held)
         registry.describe(version, description)
         registry.tag(version, described)
     else:

@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -25,6 +26,11 @@ def now() -> str:
 def number(version: ModelVersion) -> str:
     """A version as tags and URIs write it: the SQLite store answers with an int, a server with a text."""
     return str(version.version)
+
+
+def logged_model(version: ModelVersion) -> str:
+    """The id of the logged model that it is: the end of its address in the store, models:/m-..."""
+    return str(version.source).rpartition("/")[2]
 
 
 class Registry:
@@ -60,6 +66,12 @@ class Registry:
             self.name, model_uri, run_id=run_id, tags=dict(tags), description=card, model_id=model_id
         )
         return number(made)
+
+    def attach(self, version: str, file: Path) -> str:
+        """Put a file beside those of a version, so that it travels with them; returns its address."""
+        model = logged_model(self.client.get_model_version(self.name, version))
+        self.client.log_model_artifact(model, str(file))
+        return f"models:/{self.name}/{version}/{file.name}"
 
     def describe(self, version: str, card: str) -> None:
         """Set the description of a version."""

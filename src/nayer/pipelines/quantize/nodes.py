@@ -40,8 +40,9 @@ def compare_precisions(
     test = None if data.dataset == datasets.NONE else datasets.load(data).test
     pixels, labels = (test.images, test.labels) if test else (probes.images, None)
     device = teacher.mean.device
-    found = keeps(fp32, int8, predict(teacher, pixels, device).argmax(1), pixels, labels)
-    model = teacher if config.model == "teacher" else student
+    of_teacher = config.model == "teacher"
+    found = keeps(fp32, int8, predict(teacher, pixels, device).argmax(1), pixels, labels, of_teacher=of_teacher)
+    model = teacher if of_teacher else student
     return {
         **found,
         "model": config.model,

@@ -286,7 +286,8 @@ def with_int8(evaluated, images):
             "model": "student",
             "digests": {"model": candidate.metrics["digests"]["student"], "int8": file.digest, **digests},
         }
-        return replace(candidate, int8=Int8(file, metrics, {"fp32": times, "int8": times}))
+        cost = {"fp32": times, "int8": times, "machine": {"processor": "a CPU"}}
+        return replace(candidate, int8=Int8(file, metrics, cost))
 
     return build
 
@@ -298,7 +299,11 @@ def test_an_int8_file_goes_along_with_its_version_and_stands_in_the_card(run, wi
     assert version.tags["int8"] == candidate.int8.file.digest
     assert version.tags["int8_loss_points"] == "0.25"
     assert Path(mlflow.artifacts.download_artifacts(version.tags["int8_file"])).read_bytes() == b"eight bits"
+    whole = Path(mlflow.artifacts.download_artifacts(f"models:/eight/{version.version}"))
+    assert (whole / "int8.onnx").read_bytes() == b"eight bits", "it travels with its version"
+    assert mlflow.pyfunc.load_model(f"models:/eight/{version.version}")
     assert "## In INT8" in version.description
+    assert "Latencies are of one thread of a CPU." in version.description
     assert f"| File, KiB | 0.977 | 0.244 | 4.0{TIMES} smaller |" in version.description
     assert result["int8"].startswith("passed: 0.25 points lost")
 
