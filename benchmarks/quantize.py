@@ -33,7 +33,7 @@ from nayer.export.comparison import PRECISIONS, keeps, latencies
 from nayer.export.int8 import choose, quantize
 from nayer.export.onnx import to_onnx
 from nayer.models.classifier import Classifier
-from nayer.models.halves import HALF
+from nayer.models.halves import HALF, half_of
 from nayer.models.inference import predict
 from nayer.synthesis.sample import SyntheticSample
 
@@ -91,7 +91,7 @@ def measured(run: Run, study: Study, folder: Path, methods: list[str], test: boo
                 "run": run.key,
                 "scenario": study.scenario(run.pair),
                 "model": name,
-                "architecture": model.architecture,
+                "architecture": kind_of(model, models["teacher"]),
                 "seed": run.seed,
                 "judged_on": "test" if test else "validation",
                 "calibration": method,
@@ -101,6 +101,13 @@ def measured(run: Run, study: Study, folder: Path, methods: list[str], test: boo
                 **times,
                 "processor": machine()["processor"],
             }
+
+
+def kind_of(model: Classifier, teacher: Classifier) -> str:
+    """An architecture without its configuration, and by its teacher's name where it is half of that."""
+    kind, configured, _ = model.architecture.partition("{")
+    halved = configured and model is not teacher and model.architecture == half_of(teacher, HALF).architecture
+    return f"{HALF}:{kind}" if halved else kind
 
 
 def called(row: Mapping[Hashable, Any], teacher: str) -> str:

@@ -9,6 +9,9 @@ import quantize
 from harness.charts import ends_by_minutes, losses_by_images
 from harness.verdicts import by_seed
 
+from nayer.core.images import ImageSpec
+from nayer.models.classifier import Classifier
+
 
 def test_the_page_of_the_claim_is_made_from_its_table(monkeypatch):
     monkeypatch.setattr(claim.Page, "saved", lambda self, name, title, figure: title)
@@ -127,6 +130,18 @@ def test_the_goals_of_int8_are_judged_at_512_images_each_run_against_itself_with
         *("s, student s", seeds, f"+0.20 (0.00), met{so_far}", f"+0.40 (0.00), missed{so_far}"),
         *(f"0.250 (0.000), met{so_far}", f"1.00 (0.00), missed{so_far}", "+3.00 (0.00)"),
     ]
+
+
+def test_a_network_of_transformers_is_called_by_its_kind_and_its_half_by_that():
+    name = 'transformers:convnext{"depths":[1,1],"hidden_sizes":[8,16],"image_size":16,"num_stages":2,"patch_size":2}'
+    half, other = name.replace("[8,16]", "[4,8]"), name.replace("[8,16]", "[4,12]")
+    teacher, *students = (
+        Classifier.build(each, ("ant", "bee"), ImageSpec(16, 1, (0.5,), (0.5,)))
+        for each in (name, half, other, "wrn-10-1")
+    )
+    assert quantize.kind_of(teacher, teacher) == "transformers:convnext"
+    found = [quantize.kind_of(each, teacher) for each in students]
+    assert found == ["half:transformers:convnext", "transformers:convnext", "wrn-10-1"]
 
 
 def test_the_page_of_int8_says_what_of_the_plan_stands_nowhere_in_its_table():
