@@ -70,7 +70,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=0.5, image_std=0.5).save_pretrained(folder / "hub")
     shutil.copytree(folder / "hub", folder / "crop")
     CLIPImageProcessor(
-        size={"shortest_edge": 9}, crop_size={"height": 8, "width": 8}, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        size={"shortest_edge": 9}, crop_size={"height": 8, "width": 8}, image_mean=0.5, image_std=0.5
     ).save_pretrained(folder / "crop")
     to_onnx(classifier.eval())[0].save(folder / "student.onnx")
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in CLASSES))
