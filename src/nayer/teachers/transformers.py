@@ -179,9 +179,9 @@ def read_processor(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it asks for code of its own.
     """
-    found = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
+    found: dict[str, Any] = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
     several = read_json(folder / PROCESSORS, "TEACHER") if (folder / PROCESSORS).is_file() else {}
-    found = found or several.get(OF_IMAGES, {})
+    found = several.get(OF_IMAGES, found)  # as transformers reads them
     if "auto_map" in found or "auto_map" in several:
         raise InputError(
             f"TEACHER: the image processor of '{folder}' asks for code of its own (auto_map), which is never run here; "

@@ -203,6 +203,11 @@ def test_a_processor_of_several_inputs_tells_that_of_images(folder):
     changed(folder, "processor_config.json", image_processor=whole, processor_class="CLIPProcessor")
     about = describe(f"transformers:{folder}", SOURCES)[1]
     assert (about.mean, about.image_size, about.note) == ((0.4, 0.5, 0.6), 16, None)
+    changed(folder, "preprocessor_config.json", **{**whole, "image_mean": [0.1, 0.1, 0.1]})
+    assert describe(f"transformers:{folder}", SOURCES)[1].mean == (0.4, 0.5, 0.6), "as transformers has it"
+    changed(folder, "processor_config.json", image_processor={**whole, "pad_size": {"height": 10**6, "width": 10**6}})
+    with pytest.raises(InputError, match="says height = 1,000,000, and pictures of at most 1,024"):
+        describe(f"transformers:{folder}", SOURCES)
     changed(folder, "processor_config.json", auto_map={"AutoProcessor": "evil.P"})
     with pytest.raises(InputError, match="asks for code of its own"):
         describe(f"transformers:{folder}", SOURCES)
