@@ -93,10 +93,10 @@ class Bench:
             return None
         if not METHODS[self.study.distillation(run.pair, run.setting)["synthesis"]["method"]].needs_embeddings:
             return None
-        file = self.folder / "embeddings" / f"{run.pair}-{run.setting}.safetensors"
+        file = self.folder / "embeddings" / f"{run.pair}-{run.setting}-s{run.seed}.safetensors"
         if not file.exists():
             names = Classifier.load(self.teacher(run)).class_names
-            embed_labels(self.study.lte(run.pair, run.setting), names, seed=0).save(file)
+            embed_labels(self.study.lte(run.pair, run.setting), names, run.seed).save(file)
         return file
 
     def measured(self, runs: Iterable[Run]) -> Costs:

@@ -72,6 +72,8 @@ class Group(Config):
     seeds: Annotated[list[int], Field(min_length=1)]
     settings: list[Text]
     """Those that every seed has."""
+    twice: list[Text] = Field(default_factory=list)
+    """Those that the first two seeds have: what differs much needs no third."""
     once: list[Text] = Field(default_factory=list)
     """Those that the first seed alone has, to see whether they are worth more."""
     test: bool = True
@@ -81,17 +83,18 @@ class Group(Config):
     def each_is_there_once(self) -> "Group":
         """Some, and none of them twice."""
         if not self.all_settings or len(set(self.all_settings)) < len(self.all_settings):
-            raise ValueError("settings and once name at least one setting, and none of them twice")
+            raise ValueError("settings, twice and once name at least one setting, and none of them again")
         return self
 
     @property
     def all_settings(self) -> list[str]:
-        """Those of every seed, then those of the first."""
-        return [*self.settings, *self.once]
+        """Those of every seed, then those of some."""
+        return [*self.settings, *self.twice, *self.once]
 
     def settings_of(self, seed: int) -> list[str]:
         """The settings of a seed."""
-        return self.all_settings if seed == self.seeds[0] else self.settings
+        place = self.seeds.index(seed)
+        return [*self.settings, *(self.twice if place < 2 else []), *(self.once if place < 1 else [])]
 
 
 class Range(Config):

@@ -1,6 +1,7 @@
 """DAFL: a generator whose images the teacher takes for real ones (Chen et al., ICCV 2019, arXiv 1904.01186)."""
 
 from contextlib import AbstractContextManager
+from math import log
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -62,7 +63,6 @@ class Dafl(AlternatingMethod[DaflConfig]):
             logits = self.context.teacher(self.context.augment(images))
         one_hot = class_loss(logits, logits.detach().argmax(1))
         activation = activation_loss(self.features.found[0]) if config.activation_weight else torch.zeros_like(one_hot)
+        balance = balance_loss(logits) / log(10)  # published with a decimal logarithm
         weights = (config.one_hot_weight, config.activation_weight, config.balance_weight)
-        return weighted(
-            {"one_hot": one_hot, "activation": activation, "balance": balance_loss(logits)}, weights
-        ), logits
+        return weighted({"one_hot": one_hot, "activation": activation, "balance": balance}, weights), logits

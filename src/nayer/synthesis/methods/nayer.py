@@ -10,7 +10,7 @@ from nayer.models.classifier import Classifier
 from nayer.synthesis.method import Context, SyntheticBatch
 from nayer.synthesis.parts.generator import build_generator
 from nayer.synthesis.parts.inversion import InversionMethod, adam, invert
-from nayer.synthesis.parts.noisy_layer import Drawn, NoisyLayer, Shared
+from nayer.synthesis.parts.noisy_layer import Drawn, Given, NoisyLayer, Shared
 from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConfig, Share
 
 
@@ -29,8 +29,9 @@ class NayerConfig(GeneratorConfig, InversionConfig):
     bn_weight: Weight = 10.0
     adversarial_weight: Weight = 1.33
     bn_momentum: Share = 0.1
-    input: Literal["embeddings", "noise"] = "embeddings"
-    """What the noisy layer is given: the rows of the table, or, as an ablation, noise drawn for every image."""
+    input: Given = "embeddings"
+    """What the noisy layer is given: the rows of the table, or, as ablations, noise drawn for every image, or the rows,
+    with such noise beside what comes of them: with noisy_layer none, a generator as it is usually told its class."""
     noisy_layer: Drawn = "per_batch"
     """When its Linear is drawn: for every batch, or, as ablations, once for a generator's life, or not at all."""
     linear_per: Shared = "set"
@@ -56,7 +57,7 @@ class Nayer(InversionMethod[NayerConfig]):
     def renew(self) -> None:
         """A fresh generator and noisy layer; the running statistics of the BatchNorm term live on."""
         config = self.config
-        ablations = config.noisy_layer, config.linear_per, config.normalise, config.input == "noise"
+        ablations = config.noisy_layer, config.linear_per, config.normalise, config.input
         self.noise = NoisyLayer(self.embeddings, config.latent, *ablations).to(self.embeddings.device)
         self.generator = build_generator(self.context, config, latent=self.noise.latent)
         for module in (self.noise.norm, self.generator):

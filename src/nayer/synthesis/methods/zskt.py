@@ -65,8 +65,12 @@ class Zskt(AlternatingMethod[ZsktConfig]):
             yield
 
     def student_loss(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        """KL(T || S) and, over the sizes that both have, the mean square between their normalised attention maps."""
-        loss, weight = divergence_loss(teacher_logits, student_logits), self.config.attention_weight
+        """KL(T || S) and, over the sizes that both have, the mean square between their normalised attention maps.
+
+        The published code takes the mean of KL's terms over images and classes, here they are summed over the classes.
+        So that the published weight means the same, it counts once for each class.
+        """
+        loss, weight = super().student_loss(teacher_logits, student_logits), self.config.attention_weight
         if not weight:
             return loss
         teacher, student = (last_by_size(each) for each in (self.teacher_maps, self.student_maps))
@@ -76,7 +80,7 @@ class Zskt(AlternatingMethod[ZsktConfig]):
                 "size that its teacher's have; set it to 0 to go on without that term."
             )
         distances = [attention_distance(teacher[size], student[size]) for size in teacher if size in student]
-        return loss + weight * torch.stack(distances).sum()
+        return loss + weight * teacher_logits.shape[1] * torch.stack(distances).sum()
 
 
 def last_by_size(maps: LayerInputs) -> dict[tuple[int, ...], Tensor]:

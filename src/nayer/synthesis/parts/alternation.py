@@ -12,6 +12,7 @@ from nayer.engine.distributed import average_gradients, broadcast_module
 from nayer.models.classifier import Classifier
 from nayer.synthesis.method import TOTAL, Context, Method, SyntheticBatch
 from nayer.synthesis.parts.generator import build_generator, upsamplings
+from nayer.synthesis.parts.losses import divergence_loss
 from nayer.synthesis.parts.settings import GeneratorConfig
 
 Settings = TypeVar("Settings", bound=GeneratorConfig)
@@ -40,6 +41,10 @@ class AlternatingMethod(Method[Settings]):
     def watching(self, student: Classifier) -> AbstractContextManager[Any]:
         """Around the steps of a batch: what `losses` needs to see."""
         return nullcontext()
+
+    def student_loss(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """KL(T || S) at temperature 1, as all of them publish it."""
+        return divergence_loss(teacher_logits, student_logits)
 
     def recover(self) -> None:
         """A fresh generator with its optimiser."""

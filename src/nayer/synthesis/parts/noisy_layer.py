@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 Drawn = Literal["per_batch", "fixed", "none"]
 Shared = Literal["set", "image", "batch"]
+Given = Literal["embeddings", "noise", "embeddings_and_noise"]
 
 
 class NoisyLayer(nn.Module):
@@ -21,7 +22,8 @@ class NoisyLayer(nn.Module):
     permutation of the classes, a new slice per draw.
 
     Ablations: `drawn` once and for all, or no Linear at all; one Linear `shared` by a set, by one image, or by the
-    whole batch; rows not normalised; `noise`, drawn anew for every image of a batch, in place of the embeddings.
+    whole batch; rows not normalised; `given` noise, drawn anew for every image of a batch, in place of the embeddings,
+    or beside what comes of them: then the outputs are (batch_size, E + D).
     """
 
     embeddings: Tensor
@@ -36,15 +38,16 @@ class NoisyLayer(nn.Module):
         drawn: Drawn = "per_batch",
         shared: Shared = "set",
         normalised: bool = True,
-        noise: bool = False,
+        given: Given = "embeddings",
     ) -> None:
         super().__init__()
         self.register_buffer("embeddings", embeddings, persistent=False)
         self.register_buffer("order", torch.empty(0, dtype=torch.long), persistent=False)
         width = embeddings.shape[1]
         self.norm = nn.BatchNorm1d(width) if normalised else nn.Identity()
-        self.latent = width if drawn == "none" else latent
-        self.drawn, self.shared, self.noise = drawn, shared, noise
+        self.outputs = width if drawn == "none" else latent
+        self.latent = self.outputs + (width if given == "embeddings_and_noise" else 0)
+        self.drawn, self.shared, self.given = drawn, shared, given
 
     def redraw(self, batch_size: int) -> Tensor:
         """Draw the Linear ~ N(0, 1) with zero bias for a new batch; returns its labels (batch_size,)."""
@@ -52,8 +55,10 @@ class NoisyLayer(nn.Module):
         classes, last = self._choose(batch_size)
         place = torch.arange(batch_size, device=device)
         labels = torch.cat([classes.repeat((batch_size - len(last)) // len(classes)), last])
-        if self.noise:
-            self.rows, row = torch.randn(batch_size, self.embeddings.shape[1], device=device), place
+        if self.given != "embeddings":
+            self.noise = torch.randn(batch_size, self.embeddings.shape[1], device=device)
+        if self.given == "noise":
+            self.rows, row = self.noise, place
         else:
             self.rows = self.embeddings[classes]
             row = torch.cat([place[: batch_size - len(last)] % len(classes), last])
@@ -63,8 +68,8 @@ class NoisyLayer(nn.Module):
         if self.drawn == "per_batch" or (self.drawn == "fixed" and not hasattr(self, "weight")):
             count = ceil(batch_size / self.each)
             self.set_linear(
-                torch.randn(count * self.latent, self.embeddings.shape[1], device=device),
-                torch.zeros(count * self.latent, device=device),
+                torch.randn(count * self.outputs, self.embeddings.shape[1], device=device),
+                torch.zeros(count * self.outputs, device=device),
             )
         return labels
 
@@ -90,18 +95,20 @@ class NoisyLayer(nn.Module):
     @property
     def rows_apart(self) -> bool:
         """Whether no two Linears are given the same rows of a normalised table or noise."""
-        return self.noise or self.shared == "image"
+        return self.given == "noise" or self.shared == "image"
 
     def forward(self) -> Tensor:
         """The latent vectors (batch_size, E) of the last draw; row i belongs to label i of `redraw`."""
         rows: Tensor = self.norm(self.rows)
         if self.drawn != "none" and not self.rows_apart:
-            rows = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.latent)).transpose(0, 1).flatten(0, 1)
+            rows = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.outputs)).transpose(0, 1).flatten(0, 1)
         rows = rows.index_select(0, self.picked)
-        return self._each_its_own(rows) if self.drawn != "none" and self.rows_apart else rows
+        if self.drawn != "none" and self.rows_apart:
+            rows = self._each_its_own(rows)
+        return torch.cat([rows, self.noise], 1) if self.given == "embeddings_and_noise" else rows
 
     def _each_its_own(self, rows: Tensor) -> Tensor:
         """Each Linear on the rows (batch_size, D) that follow those of the one before."""
-        weight, bias = self.weight.unflatten(0, (-1, self.latent)), self.bias.unflatten(0, (-1, 1, self.latent))
+        weight, bias = self.weight.unflatten(0, (-1, self.outputs)), self.bias.unflatten(0, (-1, 1, self.outputs))
         whole = F.pad(rows, (0, 0, 0, len(weight) * self.each - len(rows))).unflatten(0, (len(weight), self.each))
         return torch.baddbmm(bias, whole, weight.mT).flatten(0, 1)[: len(rows)]

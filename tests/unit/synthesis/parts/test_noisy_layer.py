@@ -105,9 +105,10 @@ def test_rows_that_are_not_normalised_are_the_embeddings_themselves(layer):
     assert list(raw.norm.parameters()) == []
 
 
-@pytest.mark.parametrize(("shared", "noise"), [("set", False), ("set", True), ("image", False), ("image", True)])
-def test_an_ablation_multiplies_no_more_than_the_layer_as_published(shared, noise):
-    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, shared=shared, noise=noise)
+@pytest.mark.parametrize("shared", ["set", "image"])
+@pytest.mark.parametrize("given", ["embeddings", "noise"])
+def test_an_ablation_multiplies_no_more_than_the_layer_as_published(shared, given):
+    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, shared=shared, given=given)
     layer.redraw(2 * CLASSES)
     with FlopCounterMode(display=False) as counted:
         layer()
@@ -116,7 +117,7 @@ def test_an_ablation_multiplies_no_more_than_the_layer_as_published(shared, nois
 
 def test_noise_is_another_row_for_every_image_and_every_batch():
     torch.manual_seed(0)
-    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, noise=True)
+    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, given="noise")
     drawn = []
     for _ in range(2):
         assert layer.redraw(2 * CLASSES + 1).tolist()[:4] == [0, 1, 2, 3]
@@ -125,3 +126,19 @@ def test_noise_is_another_row_for_every_image_and_every_batch():
         torch.testing.assert_close(layer(), torch.stack(expected), atol=1e-5, rtol=1e-4)
     assert drawn[0].shape == (9, WIDTH)
     assert not torch.equal(*drawn)
+
+
+@pytest.mark.parametrize(("drawn", "outputs"), [("none", WIDTH), ("per_batch", LATENT)])
+def test_noise_stands_beside_what_comes_of_the_embeddings(drawn, outputs):
+    torch.manual_seed(0)
+    layer = NoisyLayer(torch.randn(CLASSES, WIDTH), LATENT, drawn=drawn, given="embeddings_and_noise")
+    first, labels = [], []
+    for _ in range(2):
+        labels.append(layer.redraw(2 * CLASSES + 1))
+        rows, noise = layer().split([outputs, WIDTH], 1)
+        assert noise.unique(dim=0).shape == (2 * CLASSES + 1, WIDTH), "another for every image"
+        if drawn == "none":
+            torch.testing.assert_close(rows, layer.norm(layer.embeddings)[labels[-1]])
+        first.append(noise)
+    assert layer.latent == outputs + WIDTH
+    assert not torch.equal(*first)
