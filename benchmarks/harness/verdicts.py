@@ -12,15 +12,15 @@ from harness.table import END
 # Published five-seed deviations reach 0.2 points: less is noise, whatever few seeds say.
 NOISE = 0.3
 LEVEL = 0.95
-# How many times faster than its peers the paper calls NAYER, at least.
-CLAIMED = 5
+# What is called about as good lies no further apart.
+MARGIN = 1.0
+Expected = Literal["above", "about as good", "at least as good", "below"]
 Word = Literal["for the paper", "against the paper", "no difference shown", "one seed", "not run"]
-Pace = Literal["for the paper", "faster, but not so much", "not faster", "one seed", "not run"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accuracy of `better`, as the paper has it, less that of `worse`, in points; paired by seed."""
+    """Accuracy of one setting less that of another, in points; paired by seed."""
 
     mean: float
     deviation: float
@@ -28,15 +28,19 @@ class Verdict:
     """Half of the 95 % interval of the mean (Student's t); infinite of one seed."""
     n: int
 
-    def word(self, expected: int = 1) -> Word:
-        """What that says, where the paper has `better` above (1), about as good as (0) or below (-1) `worse`."""
-        if not self.n:
-            return "not run"
-        if self.n == 1:
-            return "one seed"
-        if abs(self.mean) <= max(NOISE, self.interval):
-            return "no difference shown"
-        return "for the paper" if self.mean * expected > 0 else "against the paper"
+    def word(self, expected: Expected = "above") -> Word:
+        """What that says of the paper, which expects the one to be so, seen from the other."""
+        if self.n < 2:
+            return "one seed" if self.n else "not run"
+        low, high = self.mean - self.interval, self.mean + self.interval
+        shown = abs(self.mean) > max(NOISE, self.interval)
+        holds, fails = {
+            "above": (shown and self.mean > 0, shown and self.mean < 0),
+            "below": (shown and self.mean < 0, shown and self.mean > 0),
+            "about as good": (max(-low, high) <= MARGIN, max(low, -high) > MARGIN),
+            "at least as good": (low >= -NOISE, high < -NOISE),
+        }[expected]
+        return "for the paper" if holds else "against the paper" if fails else "no difference shown"
 
     def __str__(self) -> str:
         if not self.n:
@@ -60,9 +64,9 @@ def with_deviation(found: pd.Series) -> str:
     return f"{found.mean():.2f}" + (f" ({found.std():.2f})" if len(found) > 1 else "")
 
 
-def compare(better: pd.Series, worse: pd.Series) -> Verdict:
+def compare(one: pd.Series, other: pd.Series) -> Verdict:
     """Two settings on the seeds that both have."""
-    return of_seeds(better - worse)
+    return of_seeds(one - other)
 
 
 def of_seeds(found: pd.Series) -> Verdict:
@@ -72,16 +76,6 @@ def of_seeds(found: pd.Series) -> Verdict:
     deviation = float(found.std()) if n > 1 else nan
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / sqrt(n) if n > 1 else float("inf")
     return Verdict(float(found.mean()) if n else nan, deviation, half, n)
-
-
-def pace(times: pd.Series) -> Pace:
-    """What it says of the speed claimed that NAYER was so many times faster, seed by seed; 0 is never."""
-    found = of_seeds(times)
-    if found.n < 2:
-        return "one seed" if found.n else "not run"
-    if found.mean - found.interval > 1:
-        return "for the paper" if found.mean >= CLAIMED else "faster, but not so much"
-    return "not faster"
 
 
 def seconds_to_reach(curve: pd.DataFrame, accuracy: float) -> float:
