@@ -115,9 +115,9 @@ class Page(StudyPage):
             said = f"`{best}` closes {share:.0f} % of it" if share > 0 else f"`{best}` loses least of what was tried"
             return f"One seed, no verdict yet: {told}, and {said}."
         if share <= 0:
-            return f"Nothing that {n} seeds tried closes any of the gap ({told}); `{best}` loses least."
+            return f"Of what has {n} seeds nothing closes any of the gap ({told}); `{best}` loses least."
         reached = "reaches" if share >= GOAL else "misses"
-        most = f"`{best}` closes {share:.0f} % of it, the most of what {n} seeds tried ({told})"
+        most = f"`{best}` closes {share:.0f} % of it, the most of what has {n} seeds ({told})"
         return f"{most}; that {reached} the goal of {GOAL} %."
 
     def rows(self, group: str) -> Iterator[list[Any]]:

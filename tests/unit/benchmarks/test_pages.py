@@ -50,7 +50,7 @@ def test_one_seed_is_no_verdict_on_a_prior():
         for name, accuracy in rows
         for seed in (100, 101)
     )
-    told = "the most of what 2 seeds tried (the gap to the BatchNorm teacher is +10.00 (0.00) points)"
+    told = "the most of what has 2 seeds (the gap to the BatchNorm teacher is +10.00 (0.00) points)"
     assert page.verdict("cifar10_convnext") == f"`leaves` closes 200 % of it, {told}; that reaches the goal of 50 %."
     page.ends = page.ends[page.ends["seed"] == 100]
     assert page.verdict("cifar10_convnext").startswith("One seed, no verdict yet: the gap")
