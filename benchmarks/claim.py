@@ -67,12 +67,13 @@ SAID: dict[Word, str] = {
     "no difference shown": "No difference shown",
     "one seed": "One seed, which is no verdict",
 }
-GROUPS = {
-    "tier1": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
-    "tier1_30": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
-    "tier2": "CIFAR-10, WRN-16-2 > WRN-16-1",
-    "tier3": "CIFAR-100, WRN-16-2 > WRN-16-1",
+PAIRS = {
+    "fashion_mnist": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
+    "cifar10": "CIFAR-10, WRN-16-2 > WRN-16-1",
+    "cifar100": "CIFAR-100, WRN-16-2 > WRN-16-1",
+    "paper_cifar10": "CIFAR-10, WRN-40-2 > WRN-16-1",
 }
+TIERS = ("tier1", "tier1_30", "tier2", "tier3")
 COLUMNS = (
     (END, 100, "{:.2f}"),
     ("agreement", 100, "{:.2f}"),
@@ -99,6 +100,7 @@ class Page(StudyPage):
             FILE.parent / "claim.md.j2",
             runs=len(self.ends),
             planned=len(self.study.runs()),
+            trials=int((self.ends["group"] == "tuning").sum()),
             noise=NOISE,
             margin=MARGIN,
             short=list(self.in_short(verdicts)),
@@ -150,7 +152,7 @@ class Page(StudyPage):
     def peers(self) -> Iterator[list[Any]]:
         """The method against each of its peers."""
         for peer in PEERS:
-            for group in GROUPS:
+            for group in TIERS:
                 if peer in self.study.groups[group].all_settings:
                     yield self.row(
                         "accuracy", METHODS[peer].title, group, self.verdict(group, group, peer), (group, peer)
@@ -182,8 +184,9 @@ class Page(StudyPage):
         return f" ({other}; NAYER {ours})" if all(sets) and sets[0] != sets[1] else ""
 
     def where(self, group: str) -> str:
-        """Data, pair and minutes."""
-        return f"{GROUPS[group]}, {(self.study.groups[group].minutes or [0])[0]:g} min"
+        """Data, pair and minutes, if any are set."""
+        chosen = self.study.groups[group]
+        return ", ".join([PAIRS[chosen.pair], *(f"{each:g} min" for each in chosen.minutes or [])])
 
     def speed(self) -> Iterator[list[Any]]:
         """The method in a fifth of its peers' time."""
@@ -197,7 +200,7 @@ class Page(StudyPage):
 
     def pace(self) -> Iterator[list[Any]]:
         """Time to equal accuracy, within runs of the same minutes."""
-        for group in GROUPS:
+        for group in TIERS:
             settings, minutes = self.study.groups[group].all_settings, (self.study.groups[group].minutes or [0])[0]
             for peer in (each for each in PEERS if each in settings):
                 found = time_to_equal(self.rows, group, "nayer", peer, minutes)
@@ -222,13 +225,12 @@ class Page(StudyPage):
             figures = ["" if pd.isna(mean.get(key)) else form.format(by * mean[key]) for key, by, form in COLUMNS]
             spread = f"{100 * part[END].std():.2f}" if len(part) > 1 else ""
             precisions = ", ".join(sorted(part["precision"].dropna().unique()))
-            where = self.where(str(group)) if group in GROUPS else str(group)
-            yield [where, name, str(len(part)), figures[0], spread, *figures[1:], precisions]
+            yield [self.where(str(group)), name, str(len(part)), figures[0], spread, *figures[1:], precisions]
 
     def figures(self) -> Iterator[tuple[str, str, Figure]]:
         """Name, title and figure, of what there is."""
         there = set(self.ends["group"])
-        if groups := {group: self.where(group) for group in GROUPS if group in there}:
+        if groups := {group: self.where(group) for group in TIERS if group in there}:
             titles = {name: method.title for name, method in METHODS.items()}
             yield "accuracy", "Accuracy against minutes", accuracy_by_minutes(self.rows, groups, titles, BASELINES)
         if "ablations" in there:
