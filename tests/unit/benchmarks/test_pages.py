@@ -97,6 +97,13 @@ def test_the_figures_of_the_readme_are_those_of_the_tables():
     assert f"students of an earlier recipe, of {100 * part['fp32_top1'].mean():.2f} %" in readme
 
 
+def test_what_the_readme_says_of_the_claim_is_what_the_table_says():
+    readme, page = (claim.PROJECT / "README.md").read_text(), claim.Page()
+    layer, text = (page.verdict("ablations", "tier1", f"nayer_{each}") for each in ("beside", "one_hot"))
+    assert (layer.n, layer.word(), text.n, text.word()) == (3, "for the paper", 3, "no difference shown")
+    assert f"the noisy layer is worth {layer.mean:.0f} points against noise at the generator's input" in readme
+
+
 def test_the_page_of_int8_is_made_from_its_table():
     written = quantize.RESULTS.with_suffix(".md").read_text()
     assert written == quantize.Page(pd.read_csv(quantize.RESULTS / "runs.csv")).text()
