@@ -1,4 +1,4 @@
-# make run, make test; make help lists the others. Everything installs into .venv, once.
+# The two commands of the README: make run, make test. Everything installs into .venv, once.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin

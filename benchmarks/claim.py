@@ -96,11 +96,13 @@ class Page(StudyPage):
     def text(self) -> str:
         """The page, its figures saved beside the table."""
         verdicts = [*self.parts(), *self.beside(), *self.peers(), *self.speed()]
+        trials = int((self.ends["group"] == "tuning").sum())
         return fill(
             FILE.parent / "claim.md.j2",
             runs=len(self.ends),
             planned=len(self.study.runs()),
-            trials=int((self.ends["group"] == "tuning").sum()),
+            trials=trials,
+            trials_left=len(self.study.groups["tuning"].all_settings) - trials,
             noise=NOISE,
             margin=MARGIN,
             short=list(self.in_short(verdicts)),
