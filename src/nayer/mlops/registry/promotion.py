@@ -146,6 +146,7 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
         largest = int8.metrics["largest_loss"]
         said = f"refused: {came_of_it}, at most {largest:g} are allowed (quantize.gate.largest_loss)"
         registry.tag(version, {"int8": said})
+        registry.untag(version, "int8_file", "int8_loss_points")  # of an earlier file that passed
         return said
     with TemporaryDirectory() as folder:
         file = Path(folder, INT8)

@@ -82,6 +82,11 @@ class Registry:
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, version, key, value)
 
+    def untag(self, version: str, *keys: str) -> None:
+        """Take tags of a version away, those that it has."""
+        for key in keys:
+            self.client.delete_model_version_tag(self.name, version, key)
+
     def point(self, alias: str, version: str) -> None:
         """Give the alias to a version; whoever had it loses it."""
         self.client.set_registered_model_alias(self.name, alias, version)

@@ -317,6 +317,14 @@ def test_an_int8_file_that_lost_too_much_stays_behind_and_its_student_does_not(r
     assert "INT8" not in version.description
 
 
+def test_a_later_int8_file_that_lost_too_much_takes_the_tags_of_the_earlier_away(run, with_int8, promote_config):
+    for loss in (0.25, 1.5):
+        promote(with_int8(loss), promote_config("once-fine"), TAGS, unread)
+    tags = Registry("once-fine").at(CHAMPION).tags
+    assert tags["int8"].startswith("refused: 1.50 points lost")
+    assert not {"int8_file", "int8_loss_points"} & tags.keys()
+
+
 def test_an_int8_file_that_is_better_than_its_original_is_told_so(run, with_int8, promote_config):
     result = promote(with_int8(-0.12), promote_config("gained"), TAGS, unread)
     assert result["int8"].startswith("passed: 0.12 points gained; it is ")
