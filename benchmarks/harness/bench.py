@@ -71,7 +71,7 @@ class Bench:
         name, spec = self.study.teacher(run)
         train_once(name, spec, TEACHERS, self.folder / "resume" / name, self.reporter)
         file = TEACHERS / f"{name}.safetensors"
-        if self.store and (own := digest(file)) != self.queue.agreed(f"teacher {name}", own):
+        if (own := digest(file)) != self.queue.agreed(f"teacher {name}", own):
             raise InputError(
                 f"--store: '{file}' is another teacher than that of the machine which came first; copy it from there, "
                 "with the .json beside it."
@@ -113,7 +113,7 @@ class Bench:
     def _measured(self, runs: Iterable[Run]) -> Costs:
         file = self.results / "costs.json"
         kept: Costs = json.loads(file.read_text()) if file.exists() else {}
-        kept |= self.queue.shared("costs") if self.store else {}
+        kept |= self.queue.shared("costs")
         pairs = {run.pair for run in runs if run.minutes}
         timed = [run for run in self.study.timed_runs() if run.pair in pairs]
         missing: dict[str, Run] = {}
@@ -133,8 +133,7 @@ class Bench:
             kept[name] = {**least, "precision": self.precision(), "machine": machine()}
         if missing:
             write_atomically(file, lambda part: part.write_text(json.dumps(kept, indent=1) + "\n"))
-            if self.store:
-                self.queue.share("costs", kept)
+            self.queue.share("costs", kept)
         return kept
 
     def check_machine(self, pair: str, new: str, kept: Costs) -> None:

@@ -138,12 +138,8 @@ class Cmi(InversionMethod[CmiConfig]):
 
     def state_dict(self) -> dict[str, Any]:
         """Projection, its optimiser, bank, statistics and phase; the generator is a new one every time."""
-        return {
-            "project": self.project.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "bank": self.bank,
-            "loss": self.loss.state_dict(),
-        }
+        learnt = {"project": self.project.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {**learnt, "bank": self.bank, "loss": self.loss.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
