@@ -100,6 +100,7 @@ class Page(StudyPage):
             elsewhere=self.elsewhere(),
             on_a_gpu=self.on_a_gpu(),
             torchvision=self.validated("cifar10_torchvision"),
+            larger=self.validated("cifar10_wrn-40-2_short"),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in AGAINST},
             against={name: setting for name, (setting, _) in AGAINST.items()},
