@@ -60,13 +60,8 @@ MEANING = {
     "nayer_name_alone": "the class name alone",
     "nayer_clip": "CLIP's table",
 }
-# What a verdict is called on the page, in this order.
-SAID: dict[Word, str] = {
-    "for the paper": "For the paper",
-    "against the paper": "Against the paper",
-    "no difference shown": "No difference shown",
-    "one seed": "One seed, which is no verdict",
-}
+# Of verdicts, those that say something first.
+SAID: tuple[Word, ...] = ("for the paper", "against the paper", "no difference shown", "one seed")
 PAIRS = {
     "fashion_mnist": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
     "cifar10": "CIFAR-10, WRN-16-2 > WRN-16-1",
@@ -109,7 +104,7 @@ class Page(StudyPage):
             verdicts=verdicts,
             pace=list(self.pace()),
             published=self.published,
-            methods=list(self.methods()),
+            methods=self.methods(),
             pictures={name: self.saved(name, title, figure) for name, title, figure in self.figures()},
             share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
             teachers=list(self.teachers()),
@@ -119,16 +114,16 @@ class Page(StudyPage):
         )
 
     def in_short(self, verdicts: Iterable[list[Any]]) -> Iterator[str]:
-        """What has come out, a line for each word that was found, the largest differences first."""
-        told: dict[tuple[str, str], list[tuple[float, str]]] = {}
+        """What has come out of each part of the claim, a line for each place, the largest differences first."""
+        told: dict[tuple[str, str], dict[Word, list[tuple[float, str]]]] = {}
         for part, against, where, found, *_, word, _, _ in verdicts:
             if found.n:
-                what = f"{part} against {against}" if part != "accuracy" else against
-                told.setdefault((word, where), []).append((-abs(found.mean), f"{what} {found}"))
-        for word, name in SAID.items():
-            for (each, where), found in told.items():
-                if each == word:
-                    yield f"**{name}** ({where}): {'; '.join(text for _, text in sorted(found))}."
+                said = told.setdefault((part, where), {}).setdefault(word, [])
+                said.append((-abs(found.mean), f"{against} {found}"))
+        for (part, where), words in told.items():
+            listed = {word: ", ".join(text for _, text in sorted(words[word])) for word in SAID if word in words}
+            each = [f"*{word}* against {others}" for word, others in listed.items()]
+            yield f"**{part[0].upper()}{part[1:]}** ({where}): {'; '.join(each)}."
 
     def verdict(self, group: str, base: str, other: str) -> Verdict:
         """NAYER in one group against another setting, which may stand in a group of its own."""
@@ -218,16 +213,21 @@ class Page(StudyPage):
         shown = self.rows[(self.rows["group"] == group) & (self.rows["setting"] == "nayer")].groupby("seed")
         return float((shown["counted_seconds"].max() / shown["counted_seconds"].min()).mean())
 
-    def methods(self) -> Iterator[list[str]]:
-        """Every setting of every group."""
+    def methods(self) -> dict[str, list[list[str]]]:
+        """Every setting that ran, by where, the most accurate first."""
+        found: dict[str, list[tuple[float, list[str]]]] = {}
         tested = self.ends[self.ends["judged_on"] == "test"]
+        named = {name: method.title for name, method in METHODS.items()} | BASELINES
+        named |= {name: f"NAYER, {what}" for name, what in MEANING.items()}
         for (group, setting), part in tested.groupby(["group", "setting"], sort=False):
             mean = part.select_dtypes("number").mean()
-            name = BASELINES.get(str(setting), MEANING.get(str(setting), str(setting)))
             figures = ["" if pd.isna(mean.get(key)) else form.format(by * mean[key]) for key, by, form in COLUMNS]
             spread = f"{100 * part[END].std():.2f}" if len(part) > 1 else ""
             precisions = ", ".join(sorted(part["precision"].dropna().unique()))
-            yield [self.where(str(group)), name, str(len(part)), figures[0], spread, *figures[1:], precisions]
+            row = [named[str(setting)], str(len(part)), figures[0], spread, *figures[1:], precisions]
+            found.setdefault(self.where(str(group)), []).append((-mean[END], row))
+        places = dict.fromkeys(self.where(group) for group in self.study.groups)
+        return {where: [row for _, row in sorted(found[where])] for where in places if where in found}
 
     def figures(self) -> Iterator[tuple[str, str, Figure]]:
         """Name, title and figure, of what there is."""
