@@ -18,7 +18,7 @@ from nayer.scenarios.options import TeacherOptions, check_options
 @click.argument("name")
 @click.option(
     "--teacher",
-    help="A teacher that exists: a file, models:/NAME/VERSION, torchvision:NAME, timm:NAME, transformers:FOLDER.",
+    help="A file, models:/NAME/VERSION, torchvision:NAME, timm:NAME, or timm: or transformers: and a folder or hub id.",
 )
 @click.option(
     "--architecture",

@@ -92,7 +92,7 @@ def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
         found.append(Path(data.class_names))
     if name == "lte" and (encoder := Path(parameters.lte.encoder)).exists():
         found.append(encoder)
-    if name == "teacher" and teacher.weights and teacher.source in ("file", "transformers"):
+    if name == "teacher" and teacher.weights and teacher.source in ("file", "timm", "transformers"):
         weights = Path(teacher.weights).expanduser()
         found.append(weights if teacher.source == "file" or weights.is_dir() else None)
     if name != "lte":

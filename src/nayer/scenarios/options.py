@@ -17,7 +17,7 @@ class TeacherOptions:
     """What the owner of a teacher says about it."""
 
     teacher: str
-    """A file of weights, an MLflow URI, torchvision:NAME, timm:NAME, or transformers: with a folder or a hub id."""
+    """A file of weights, an MLflow URI, torchvision:NAME, timm:NAME, timm: or transformers: with a folder or hub id."""
     architecture: str | None = None
     class_names: str | None = None
     """Text file, one name a line, in the order of the teacher's classes."""
@@ -51,7 +51,7 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
     if ":" not in options.teacher and not Path(options.teacher).is_file():
         raise InputError(
             f"TEACHER: '{options.teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, "
-            "timm:NAME or transformers:FOLDER."
+            "timm:NAME, timm:FOLDER or transformers:FOLDER."
         )
     if options.class_names and not Path(options.class_names).exists():
         raise InputError(f"CLASS_NAMES: '{options.class_names}' does not exist; give a text file with one name a line.")

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Grey and coloured images can be made, and no network of today takes larger ones.
+CHANNELS, MOST_SIDE = (1, 3), 1024
+
 
 @dataclass(frozen=True)
 class Description:

@@ -13,7 +13,7 @@ from torch import Tensor
 from nayer.core.errors import InputError
 from nayer.core.tensors import load_tensors
 from nayer.models.header import Header
-from nayer.teachers import transformers
+from nayer.teachers import timm, transformers
 from nayer.teachers.checkpoint import read_weights
 from nayer.teachers.description import Description
 from nayer.teachers.published import describe_published, read_published
@@ -44,8 +44,8 @@ def describe_file(name: str) -> Description:
     file = Path(name)
     if not file.is_file():
         raise InputError(
-            f"TEACHER: '{name}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, timm:NAME or "
-            "transformers:FOLDER."
+            f"TEACHER: '{name}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, timm:NAME, "
+            "timm:FOLDER or transformers:FOLDER."
         )
     try:
         _, said = load_tensors(file, "classifier")
@@ -61,18 +61,14 @@ def read_file(name: str) -> Mapping[str, Tensor]:
     return read_weights(Path(name), WEIGHTS_KEY)
 
 
-def _published(library: str) -> Source:
-    return Source(
-        partial(describe_published, library, key="TEACHER"),
-        partial(read_published, library, key=WEIGHTS_KEY),
-        (f"{library}:",),
-    )
-
-
 SOURCES: dict[str, Source] = {
     "file": Source(describe_file, read_file),
-    "torchvision": _published("torchvision"),
-    "timm": _published("timm"),
+    "torchvision": Source(
+        partial(describe_published, "torchvision", key="TEACHER"),
+        partial(read_published, "torchvision", key=WEIGHTS_KEY),
+        ("torchvision:",),
+    ),
+    "timm": Source(timm.describe, timm.read, ("timm:",)),
     "transformers": Source(transformers.describe, transformers.read, ("transformers:",)),
 }
 

@@ -3,7 +3,6 @@
 Its own files say all that must be known. None is run: configurations are read as JSON, weights from safetensors alone.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,11 +13,12 @@ import torch
 from torch import Tensor
 
 from nayer.core.errors import InputError, first_line, is_printable, shown
-from nayer.core.hub import quiet_transformers, snapshot
+from nayer.core.hub import quiet_transformers
 from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, numbers, spelt
-from nayer.teachers.description import Description, note_on_crop
+from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, note_on_crop
+from nayer.teachers.folders import CONFIG, folder_of, pinned, read_json
 
-CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+PROCESSOR = "preprocessor_config.json"
 # Where the processors of several inputs lie together, and under which name that of images.
 PROCESSORS, OF_IMAGES = "processor_config.json", "image_processor"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -26,56 +26,10 @@ FILES = (CONFIG, PROCESSOR, PROCESSORS, "*.safetensors", INDEX)
 PREFIX = "model."
 """Of every weight in our network, which holds that of transformers."""
 BYTE = 1 / 255
-# No configuration is larger, and no image that a network of today takes.
-MOST_JSON, MOST_SIDE = 2**24, 1024
-# Grey and coloured images can be made.
-CHANNELS = (1, 3)
 # Between our pixels and those of its owner's processor, which may scale pictures in between.
 TOLERANCE = 0.02
 Values = tuple[float, ...]
 ONE_LABEL = "single_label_classification"
-
-
-def folder_of(name: str, key: str) -> Path:
-    """The local folder, or that of the hub's snapshot, of `owner/name` the newest, or `owner/name@revision`.
-
-    A snapshot is fetched once, then taken from the cache.
-
-    Raises:
-        InputError: there is neither.
-    """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists() or name.startswith((".", "/", "~")):
-        raise InputError(
-            f"{key}: 'transformers:{name}' is no folder; give one of save_pretrained, or an id on the hub."
-        )
-    model, _, revision = name.partition("@")
-    try:
-        return snapshot(model, FILES, revision or None)
-    except Exception as error:  # the hub's own errors, and those of the network
-        raise InputError(
-            f"{key}: 'transformers:{name}' is no folder here, and could not be fetched ({first_line(error)}); give "
-            "this machine access to it once, or copy its folder here and give that."
-        ) from error
-
-
-def read_json(file: Path, key: str) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        InputError: the file is missing or holds none.
-    """
-    try:
-        if file.stat().st_size > MOST_JSON:
-            raise ValueError(f"more than {MOST_JSON:,} bytes")
-        found = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{key}: '{file}' cannot be read ({first_line(error)}); save the model again.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{key}: '{file}' holds no JSON object; save the model again.")
-    return found
 
 
 def read_config(folder: Path, key: str) -> Any:
@@ -96,10 +50,10 @@ def read_config(folder: Path, key: str) -> Any:
             "were made of."
         )
     known = kinds()
-    if said.get("model_type") == FOREIGN:
+    if said.get("model_type") == FOREIGN or ("model_type" not in said and "pretrained_cfg" in said):
         raise InputError(
-            f"{key}: '{folder / CONFIG}' only wraps a network of timm; give its weights as a file, with "
-            "ARCHITECTURE=timm:NAME."
+            f"{key}: '{folder / CONFIG}' is of a network of timm; give the same folder or id as timm: instead of "
+            "transformers:."
         )
     if said.get("model_type") not in known:
         raise InputError(
@@ -124,7 +78,7 @@ def describe(name: str) -> Description:
     Raises:
         InputError: the folder is not one of an image classifier, or its images cannot be made here.
     """
-    folder = folder_of(name, "TEACHER")
+    folder = folder_of(f"transformers:{name}", FILES, "TEACHER")
     config = read_config(folder, "TEACHER")
     try:
         return described(name, folder, config)
@@ -166,11 +120,6 @@ def described(name: str, folder: Path, config: Any) -> Description:
     # Transformers calls them so where nobody said.
     told = None if names == tuple(f"LABEL_{place}" for place in range(len(names))) else names
     return Description(spelt(config), pinned(name, folder), told, size, mean, std, " ".join(notes) or None)
-
-
-def pinned(name: str, folder: Path) -> str:
-    """An id on the hub with the commit of its snapshot, so that it always means the same teacher; a folder as it is."""
-    return name if folder == Path(name).expanduser() else f"{name.partition('@')[0]}@{folder.name}"
 
 
 def read_processor(folder: Path) -> dict[str, Any]:
@@ -323,7 +272,7 @@ def read(name: str) -> Mapping[str, Tensor]:
         InputError: there are none in safetensors, or not those that the configuration claims.
     """
     key = "teacher.weights"
-    folder = folder_of(name, key)
+    folder = folder_of(f"transformers:{name}", FILES, key)
     config = read_config(folder, key)
     held = sum(file.stat().st_size for file in weight_files(folder, key))
     with torch.device("meta"):

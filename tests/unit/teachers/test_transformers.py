@@ -124,7 +124,7 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
     [
         ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}}, r"asks for code of its own \(auto_map\)"),
         ("config.json", {"model_type": "bert"}, r"is of the kind 'bert', and transformers knows no image classifier"),
-        ("config.json", {"model_type": "timm_wrapper"}, r"only wraps a network of timm; give its weights as a file"),
+        ("config.json", {"model_type": "timm_wrapper"}, r"is of a network of timm; give the same folder or id"),
         (
             "config.json",
             {"problem_type": "multi_label_classification"},
@@ -333,12 +333,12 @@ def test_a_revision_that_is_nowhere_is_refused_in_a_sentence(hub):
 
 
 def test_neither_a_folder_nor_on_the_hub_is_one_sentence(monkeypatch):
-    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:./nowhere' is no folder; give one of"):
+    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:./nowhere' is no folder; give one with config.json"):
         describe("transformers:./nowhere", SOURCES)
 
     def refuse(*_: object) -> None:
         raise OSError("Network is unreachable")
 
-    monkeypatch.setattr("nayer.teachers.transformers.snapshot", refuse)
+    monkeypatch.setattr("nayer.teachers.folders.snapshot", refuse)
     with pytest.raises(InputError, match=r"^TEACHER: 'transformers:owner/name' .* could not be fetched \(Network is"):
         describe("transformers:owner/name", SOURCES)

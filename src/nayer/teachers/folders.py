@@ -1,0 +1,60 @@
+"""The folder of a teacher's files: a local one, or a snapshot of a model on the hub."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nayer.core.errors import InputError, first_line
+from nayer.core.hub import snapshot
+
+CONFIG = "config.json"
+# No configuration is larger.
+MOST_JSON = 2**24
+
+
+def folder_of(teacher: str, files: Sequence[str], key: str) -> Path:
+    """The local folder of `library:folder`, or that of the hub's snapshot with these files.
+
+    Of `library:owner/name` the newest, or that of `library:owner/name@revision`. A snapshot is fetched once, then taken
+    from the cache.
+
+    Raises:
+        InputError: there is neither.
+    """
+    name = teacher.partition(":")[2]
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or name.startswith((".", "/", "~")):
+        raise InputError(f"{key}: '{teacher}' is no folder; give one with {CONFIG} in it, or an id on the hub.")
+    model, _, revision = name.partition("@")
+    try:
+        return snapshot(model, files, revision or None)
+    except Exception as error:  # the hub's own errors, and those of the network
+        raise InputError(
+            f"{key}: '{teacher}' is no folder here, and could not be fetched ({first_line(error)}); give "
+            "this machine access to it once, or copy its folder here and give that."
+        ) from error
+
+
+def pinned(name: str, folder: Path) -> str:
+    """An id on the hub with the commit of its snapshot, so that it always means the same teacher; a folder as it is."""
+    return name if folder == Path(name).expanduser() else f"{name.partition('@')[0]}@{folder.name}"
+
+
+def read_json(file: Path, key: str) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: the file is missing or holds none.
+    """
+    try:
+        if file.stat().st_size > MOST_JSON:
+            raise ValueError(f"more than {MOST_JSON:,} bytes")
+        found = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{key}: '{file}' cannot be read ({first_line(error)}); save the model again.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{key}: '{file}' holds no JSON object; save the model again.")
+    return found

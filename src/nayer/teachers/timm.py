@@ -1,0 +1,192 @@
+"""A teacher of timm: by the name of published weights, or where `timm.models.save_for_hf` put one of your own.
+
+That is a folder or an id on the hub. Its configuration says all that must be known, and nothing of it is run: it is
+read as JSON, and names a network that timm has itself.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from nayer.core.errors import InputError, first_line, is_printable, shown
+from nayer.models.configured import without_memory
+from nayer.models.zoo import SIZES, published_network
+from nayer.teachers.checkpoint import read_weights
+from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, note_on_crop
+from nayer.teachers.folders import CONFIG, folder_of, pinned, read_json
+from nayer.teachers.published import TIMM_FILES, describe_published, read_published
+
+FILES = (CONFIG, *TIMM_FILES)
+# What the network is told otherwise, or does not need to answer.
+TOLD_OTHERWISE = ("num_classes", "in_chans", "img_size", "global_pool")
+# By which transformers calls every weight of a network of timm that it saves.
+WRAPPED = "timm_model."
+
+
+def describe(name: str) -> Description:
+    """What published weights, or the files of a folder, say about themselves.
+
+    Raises:
+        InputError: there are none, or the network or its images cannot be made here.
+    """
+    if not is_saved(name):
+        return describe_published("timm", name, "TEACHER")
+    folder = folder_of(f"timm:{name}", FILES, "TEACHER")
+    said = read_config(folder, "TEACHER")
+    try:
+        return described(name, folder, said)
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        KeyError,
+        IndexError,
+    ) as error:  # a stranger's files may say anything
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"TEACHER: what '{folder / CONFIG}' says of its images or classes cannot be understood "
+            f"({first_line(error)}); save the model again."
+        ) from error
+
+
+def read(name: str) -> Mapping[str, Tensor]:
+    """The weights, by the names that timm gives them.
+
+    Raises:
+        InputError: there are none, or not in the form in which timm saves them.
+    """
+    key = "teacher.weights"
+    if not is_saved(name):
+        return read_published("timm", name, key)
+    folder = folder_of(f"timm:{name}", FILES, key)
+    file = next((folder / each for each in TIMM_FILES if (folder / each).is_file()), folder / TIMM_FILES[0])
+    weights = read_weights(file, key)
+    return {place.removeprefix(WRAPPED): value for place, value in weights.items()}
+
+
+def is_saved(name: str) -> bool:
+    """Whether a folder or an id on the hub is meant: no name of timm's own has a slash."""
+    return "/" in name or (Path(name).expanduser() / CONFIG).is_file()
+
+
+def read_config(folder: Path, key: str) -> dict[str, Any]:
+    """The configuration, of a network of timm.
+
+    Raises:
+        InputError: it is of something else, or its weights are not in timm's own form.
+    """
+    said = read_json(folder / CONFIG, key)
+    if not isinstance(said.get("pretrained_cfg"), dict) or not isinstance(said.get("architecture"), str):
+        raise InputError(
+            f"{key}: '{folder / CONFIG}' does not name a network of timm; give a folder of timm.models.save_for_hf, or "
+            "transformers: and the folder of one of save_pretrained."
+        )
+    if said["pretrained_cfg"].get("custom_load"):
+        raise InputError(
+            f"{key}: the weights beside '{folder / CONFIG}' are in a form of their own (custom_load); load them in "
+            "timm, and save them by timm.models.save_for_hf."
+        )
+    return said
+
+
+def described(name: str, folder: Path, said: Mapping[str, Any]) -> Description:
+    """The description, of files that make sense."""
+    published, options = said["pretrained_cfg"], said.get("model_args") or {}
+    channels, *sides = published["input_size"]
+    channels = options.get("in_chans", channels)
+    if (given := options.get("img_size")) and published.get("fixed_input_size"):
+        sides = given if isinstance(given, list) else [given, given]
+    if channels not in CHANNELS or sides[0] != sides[1] or not 1 <= int(sides[0]) <= MOST_SIDE:
+        raise InputError(
+            f"TEACHER: '{folder / CONFIG}' takes images of {shown([channels, *sides])}, and square ones of 1 or 3 "
+            f"channels and at most {MOST_SIDE:,} pixels a side can be made; give a teacher of such images."
+        )
+    names = class_names(said, folder)
+    classes = said.get("num_classes", published.get("num_classes"))
+    if names and len(names) != classes:
+        raise InputError(
+            f"TEACHER: '{folder / CONFIG}' has {len(names):,} names of classes, and num_classes {shown(classes)}; mend "
+            "it there."
+        )
+    mean, std = (values_of(published.get(each), channels) for each in ("mean", "std"))
+    if std and min(std) <= 0:
+        raise InputError(f"TEACHER: '{folder / CONFIG}' divides by {shown(std)}; give NORMALISATION=mean/std.")
+    crop = published.get("crop_pct") or 1
+    note = note_on_crop(f"crop_pct {crop:g}") if crop < 1 else None
+    architecture = f"timm:{said['architecture']}{braces(options, folder)}"
+    check_pooling(architecture, said, folder, (channels, sides[0]))
+    return Description(architecture, pinned(name, folder), names, sides[0], mean, std, note)
+
+
+def braces(options: Mapping[str, Any], folder: Path) -> str:
+    """The sizes in which the network differs from that of its name, as an architecture says them.
+
+    Raises:
+        InputError: it differs in something else.
+    """
+    differing = {key: value for key, value in options.items() if key not in TOLD_OTHERWISE}
+    if other := [key for key in differing if key not in SIZES]:
+        raise InputError(
+            f"TEACHER: '{folder / CONFIG}' makes its network with {other[0]} = {shown(differing[other[0]])} "
+            "(model_args), which an architecture cannot say; save the weights as a file, and give the network as code "
+            "of your own, package.module:factory."
+        )
+    return json.dumps(differing, sort_keys=True, separators=(",", ":")) if differing else ""
+
+
+def check_pooling(architecture: str, said: Mapping[str, Any], folder: Path, images: tuple[int, int]) -> None:
+    """Refuse a network that brings its last features to one row otherwise than the one that is made here by its name.
+
+    Raises:
+        InputError: it does, or there is no such network.
+    """
+    name, (channels, size) = architecture.partition(":")[2], images
+    make = partial(published_network, "timm", name, channels, 2, "TEACHER", size)
+    own = pooling(without_memory(make, architecture, "TEACHER"))
+    theirs = (said.get("model_args") or {}).get("global_pool", said.get("global_pool"))
+    if theirs and own and theirs != own:
+        raise InputError(
+            f"TEACHER: '{folder / CONFIG}' pools by '{theirs}' (global_pool), and '{architecture}' by '{own}' here; "
+            "save the weights as a file, and give the network as code of your own, package.module:factory."
+        )
+
+
+def pooling(network: nn.Module) -> str | None:
+    """What timm calls the way in which a network brings its last features to one row; None if it does not say."""
+    for place in (getattr(network, "head", None), network):
+        pool = getattr(place, "global_pool", None)
+        if isinstance(name := getattr(pool, "pool_type", pool), str):
+            return name
+    return None
+
+
+def class_names(said: Mapping[str, Any], folder: Path) -> tuple[str, ...] | None:
+    """The names of the classes in their order, in words where the file has words for them; None if it has none.
+
+    Raises:
+        InputError: they do not number the classes from 0 on, or are no names.
+    """
+    found = said.get("label_names") or said["pretrained_cfg"].get("label_names")
+    if not found:
+        return None
+    words = said.get("label_descriptions") or said["pretrained_cfg"].get("label_descriptions") or {}
+    numbered = {int(place): label for place, label in (found.items() if isinstance(found, dict) else enumerate(found))}
+    names = tuple(str(words.get(numbered[place], numbered[place])) for place in sorted(numbered))
+    if sorted(numbered) != list(range(len(names))) or not all(is_printable(each) and each for each in names):
+        raise InputError(
+            f"TEACHER: label_names of '{folder / CONFIG}' are to number classes from 0 on, each with a name of one "
+            f"printable line, and are {shown(found)}; mend them there."
+        )
+    return names
+
+
+def values_of(said: Any, channels: int) -> tuple[float, ...] | None:
+    """One number for each channel; None where others are said, or none."""
+    values = tuple(float(each) for each in said or ())
+    return values if len(values) == channels and all(map(math.isfinite, values)) else None
