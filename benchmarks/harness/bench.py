@@ -22,9 +22,11 @@ from nayer.core.files import digest, write_atomically
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
 from nayer.distillation.cost import Cost, measure, shortened
-from nayer.distillation.plan import plan
+from nayer.distillation.plan import code_of, plan
 from nayer.engine.device import resolve_device, resolve_precision
+from nayer.engine.fingerprint import code_digest
 from nayer.engine.progress import Reporter, Terminal
+from nayer.evaluation import baselines
 from nayer.evaluation.cost import machine
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.lte.encoders import embed_labels
@@ -207,6 +209,7 @@ class Bench:
             seed=run.seed,
             test=run.test,
             device=self.device,
+            made_by={"code": self.code(run), "teacher": digest(teacher)},
         )
         file, asked = folder / "job.json", job.model_dump_json(indent=1)
         if not (folder / "result.json").exists() or not file.exists() or file.read_text() != asked:
@@ -224,6 +227,14 @@ class Bench:
             for row in result["curve"]:
                 row["counted_seconds"] = cost.start + counted_seconds(result["parameters"], cost, row["epoch"])
         return result
+
+    def code(self, run: Run) -> str:
+        """A digest of the code that makes the run's student."""
+        setting = self.study.settings[run.setting]
+        if setting.baseline:
+            return code_digest(baselines.__name__)
+        values = self.study.distillation(run.pair, run.setting)
+        return code_of(METHODS[values["synthesis"]["method"]])
 
     def run(self, file: Path) -> None:
         """A job in a process of its own.

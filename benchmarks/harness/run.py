@@ -65,6 +65,8 @@ class Job(Config):
     seed: int
     test: bool
     device: str
+    made_by: dict[str, str]
+    """Digests of the code and of the teacher: what others made is not taken for this job's."""
 
 
 class Curve(NullReporter):

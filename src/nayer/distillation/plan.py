@@ -130,9 +130,14 @@ def plan(
             "own_networks": [
                 architectures.code_digest(each) for each in (teacher.architecture, config.student.architecture)
             ],
-            "code": code_digest("nayer.distillation.loop", method.__module__, without=registry.__name__),
+            "code": code_of(method),
         },
     )
+
+
+def code_of(method: type[Method[Any]]) -> str:
+    """A digest of the code that distils by a method: what other code made is not gone on with."""
+    return code_digest("nayer.distillation.loop", method.__module__, without=registry.__name__)
 
 
 def schedule_of(config: DistillConfig) -> Schedule:

@@ -405,6 +405,29 @@ def test_a_row_of_other_settings_is_no_row_of_the_study_as_it_is_now(tmp_path, m
         bench.work([run])
 
 
+@pytest.mark.parametrize("setting", ["nayer", "kd_noise"])
+def test_what_came_out_of_other_code_is_made_again(tmp_path, monkeypatch, setting):
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: None)
+    study = Study.read(STUDIES / "claim.yml")
+    run = next(run for run in study.runs() if (run.group, run.setting) == ("tier1", setting))
+    bench, ran = Bench(study, None, "cpu", tmp_path), []
+    bench.results = tmp_path
+
+    def ends(file):
+        ran.append(file)
+        (file.parent / "result.json").write_text('{"synthesis_steps": 1, "student_steps": 1, "curve": []}')
+
+    monkeypatch.setattr(bench, "run", ends)
+    costs = json.loads((harness.bench.PROJECT / study.results / "costs.json").read_text())
+    (tmp_path / "claim" / "runs" / run.key).mkdir(parents=True)
+    bench.perform(run, costs)
+    bench.perform(run, costs)
+    assert len(ran) == 1, "what has come out is not made twice"
+    monkeypatch.setattr(bench, "code", lambda run: "other")
+    bench.perform(run, costs)
+    assert len(ran) == 2
+
+
 def test_a_run_ends_with_the_process_that_started_it_and_keeps_its_seconds(tmp_path):
     with pytest.raises(Interrupted), counted(tmp_path / "seconds.json"):
         raise Interrupted("stopped", 15)
@@ -433,6 +456,7 @@ def test_a_run_waits_until_its_process_that_was_there_before_has_ended(tmp_path,
         seed=0,
         test=False,
         device="cpu",
+        made_by={},
     )
     (tmp_path / "job.json").write_text(job.model_dump_json())
     monkeypatch.setattr(sys, "argv", ["run", str(tmp_path / "job.json")])
