@@ -102,6 +102,14 @@ def test_what_the_readme_says_of_the_claim_is_what_the_table_says():
     layer, text = (page.verdict("ablations", "tier1", f"nayer_{each}") for each in ("beside", "one_hot"))
     assert (layer.n, layer.word(), text.n, text.word()) == (3, "for the paper", 3, "no difference shown")
     assert f"the noisy layer is worth {layer.mean:.0f} points against noise at the generator's input" in readme
+    above = [page.verdict("tier1", "tier1", each) for each in ("adi", "deep_inversion", "cmi")]
+    assert {(each.n, each.word()) for each in above} == {(3, "for the paper")}
+    listed = "{:.0f}, {:.0f} and {:.0f}".format(*(each.mean for each in above))
+    assert f"NAYER lies {listed} points above ADI, DeepInversion and CMI" in readme
+    near, short = (page.verdict("tier1", base, "fast_dfkd") for base in ("tier1", "tier1_fifth"))
+    assert (near.n, near.word(), short.word("at least as good")) == (3, "no difference shown", "against the paper")
+    assert f"against FastDFKD {near.mean:.1f} points are no difference shown" in readme
+    assert f"in one minute it lies {-short.mean:.0f} points below" in readme
 
 
 def test_the_page_of_int8_is_made_from_its_table():
