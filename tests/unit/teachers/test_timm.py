@@ -10,9 +10,6 @@ from timm.models import save_for_hf
 from transformers import AutoModelForImageClassification, TimmWrapperConfig
 
 from nayer.core.errors import InputError
-from nayer.datasets.config import DataConfig
-from nayer.teachers.config import TeacherConfig
-from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import SOURCES, describe
 from nayer.teachers.timm import read
 
@@ -54,43 +51,39 @@ def changed(folder, **values) -> None:
     (folder / "config.json").write_text(json.dumps(said))
 
 
-def check_logits(folder, network, size, channels):
+def check_logits(made, folder, network, size, channels):
     """The teacher that is made of a folder answers as the network did that was saved there."""
-    source, about = describe(f"timm:{folder}", SOURCES)
-    teacher = TeacherConfig(
-        source=source,
-        weights=about.weights,
-        architecture=about.architecture,
-        normalisation={"mean": list(about.mean), "std": list(about.std)},
-        training=None,
-    )
+    classifier, about = made
     assert (about.image_size, about.class_names, about.weights) == (size, tuple(NAMES), str(folder))
-    data = DataConfig(dataset="none", folder="", image_size=size, channels=channels, class_names=NAMES)
     images = torch.rand(4, channels, size, size)
     mean, std = (torch.tensor(each).view(-1, 1, 1) for each in (about.mean, about.std))
     with torch.no_grad():
-        torch.testing.assert_close(load_pretrained(teacher, data, SOURCES)(images), network((images - mean) / std))
-    return about
+        torch.testing.assert_close(classifier(images), network((images - mean) / std))
 
 
-def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(resnet):
+def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(resnet, as_described):
     folder, network = resnet
-    about = check_logits(folder, network, 32, 1)
+    made = as_described(f"timm:{folder}")
+    check_logits(made, folder, network, 32, 1)
+    about = made[1]
     assert (about.architecture, about.mean, about.std) == ("timm:resnet18", (0.4,), (0.3,))
     assert about.note.startswith("Its image processor cuts the edges of pictures off (crop_pct 0.95)")
 
 
-def test_a_network_of_other_sizes_is_made_with_them_and_for_its_images(tmp_path):
-    about = check_logits(tmp_path, saved(tmp_path, "vit_tiny_patch16_224", **VIT), 16, 3)
-    assert about.architecture == 'timm:vit_tiny_patch16_224{"depth":2,"patch_size":4}'
+def test_a_network_of_other_sizes_is_made_with_them_and_for_its_images(tmp_path, as_described):
+    network = saved(tmp_path, "vit_tiny_patch16_224", **VIT)
+    made = as_described(f"timm:{tmp_path}")
+    check_logits(made, tmp_path, network, 16, 3)
+    assert made[1].architecture == 'timm:vit_tiny_patch16_224{"depth":2,"patch_size":4}'
 
 
-def test_a_network_of_timm_that_transformers_saved_is_taken_as_timm(tmp_path):
+def test_a_network_of_timm_that_transformers_saved_is_taken_as_timm(tmp_path, as_described):
     config = TimmWrapperConfig(architecture="resnet18", id2label=dict(enumerate(NAMES)))
     config.pretrained_cfg = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3}
     model = AutoModelForImageClassification.from_config(config).eval()
     model.save_pretrained(tmp_path)
-    check_logits(tmp_path, lambda images: model(pixel_values=images).logits, 32, 3)
+    made = as_described(f"timm:{tmp_path}")
+    check_logits(made, tmp_path, lambda images: model(pixel_values=images).logits, 32, 3)
     with pytest.raises(InputError, match=r"is of a network of timm; give the same folder or id as timm:"):
         describe(f"transformers:{tmp_path}", SOURCES)
 

@@ -21,9 +21,6 @@ from transformers import (
 )
 
 from nayer.core.errors import InputError
-from nayer.datasets.config import DataConfig
-from nayer.teachers.config import TeacherConfig
-from nayer.teachers.pretrained import load_pretrained
 from nayer.teachers.sources import SOURCES, describe
 from nayer.teachers.transformers import read
 
@@ -64,21 +61,11 @@ def changed(folder, name: str, **values) -> None:
     file.write_text(json.dumps({**said, **values}))
 
 
-def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(saved):
+def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(saved, as_described):
     folder, model = saved
-    source, about = describe(f"transformers:{folder}", SOURCES)
-    assert (source, about.class_names, about.image_size) == ("transformers", ("ant", "bee", "cat"), 16)
-    assert about.weights == str(folder)
+    classifier, about = as_described(f"transformers:{folder}")
+    assert (about.class_names, about.image_size, about.weights) == (("ant", "bee", "cat"), 16, str(folder))
     assert (about.mean, about.std) == ((0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
-    teacher = TeacherConfig(
-        source=source,
-        weights=about.weights,
-        architecture=about.architecture,
-        normalisation={"mean": list(about.mean), "std": list(about.std)},
-        training=None,
-    )
-    data = DataConfig(dataset="none", folder="", image_size=16, channels=None, class_names=list(about.class_names))
-    classifier = load_pretrained(teacher, data)
     images = torch.rand(4, 3, 16, 16)
     normalised = (images - torch.tensor(about.mean).view(3, 1, 1)) / torch.tensor(about.std).view(3, 1, 1)
     with torch.no_grad():
