@@ -5,6 +5,8 @@ python benchmarks/claim.py
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,18 @@ from harness.charts import accuracy_by_minutes, dots, sheet
 from harness.scenario import PROJECT
 from harness.table import END
 from harness.templates import StudyPage, fill
-from harness.verdicts import MARGIN, NOISE, Expected, Verdict, Word, by_seed, compare, time_to_equal, with_deviation
+from harness.verdicts import (
+    MARGIN,
+    NOISE,
+    Expected,
+    Verdict,
+    Word,
+    adjusted,
+    by_seed,
+    compare,
+    time_to_equal,
+    with_deviation,
+)
 from matplotlib.figure import Figure
 
 from nayer.core.files import write_atomically
@@ -44,8 +57,15 @@ BESIDE: dict[str, tuple[str, str, Expected]] = {
     "layer drawn anew": ("nayer_one_life", "nayer_fixed", "above"),
     "layer drawn once": ("nayer_fixed", "nayer_no_layer", "about as good"),
 }
-# Where NAYER has a fifth of its peers' minutes, or less.
-FIFTH = {"tier1": "tier1_fifth", "tier1_30": "tier1", "tier2": "tier2_fifth", "tier3": "tier3_fifth"}
+# NAYER's setting, and by the group of its peers that in which it has a fifth of their time, or less: of all minutes, or
+# of those of synthesis alone.
+SPEED = {
+    "speed": (
+        "nayer",
+        {"tier1": "tier1_fifth", "tier1_30": "tier1", "tier2": "tier2_fifth", "tier3": "tier3_fifth"},
+    ),
+    "speed of synthesis": ("nayer_fifth", {"tier1": "tier1_synthesis"}),
+}
 MEANING = {
     "nayer_one_hot": "one-hot rows",
     "nayer_random": "random rows",
@@ -59,9 +79,10 @@ MEANING = {
     "nayer_raw_table": "no BatchNorm on the table",
     "nayer_name_alone": "the class name alone",
     "nayer_clip": "CLIP's table",
+    "nayer_fifth": "a fifth of the time for synthesis, all student steps",
 }
 # Of verdicts, those that say something first.
-SAID: tuple[Word, ...] = ("for the paper", "against the paper", "no difference shown", "one seed")
+SAID: tuple[Word, ...] = ("for the paper", "against the paper", "undecided", "one seed")
 PAIRS = {
     "fashion_mnist": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
     "cifar10": "CIFAR-10, WRN-16-2 > WRN-16-1",
@@ -72,12 +93,30 @@ TIERS = ("tier1", "tier1_30", "tier2", "tier3")
 COLUMNS = (
     (END, 100, "{:.2f}"),
     ("agreement", 100, "{:.2f}"),
-    ("synthesis_seconds", 1 / 60, "{:.1f}"),
-    ("student_seconds", 1 / 60, "{:.1f}"),
     ("images", 1, "{:,.0f}"),
     ("gflop", 1, "{:,.0f}"),
     ("peak_memory_gib", 1, "{:.1f}"),
 )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A verdict on a part of the claim, and what a reader is told of it."""
+
+    part: str
+    against: str
+    where: str
+    found: Verdict
+    word: Word
+    only: str
+    """By which the runs of the study are chosen."""
+    published: str
+
+    def cells(self, chance: float) -> list[Any]:
+        """Its row of the table; `chance` is the verdict's p for as many as there are."""
+        p = "" if isnan(chance) else f"{chance:.3f}"
+        said = (self.found, self.found.range, self.found.n, p, self.word)
+        return [self.part, self.against, self.where, *said, f"`'{self.only}-*'`", self.published]
 
 
 class Page(StudyPage):
@@ -90,7 +129,8 @@ class Page(StudyPage):
 
     def text(self) -> str:
         """The page, its figures saved beside the table."""
-        verdicts = [*self.parts(), *self.beside(), *self.peers(), *self.speed()]
+        lines = self.lines()
+        chance = adjusted([line.found for line in lines])
         trials = int((self.ends["group"] == "tuning").sum())
         return fill(
             FILE.parent / "claim.md.j2",
@@ -100,8 +140,10 @@ class Page(StudyPage):
             trials_left=len(self.study.groups["tuning"].all_settings) - trials,
             noise=NOISE,
             margin=MARGIN,
-            short=list(self.in_short(verdicts)),
-            verdicts=verdicts,
+            short=list(self.in_short(lines)),
+            verdicts=[line.cells(each) for line, each in zip(lines, chance, strict=True)],
+            told=sum(line.found.n > 1 for line in lines),
+            few_steps=self.few_steps(),
             pace=list(self.pace()),
             published=self.published,
             methods=self.methods(),
@@ -113,63 +155,70 @@ class Page(StudyPage):
             untold=int(self.ends["commit"].isna().sum()),
         )
 
-    def in_short(self, verdicts: Iterable[list[Any]]) -> Iterator[str]:
+    def in_short(self, lines: Iterable["Line"]) -> Iterator[str]:
         """What has come out of each part of the claim, a line for each place, the largest differences first."""
         told: dict[tuple[str, str], dict[Word, list[tuple[float, str]]]] = {}
-        for part, against, where, found, *_, word, _, _ in verdicts:
-            if found.n:
-                said = told.setdefault((part, where), {}).setdefault(word, [])
-                said.append((-abs(found.mean), f"{against} {found}"))
+        for line in lines:
+            if line.found.n:
+                said = told.setdefault((line.part, line.where), {}).setdefault(line.word, [])
+                shown = f"{line.against} {line.found.mean:+.2f} {line.found.range}".rstrip()
+                said.append((-abs(line.found.mean), shown))
         for (part, where), words in told.items():
             listed = {word: ", ".join(text for _, text in sorted(words[word])) for word in SAID if word in words}
             each = [f"*{word}* against {others}" for word, others in listed.items()]
             yield f"**{part[0].upper()}{part[1:]}** ({where}): {'; '.join(each)}."
 
-    def verdict(self, group: str, base: str, other: str) -> Verdict:
+    def verdict(self, group: str, base: str, other: str, setting: str = "nayer") -> Verdict:
         """NAYER in one group against another setting, which may stand in a group of its own."""
-        return compare(by_seed(self.ends, base, "nayer"), by_seed(self.ends, group, other))
+        return compare(by_seed(self.ends, base, setting), by_seed(self.ends, group, other))
 
-    def beside(self) -> Iterator[list[Any]]:
+    def lines(self) -> list["Line"]:
+        """All verdicts, part by part."""
+        return [*self.parts(), *self.beside(), *self.peers(), *self.speed()]
+
+    def beside(self) -> Iterator["Line"]:
         """One ablation against another, where the paper says something of that."""
         for part, (one, other, expected) in BESIDE.items():
             found = compare(*(by_seed(self.ends, "ablations", each) for each in (one, other)))
-            where = self.where("tier1")
-            word, published = found.word(expected), self.published["parts"][part]
-            yield [part, MEANING[other], where, found, found.n, word, f"`'ablations-*-{other}-*'`", published]
+            yield self.line(part, MEANING[other], "tier1", found, expected, ("ablations", other))
 
-    def parts(self) -> Iterator[list[Any]]:
+    def parts(self) -> Iterator["Line"]:
         """Each part of the method against the method without it."""
         for part, settings in PARTS.items():
             for setting in settings:
                 for group, base in (("ablations", "tier1"), ("tier2", "tier2"), ("tier3", "tier3")):
                     if setting in self.study.groups[group].all_settings:
-                        found = self.verdict(group, base, setting)
-                        yield self.row(part, MEANING[setting], base, found, (group, setting))
+                        found, expected = self.verdict(group, base, setting), EXPECTED.get(setting, "above")
+                        yield self.line(part, MEANING[setting], base, found, expected, (group, setting))
 
-    def peers(self) -> Iterator[list[Any]]:
+    def peers(self) -> Iterator["Line"]:
         """The method against each of its peers."""
-        for peer in PEERS:
-            for group in TIERS:
-                if peer in self.study.groups[group].all_settings:
-                    yield self.row(
-                        "accuracy", METHODS[peer].title, group, self.verdict(group, group, peer), (group, peer)
-                    )
+        for peer, group in self.met(TIERS):
+            found = self.verdict(group, group, peer)
+            yield self.line("accuracy", METHODS[peer].title, group, found, "above", (group, peer))
 
-    def row(self, part: str, against: str, group: str, found: Verdict, place: tuple[str, str]) -> list[Any]:
-        """One line of the verdict."""
-        command = f"`'{place[0]}-*-{place[1]}-*'`"
+    def speed(self) -> Iterator["Line"]:
+        """The method in a fifth of its peers' time."""
+        for part, (setting, places) in SPEED.items():
+            for peer, group in self.met(places):
+                short = places[group]
+                minutes = (self.study.groups[short].minutes or [0])[0]
+                found = self.verdict(group, short, peer, setting)
+                against = f"{METHODS[peer].title} (NAYER in {minutes:g} min)"
+                yield self.line(part, against, group, found, "at least as good", (short, setting))
+
+    def met(self, groups: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Every peer in each of the groups that have it."""
+        for group in groups:
+            yield from ((peer, group) for peer in PEERS if peer in self.study.groups[group].all_settings)
+
+    def line(
+        self, part: str, against: str, group: str, found: Verdict, expected: Expected, place: tuple[str, str]
+    ) -> "Line":
+        """A verdict, with what a reader is told of it."""
         published = self.published["parts"].get(part, "of CIFAR, below")
-        word = found.word(EXPECTED.get(place[1], "above"))
-        return [
-            part,
-            against + self.precisions(group, place),
-            self.where(group),
-            found,
-            found.n,
-            word,
-            command,
-            published,
-        ]
+        told = against + self.precisions(group, place)
+        return Line(part, told, self.where(group), found, found.word(expected), "-*-".join(place), published)
 
     def precisions(self, group: str, place: tuple[str, str]) -> str:
         """What a reader must know where NAYER's runs of a group and another setting's were of different precision."""
@@ -185,33 +234,28 @@ class Page(StudyPage):
         chosen = self.study.groups[group]
         return ", ".join([PAIRS[chosen.pair], *(f"{each:g} min" for each in chosen.minutes or [])])
 
-    def speed(self) -> Iterator[list[Any]]:
-        """The method in a fifth of its peers' time."""
-        for group, short in FIFTH.items():
-            minutes = (self.study.groups[short].minutes or [0])[0]
-            for peer in (each for each in PEERS if each in self.study.groups[group].all_settings):
-                found = compare(by_seed(self.ends, short, "nayer"), by_seed(self.ends, group, peer))
-                against, word = f"{METHODS[peer].title} (NAYER in {minutes:g} min)", found.word("at least as good")
-                row = [found, found.n, word, f"`'{short}-*'`", self.published["parts"]["speed"]]
-                yield ["speed", against, self.where(group), *row]
-
     def pace(self) -> Iterator[list[Any]]:
         """Time to equal accuracy, within runs of the same minutes."""
-        for group in TIERS:
-            settings, minutes = self.study.groups[group].all_settings, (self.study.groups[group].minutes or [0])[0]
-            for peer in (each for each in PEERS if each in settings):
-                found = time_to_equal(self.rows, group, "nayer", peer, minutes)
-                times = (found["slow"] / found["fast"]).fillna(0.0)
-                told = ", ".join(
-                    f"{slow / 60:.1f} by {fast / 60:.1f}" if fast > 0 else "never" for slow, fast in found.to_numpy()
-                )
-                most = f"{self.most(group):.1f}" if len(times) else ""
-                yield [METHODS[peer].title, self.where(group), len(times), told, with_deviation(times), most]
+        for peer, group in self.met(TIERS):
+            minutes = (self.study.groups[group].minutes or [0])[0]
+            found = time_to_equal(self.rows, group, "nayer", peer, minutes)
+            times = (found["slow"] / found["fast"]).fillna(0.0)
+            told = ", ".join(
+                f"{slow / 60:.1f} by {fast / 60:.1f}" if fast > 0 else "never" for slow, fast in found.to_numpy()
+            )
+            most = f"{self.most(group, peer):.1f}" if len(times) else ""
+            yield [METHODS[peer].title, self.where(group), len(times), told, with_deviation(times), most]
 
-    def most(self, group: str) -> float:
+    def most(self, group: str, peer: str) -> float:
         """How many times faster NAYER could be seen to be: until its first accuracy in a run is shown, time passes."""
-        shown = self.rows[(self.rows["group"] == group) & (self.rows["setting"] == "nayer")].groupby("seed")
-        return float((shown["counted_seconds"].max() / shown["counted_seconds"].min()).mean())
+        shown = self.rows[self.rows["group"] == group]
+        ours, other = (shown[shown["setting"] == each].groupby("seed") for each in ("nayer", peer))
+        return float((other["counted_seconds"].max() / ours["counted_seconds"].min()).mean())
+
+    def few_steps(self) -> list[str]:
+        """What KD on real images reaches in the student steps of a tier, and in those of a fifth of its minutes."""
+        found = (by_seed(self.ends, group, "kd_real") for group in ("tier1", "tier1_fifth"))
+        return [f"{each.mean():.2f}" for each in found if len(each)]
 
     def methods(self) -> dict[str, list[list[str]]]:
         """Every setting that ran, by where, the most accurate first."""
@@ -253,12 +297,11 @@ class Page(StudyPage):
         return title
 
     def strips(self) -> Iterator[tuple[str, Path]]:
-        """Of seed 0 of the first tier."""
-        for name in METHODS:
-            for run in self.study.runs():
-                file = self.results / "images" / f"{run.key}.png"
-                if (run.group, run.setting, run.seed) == ("tier1", name, 0) and file.exists():
-                    yield METHODS[name].title, file
+        """Of the first tier, of the first seed that ran."""
+        first = [run for run in self.study.runs() if run.group == "tier1"]
+        for name, method in METHODS.items():
+            files = (self.results / "images" / f"{run.key}.png" for run in first if run.setting == name)
+            yield from [(method.title, file) for file in files if file.exists()][:1]
 
     def teachers(self) -> Iterator[list[str]]:
         """What taught, by which recipe."""

@@ -15,7 +15,7 @@ from harness.scenario import PROJECT
 from harness.settings import Setting
 from harness.table import END
 from harness.templates import StudyPage, fill
-from harness.verdicts import NOISE, Verdict, by_seed, compare, with_deviation
+from harness.verdicts import NOISE, Verdict, by_seed, compare, of_seeds, with_deviation
 from matplotlib.figure import Figure
 
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
@@ -93,6 +93,7 @@ class Page(StudyPage):
             planned=len(self.study.runs()),
             noise=NOISE,
             goals=list(self.goals()),
+            computed=list(self.computed()),
             beside=list(self.tested(beside=True)),
             earlier=list(self.tested(beside=False)),
             stranger=self.stranger(),
@@ -115,10 +116,25 @@ class Page(StudyPage):
             group = self.study.groups[goal.group]
             minutes = (group.minutes or [0])[0]
             ours, published = (by_seed(self.ends, goal.group, setting) for setting in ("minutes", "published"))
-            points = compare(ours, published)
-            shown = (with_deviation(each) for each in (published, ours))
+            points, reached = compare(ours, published), of_seeds(ours)
+            shown = (f"{with_deviation(each)} {of_seeds(each).range}".rstrip() for each in (published, ours))
             seen = goal.met(ours, points, len(group.seeds))
+            if (
+                reached.n > 1
+                and goal.least is not None
+                and seen == "met"
+                and reached.mean - reached.interval < goal.least
+            ):
+                seen = "met by the mean"
             yield [goal.pair, f"{minutes:g}", f"{len(published)}, {len(ours)}", *shown, points, goal, seen]
+
+    def computed(self) -> Iterator[str]:
+        """Where and in which precision the runs of a goal computed, where the two recipes differ in that."""
+        for goal in GOALS:
+            rows = self.ends[self.ends["group"] == goal.group]
+            told = {name: computed(rows[rows["setting"] == each]) for each, name in CURVES.items()}
+            if all(told.values()) and len(set(told.values())) > 1:
+                yield f"{goal.pair}: " + ", ".join(f"{name} {where}" for name, where in told.items())
 
     def on_a_gpu(self) -> set[str]:
         """The groups whose runs all took their steps on one."""
@@ -221,6 +237,13 @@ class Page(StudyPage):
             found[what if len(what) <= LONGEST else setting] = by_seed(self.ends, name, setting)
         title = f"{base}, and what is changed of it: {DATA[self.study.scenario(group.pair)]}, {minutes:g} min"
         return dots(found, title, "validation accuracy, %", base)
+
+
+def computed(rows: pd.DataFrame) -> str:
+    """Of some runs, how many computed where and in which precision."""
+    where = rows["machine.accelerator"].fillna("two cores")
+    counted = (where + " (" + rows["precision"].fillna("not told") + ")").value_counts()
+    return " and ".join(f"{n} on {each}" for each, n in counted.items())
 
 
 def spelt(value: Any) -> str:

@@ -12,7 +12,7 @@ from harness.bench import TEACHERS
 from harness.charts import dots
 from harness.scenario import PROJECT
 from harness.templates import StudyPage, fill
-from harness.verdicts import by_seed, compare, with_deviation
+from harness.verdicts import MARGIN, by_seed, compare, with_deviation
 
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
@@ -92,13 +92,16 @@ class Page(StudyPage):
         return (100 * (found - none) / (whole - none)).dropna()
 
     def defaults(self) -> Iterator[list[Any]]:
-        """What a teacher gives as it is, what `MINUTES=` makes of it, and what one with BatchNorm gives as it is."""
+        """What a teacher gives as it is, what `MINUTES=` makes of it, and what teachers with BatchNorm give."""
         for group in (each for each in BESIDE if not each.endswith(HALF)):
             data = "cifar10_" if group.startswith("cifar10_") else ""
             ours = by_seed(self.ends, group + HALF, DEFAULT[data])
-            none, whole, closed = by_seed(self.ends, group, "none"), self.whole(group), self.closed(group, ours)
+            none, half, small = by_seed(self.ends, group, "none"), self.whole(group + HALF), self.whole(group)
+            closed = self.closed(group, ours)
             seen = "not run" if closed.empty else f"{closed.mean():.0f} %"
-            yield [title(group), len(closed), *(with_deviation(each) for each in (none, ours, whole)), seen]
+            against = (f"{found.mean:+.2f} {found.range}" for found in (compare(ours, each) for each in (half, small)))
+            shown = (with_deviation(each) for each in (none, ours, half, small))
+            yield [title(group), len(closed), *shown, *against, seen]
 
     def verdict(self, group: str) -> str:
         """What the runs so far say of what stands in; one seed is no verdict."""
@@ -111,6 +114,10 @@ class Page(StudyPage):
         share, n = found[best].mean(), len(found[best])
         gap = compare(self.whole(group), by_seed(self.ends, group, "none"))
         told = f"the gap to the BatchNorm teacher is {gap} points"
+        if n > 1 and abs(gap.mean) < MARGIN:
+            ends = {name: by_seed(self.ends, group, name) for name in found}
+            best = max(ends, key=lambda name: (len(ends[name]) > 1, ends[name].mean()))
+            return f"With {n} seeds {told}, too few to tell shares of it; `{best}` reaches {ends[best].mean():.2f} %."
         if n == 1:
             said = f"`{best}` closes {share:.0f} % of it" if share > 0 else f"`{best}` loses least of what was tried"
             return f"One seed, no verdict yet: {told}, and {said}."

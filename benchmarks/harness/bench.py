@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.locks import held
 from harness.queue import LocalQueue, Queue
-from harness.run import ATTACHED, DIVERGED, UNFINISHED, Job
+from harness.run import ATTACHED, CURVE, DIVERGED, PICTURE, RESULT, UNFINISHED, WALL, Job
 from harness.scenario import PROJECT, runtime
 from harness.settings import Run, Study
 from harness.table import Table
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 TEACHERS = PROJECT / "docs" / "results" / "teachers"
 TURNS = 3
+# What a run leaves in its folder beside its state and its student.
+LEFT = (CURVE, WALL, RESULT, PICTURE)
 # What is measured of each kind of step.
 KINDS: dict[str, tuple[str, ...]] = {"student": ("student_step", "student_gflop"), "start": ("start",)}
 KINDS["synthesis"] = tuple(key for key in Cost.model_fields if key not in sum(KINDS.values(), ()))
@@ -95,10 +97,12 @@ class Bench:
             return None
         if not METHODS[self.study.distillation(run.pair, run.setting)["synthesis"]["method"]].needs_embeddings:
             return None
-        file = self.folder / "embeddings" / f"{run.pair}-{run.setting}-s{run.seed}.safetensors"
+        lte = self.study.lte(run.pair, run.setting)
+        # Another encoder or prompt is another file, and so another job.
+        said = hashlib.sha256(lte.model_dump_json().encode()).hexdigest()[:12]
+        file = self.folder / "embeddings" / f"{run.pair}-{said}-s{run.seed}.safetensors"
         if not file.exists():
-            names = Classifier.load(self.teacher(run)).class_names
-            embed_labels(self.study.lte(run.pair, run.setting), names, run.seed).save(file)
+            embed_labels(lte, Classifier.load(self.teacher(run)).class_names, run.seed).save(file)
         return file
 
     def measured(self, runs: Iterable[Run]) -> Costs:
@@ -212,11 +216,14 @@ class Bench:
             made_by={"code": self.code(run), "teacher": digest(teacher)},
         )
         file, asked = folder / "job.json", job.model_dump_json(indent=1)
-        if not (folder / "result.json").exists() or not file.exists() or file.read_text() != asked:
+        if not file.exists() or file.read_text() != asked:
+            for left in LEFT:  # of another job; its state is not taken, as it fits no other
+                (folder / left).unlink(missing_ok=True)
             write_atomically(file, lambda part: part.write_text(asked))
+        if not (folder / RESULT).exists():
             self.run(file)
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-        if (picture := folder / "images.png").exists():
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        if (picture := folder / PICTURE).exists():
             (self.results / "images").mkdir(parents=True, exist_ok=True)
             shutil.copyfile(picture, self.results / "images" / f"{run.key}.png")
         result |= {"commit": commit(), "teacher_sha256": digest(teacher), "asked_sha256": self.asked(run)}
@@ -280,7 +287,7 @@ class Bench:
             )
         todo = [run for run in runs if run.key not in self.table.done]
         costs = self.measured(todo)
-        self.queue.add(run.key for run in todo)
+        self.queue.add({run.key: self.asked(run) for run in todo})
         self.collect(by_key)
         astray = self.take_all(by_key, costs)
         if elsewhere := self.queue.running(by_key.keys()):
@@ -308,9 +315,9 @@ class Bench:
         return astray
 
     def collect(self, runs: dict[str, Run]) -> None:
-        """What came out on other machines is recorded here, too."""
+        """What came out on other machines is recorded here, too; not what the study asked for before it was changed."""
         for key, result in self.queue.results.items():
-            if key in runs:
+            if key in runs and result["asked_sha256"] == self.asked(runs[key]):
                 self.record(runs[key], result)
 
     def record(self, run: Run, result: dict[str, Any]) -> None:

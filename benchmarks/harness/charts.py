@@ -16,8 +16,10 @@ from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 from harness.table import END
 from nayer.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 
-COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#8C510A", "#000000")
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#8C510A", "#000000", "#999900")
 DASHES = (":", "--", "-.")
+# What an axis of accuracies spans at least.
+LEAST_POINTS = 3
 
 
 @mpl.rc_context(STYLE)
@@ -33,7 +35,7 @@ def accuracy_by_minutes(
     for panel, group in zip(panels, groups, strict=True):
         chosen = rows[rows["group"] == group]
         chosen = chosen[chosen["minutes"] == chosen["minutes"].max()]
-        for color, (setting, label) in zip(COLORS, curves.items(), strict=False):
+        for color, (setting, label) in zip(COLORS[: len(curves)], curves.items(), strict=True):
             draw_curve(panel, chosen[(chosen["setting"] == setting) & chosen["epoch"].notna()], color, label)
         draw_levels(panel, chosen, levels)
     return figure
@@ -89,7 +91,8 @@ def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:
         return
     by_epoch = part.groupby("epoch")
     minutes, accuracy = by_epoch["counted_seconds"].mean() / 60, by_epoch["validation_accuracy_2000"]
-    panel.plot(minutes, 100 * accuracy.mean(), color=color, label=label)
+    one = ", one seed" * (part["seed"].nunique() == 1)
+    panel.plot(minutes, 100 * accuracy.mean(), color=color, label=label + one)
     panel.fill_between(minutes, 100 * accuracy.min(), 100 * accuracy.max(), color=color, alpha=0.15, lw=0)
 
 
@@ -110,9 +113,15 @@ def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Fi
         label.set_bbox({"fc": "white", "ec": "none", "pad": 1})
         if name == base:
             axes.axvline(mean, color=color, lw=1, ls=":")
-    axes.set_yticks(range(len(shown)), [fill(name, 52) for name, _ in reversed(shown)])
+    some = any(len(values) > 1 for _, values in shown)
+    names = [name + ", one seed" * (some and len(values) == 1) for name, values in reversed(shown)]
+    axes.set_yticks(range(len(shown)), [fill(name, 52) for name in names])
     axes.set_ylim(-0.6, len(shown) - 0.4)
+    # Of values that lie close, differences are not to look larger than they are.
+    middle = sum(axes.get_xlim()) / 2
+    axes.update_datalim([(middle - LEAST_POINTS / 2, 0), (middle + LEAST_POINTS / 2, 0)], updatey=False)
     axes.margins(x=0.14)
+    axes.autoscale_view(scaley=False)
     axes.set_xlabel(axis)
     axes.grid(visible=True)
     axes.set_axisbelow(True)

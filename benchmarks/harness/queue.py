@@ -1,6 +1,6 @@
 """The queue of a study's runs (docs/decisions/013): on one machine, what the table lacks, and a lock for each run."""
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ class Queue(Protocol):
     elsewhere: str
     """What may be the matter with runs that wait no longer and are not done."""
 
-    def add(self, keys: Iterable[str]) -> None:
-        """Put runs at the end, apart from those that are in it or done."""
+    def add(self, asked: Mapping[str, str]) -> None:
+        """Put runs at the end, apart from those that are in it or done: by their keys, digests of what is asked for."""
 
     def take(self, wanted: Set[str], perform: Perform) -> bool:
         """Do the next of these runs, if one waits; one that is stopped or goes astray waits again."""
@@ -49,9 +49,9 @@ class LocalQueue:
         self.folder, self.done = folder, done
         self.keys: list[str] = []
 
-    def add(self, keys: Iterable[str]) -> None:
+    def add(self, asked: Mapping[str, str]) -> None:
         """Put runs at the end."""
-        self.keys += [key for key in keys if key not in self.keys]
+        self.keys += [key for key in asked if key not in self.keys]
 
     def take(self, wanted: Set[str], perform: Perform) -> bool:
         """Do the next of these runs that no other process is at; `perform` sees to it that it is in the table then."""

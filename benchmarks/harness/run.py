@@ -44,6 +44,7 @@ from nayer.models.inference import accuracy, predict
 
 # Enough to draw a curve by; the last epoch is judged by all.
 CURVE_IMAGES = 2000
+CURVE, WALL, RESULT, PICTURE = "curve.json", "wall_seconds.json", "result.json", "images.png"
 UNFINISHED = 75
 # Nothing comes of the values that were asked for, whoever runs them.
 DIVERGED = 65
@@ -98,7 +99,7 @@ def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -
     teacher = freeze(Classifier.load(Path(job.teacher)))
     table = LabelEmbeddings.load(Path(job.embeddings)) if job.embeddings else None
     made = plan(teacher, table, DistillConfig.model_validate(job.distill), settings, job.seed)
-    curve = Curve(folder / "curve.json", real.validation[:CURVE_IMAGES], made.device)
+    curve = Curve(folder / CURVE, real.validation[:CURVE_IMAGES], made.device)
     reporter = MultiReporter(Terminal(interval=60), curve)
     resume = ResumePoint(settings, "distill", made.fingerprint, reporter)
     state = curve.state = build_and_try(made, reporter)
@@ -108,7 +109,7 @@ def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -
     found = collect(state, made)
     found.student.cpu().save(folder / "student.safetensors")
     found.sample.save(folder / "sample.safetensors")
-    write_png(strip(found.sample, len(teacher.class_names)).permute(2, 0, 1), str(folder / "images.png"))
+    write_png(strip(found.sample, len(teacher.class_names)).permute(2, 0, 1), str(folder / PICTURE))
     schedule = made.schedule
     batches = schedule.images // schedule.batch_size
     judged = real.test if job.test else real.validation
@@ -170,7 +171,7 @@ def perform(job: Job) -> dict[str, Any]:
     settings = runtime(device=job.device, resume="auto", resume_folder=str(folder / "resume"))
     resolve_device(settings)
     real = datasets.load(data_of(job.scenario))
-    with counted(folder / "wall_seconds.json") as wall:
+    with counted(folder / WALL) as wall:
         found = baseline(job, job.baseline, real, settings) if job.baseline else distilled(job, real, settings, folder)
     return {
         **found,
@@ -210,9 +211,9 @@ def main() -> int:
         click.echo(str(error), err=True)
         return DIVERGED
     folder = Path(job.folder)
-    write_atomically(folder / "result.json", lambda part: part.write_text(json.dumps(found, indent=1)))
+    write_atomically(folder / RESULT, lambda part: part.write_text(json.dumps(found, indent=1)))
     shutil.rmtree(folder / "resume", ignore_errors=True)
-    (folder / "wall_seconds.json").unlink(missing_ok=True)
+    (folder / WALL).unlink(missing_ok=True)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 import optuna
@@ -17,7 +17,7 @@ RUN, RESULT = "run", "result"
 # A machine that was silent for so long is taken for dead, and its run goes back into the queue.
 HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
 LOOKS, SECONDS_BETWEEN_LOOKS = 5, 0.5
-OPEN = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 def opened(store: str) -> RDBStorage:
@@ -55,10 +55,11 @@ class SharedQueue:
             study_name=name, storage=opened(store), load_if_exists=True, direction="maximize"
         )
 
-    def add(self, keys: Iterable[str]) -> None:
-        """Put runs at the end, apart from those that are in it or done."""
+    def add(self, asked: Mapping[str, str]) -> None:
+        """Put runs at the end, apart from those that are in it or done as they are asked for now."""
         known = {trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=OPEN)}
-        for key in keys:
+        known |= {key for key, result in self.results.items() if result["asked_sha256"] == asked.get(key)}
+        for key in asked:
             if key not in known:
                 self.study.enqueue_trial({}, user_attrs={RUN: key})
 
@@ -102,7 +103,7 @@ class SharedQueue:
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
-        """What has come out so far, of whichever machine."""
+        """What has come out so far, of whichever machine; of a run that was asked for anew, the last."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
 

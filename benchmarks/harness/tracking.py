@@ -11,12 +11,12 @@ from harness.settings import Run
 from nayer.core.nested import flatten
 from nayer.mlops.tracking.store import open_experiment, point_to_store
 
-PARENT, NAME, STUDY = "mlflow.parentRunId", "mlflow.runName", "study"
+PARENT, NAME, STUDY, ENDED = "mlflow.parentRunId", "mlflow.runName", "study", "ended"
 MAX_PARAM = 500
 
 
 class Tracker:
-    """Writes results; a run that is there already is not written twice."""
+    """Writes results; one that is there already is not written twice."""
 
     def __init__(self, study: str) -> None:
         settings = yaml.safe_load((PROJECT / "conf" / "base" / "mlflow.yml").read_text())
@@ -31,10 +31,12 @@ class Tracker:
 
     def write(self, run: Run, result: dict[str, Any]) -> None:
         """One finished run: its parameters, its curve, what came out."""
-        known = f"tags.{PARENT} = '{self.parent.info.run_id}' and tags.{NAME} = '{run.key}'"
-        if self.client.search_runs([self.experiment], known, max_results=1):
+        # By the time it ended, as a run that was taken out of the table is made again under its name.
+        tags = {PARENT: self.parent.info.run_id, NAME: run.key, ENDED: result["finished"]}
+        known = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+        if self.client.search_runs([self.experiment], f"{known} and attributes.status = 'FINISHED'", max_results=1):
             return
-        tags = {PARENT: self.parent.info.run_id, NAME: run.key, "judged_on": result["judged_on"]}
+        tags |= {"judged_on": result["judged_on"]}
         child = self.client.create_run(self.experiment, tags=tags).info.run_id
         said = flatten({**run.model_dump(), **result.get("parameters", {})})
         numbers = {key: value for key, value in result.items() if isinstance(value, float | int)}

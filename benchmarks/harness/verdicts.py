@@ -1,5 +1,6 @@
 """What the table of a study says about a claim: differences at equal time, and time to equal accuracy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 from typing import Literal
@@ -15,7 +16,7 @@ LEVEL = 0.95
 # What is called about as good lies no further apart.
 MARGIN = 1.0
 Expected = Literal["above", "about as good", "at least as good", "below"]
-Word = Literal["for the paper", "against the paper", "no difference shown", "one seed", "not run"]
+Word = Literal["for the paper", "against the paper", "undecided", "one seed", "not run"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,20 @@ class Verdict:
             "about as good": (max(-low, high) <= MARGIN, max(low, -high) > MARGIN),
             "at least as good": (low >= -NOISE, high < -NOISE),
         }[expected]
-        return "for the paper" if holds else "against the paper" if fails else "no difference shown"
+        return "for the paper" if holds else "against the paper" if fails else "undecided"
+
+    @property
+    def range(self) -> str:
+        """The 95 % interval of the mean, which says more than a deviation of few seeds; empty of one seed."""
+        return f"[{self.mean - self.interval:.1f}, {self.mean + self.interval:.1f}]" if self.n > 1 else ""
+
+    @property
+    def p(self) -> float:
+        """Of no difference, two-sided (Student's t); NaN of one seed."""
+        if self.n < 2:
+            return nan
+        error = self.deviation / sqrt(self.n)
+        return float(2 * stats.t.sf(abs(self.mean) / error, self.n - 1)) if error else 0.0
 
     def __str__(self) -> str:
         if not self.n:
@@ -76,6 +90,17 @@ def of_seeds(found: pd.Series) -> Verdict:
     deviation = float(found.std()) if n > 1 else nan
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / sqrt(n) if n > 1 else float("inf")
     return Verdict(float(found.mean()) if n else nan, deviation, half, n)
+
+
+def adjusted(found: Sequence[Verdict]) -> list[float]:
+    """Their p, for so many at once: of all under 0.05, one in twenty is expected to be false (Benjamini-Hochberg).
+
+    NaN of one seed, which does not count.
+    """
+    values = pd.Series([each.p for each in found], dtype=float)
+    told = values.dropna()
+    values[told.index] = stats.false_discovery_control(told) if len(told) else told
+    return values.tolist()
 
 
 def seconds_to_reach(curve: pd.DataFrame, accuracy: float) -> float:

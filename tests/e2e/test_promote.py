@@ -112,7 +112,7 @@ def assert_served_and_int8_answer_alike(store: str, address: str, test: ImageSet
         return [line.split() for line in done.stdout.splitlines()]
 
     changes = ("http://127.0.0.1:5123", address), ("data/06_models/mine/int8.onnx", "int8.onnx")
-    (_, *served), (_, *int8) = says("bring-your-own-teacher.md", *changes)
+    (_, *served), (_, *int8) = says("examples.md", *changes)
     assert says("mlops.md") == [int8]
     # That both are right tells a broken pre-processing or another order of the classes, which they may share.
     truth, by_mlflow, by_onnxruntime = (np.array(each, dtype=int) for each in (test.labels.tolist(), served, int8))

@@ -24,6 +24,7 @@ from harness.shared_queue import SharedQueue
 from harness.strips import strip
 from harness.table import Table
 from harness.teachers import recipe
+from harness.tracking import Tracker
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
@@ -40,6 +41,7 @@ from nayer.synthesis.sample import SyntheticSample
 STUDIES = Path(__file__).parents[3] / "benchmarks" / "studies"
 FILES = [file for file in STUDIES.glob("*.yml") if file.stem != "published"]
 MOST_TRIALS = 5
+ASKED = "a digest of what is asked for"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -211,8 +213,8 @@ def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
 def test_a_shared_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):
     store = f"sqlite:///{tmp_path / 'queue.db'}"
     queue, other = SharedQueue("study", store), SharedQueue("study", store)
-    queue.add(["a", "b"])
-    other.add(["b", "a"])
+    queue.add(dict.fromkeys(["a", "b"], ASKED))
+    other.add(dict.fromkeys(["b", "a"], ASKED))
     assert queue.waiting == ["a", "b"]
 
     def stopped(key: str) -> dict:
@@ -225,21 +227,25 @@ def test_a_shared_queue_hands_out_each_run_once_and_takes_back_what_was_stopped(
     assert other.waiting == ["a", "b"], "it was another's"
     done = []
     for each in (other, queue):
-        assert each.take({"a", "b"}, lambda key: done.append(key) or {"accuracy": 0.5, "of": key})
+        assert each.take(
+            {"a", "b"}, lambda key: done.append(key) or {"accuracy": 0.5, "of": key, "asked_sha256": ASKED}
+        )
     assert done == ["a", "b"]
     assert queue.waiting == []
     assert {key: value["of"] for key, value in other.results.items()} == {"a": "a", "b": "b"}
     assert not queue.take({"a"}, stopped), "nothing is left to be taken"
-    queue.add(["a"])
+    queue.add({"a": ASKED})
     assert queue.waiting == [], "what is done is not done again"
+    other.add({"a": "a digest of something else"})
+    assert queue.waiting == ["a"], "of a study that was changed since it is"
 
 
 def test_the_queue_of_one_machine_hands_out_each_run_once_and_takes_back_what_was_stopped(tmp_path):
     done = set()
     queue, other = (LocalQueue(tmp_path, lambda: done) for _ in range(2))
     for each in (queue, other):
-        each.add(["a", "b"])
-        each.add(["b", "a"])
+        each.add(dict.fromkeys(["a", "b"], ASKED))
+        each.add(dict.fromkeys(["b", "a"], ASKED))
     taken = []
 
     def meanwhile(key: str) -> dict:
@@ -267,17 +273,17 @@ def test_the_queue_of_one_machine_hands_out_each_run_once_and_takes_back_what_wa
 def test_a_run_that_another_process_ends_while_the_queue_looks_is_not_taken(tmp_path):
     told = iter([set(), {"a"}])
     queue = LocalQueue(tmp_path, lambda: next(told))
-    queue.add(["a"])
+    queue.add({"a": ASKED})
     assert not queue.take({"a"}, lambda key: pytest.fail("it is done"))
 
 
 def test_the_run_of_a_process_that_was_killed_can_be_taken_at_once(tmp_path):
     script = "import pathlib, sys, time; from harness.queue import LocalQueue; queue = LocalQueue(pathlib.Path("
-    script += "sys.argv[1]), set); queue.add(['a']); queue.take({'a'}, lambda _: print('taken', flush=True)"
+    script += "sys.argv[1]), set); queue.add({'a': ''}); queue.take({'a'}, lambda _: print('taken', flush=True)"
     script += " or time.sleep(60))"
     command = [sys.executable, "-c", script, str(tmp_path)]
     queue = LocalQueue(tmp_path, set)
-    queue.add(["a"])
+    queue.add({"a": ASKED})
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=child_environment()) as child:
         assert child.stdout.readline() == "taken\n"
         assert not queue.take({"a"}, lambda key: pytest.fail("another is at it"))
@@ -291,10 +297,10 @@ def test_the_run_of_a_process_that_was_killed_can_be_taken_at_once(tmp_path):
 @pytest.mark.filterwarnings("ignore:Heartbeat")
 def test_a_run_that_another_machine_passes_on_is_waited_for(tmp_path):
     queue, other = (SharedQueue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
-    queue.add(["a"])
+    queue.add({"a": ASKED})
     other.study.ask()
     assert queue.waiting == []
-    passed_on = threading.Timer(0.2, other.add, (["b"],))
+    passed_on = threading.Timer(0.2, other.add, ({"b": ASKED},))
     passed_on.start()
     assert queue.holds_any({"b"})
     passed_on.join()
@@ -306,7 +312,7 @@ def test_the_run_of_a_machine_that_was_killed_waits_again_when_it_has_been_silen
     monkeypatch.setattr(harness.shared_queue, "GRACE_SECONDS", 2)
     monkeypatch.setattr(harness.shared_queue, "LOOKS", 1)
     queue, other = (SharedQueue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
-    queue.add(["a"])
+    queue.add({"a": ASKED})
     trial = queue.study.ask()
     queue.study._storage.record_heartbeat(trial._trial_id)
     assert not other.holds_any({"a"})
@@ -331,7 +337,7 @@ def test_a_run_that_goes_astray_is_told_when_the_others_are_done_and_stays_to_be
         performed.append(run.setting)
         if run.setting == runs[0].setting:
             raise Diverged(f"{run.key} went astray")
-        return {"curve": [], "accuracy": 0.5, "machine": {}}
+        return {"curve": [], "accuracy": 0.5, "machine": {}, "asked_sha256": bench.asked(run)}
 
     monkeypatch.setattr(bench, "perform", perform)
     for _ in range(2):
@@ -414,8 +420,9 @@ def test_what_came_out_of_other_code_is_made_again(tmp_path, monkeypatch, settin
     bench.results = tmp_path
 
     def ends(file):
-        ran.append(file)
+        ran.append(sorted(each.name for each in file.parent.iterdir()))
         (file.parent / "result.json").write_text('{"synthesis_steps": 1, "student_steps": 1, "curve": []}')
+        (file.parent / "curve.json").write_text("[]")
 
     monkeypatch.setattr(bench, "run", ends)
     costs = json.loads((harness.bench.PROJECT / study.results / "costs.json").read_text())
@@ -425,7 +432,32 @@ def test_what_came_out_of_other_code_is_made_again(tmp_path, monkeypatch, settin
     assert len(ran) == 1, "what has come out is not made twice"
     monkeypatch.setattr(bench, "code", lambda run: "other")
     bench.perform(run, costs)
-    assert len(ran) == 2
+    assert ran == [["job.json"]] * 2, "the curve of the other is no part of the new one's"
+
+
+def test_another_text_encoder_makes_another_table_and_so_another_job(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.bench, "tracker", lambda *_: None)
+    study = Study.read(STUDIES / "claim.yml")
+    run = next(run for run in study.runs() if (run.group, run.setting) == ("tier1", "nayer"))
+    bench = Bench(study, None, "cpu", tmp_path)
+    study.settings["nayer"].lte.update(encoder="one_hot")
+    first = bench.embeddings(run)
+    study.settings["nayer"].lte.update(encoder="random")
+    second = bench.embeddings(run)
+    assert first != second
+    study.settings["nayer"].lte.update(encoder="one_hot")
+    assert bench.embeddings(run) == first
+
+
+def test_a_run_that_was_made_again_stands_in_mlflow_beside_the_first_and_none_does_twice(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    tracker, run = Tracker("study"), Study.read(STUDIES / "claim.yml").runs()[0]
+    result = {"curve": [], "accuracy": 0.5, "judged_on": "test", "machine": {}, "finished": "2026-11-25T03:01:04"}
+    for _ in range(2):
+        tracker.write(run, result)
+    tracker.write(run, {**result, "accuracy": 0.6, "finished": "2026-11-28T03:01:04"})
+    found = tracker.client.search_runs([tracker.experiment], f"tags.mlflow.runName = '{run.key}'")
+    assert sorted(each.data.metrics["accuracy"] for each in found) == [0.5, 0.6]
 
 
 def test_a_run_ends_with_the_process_that_started_it_and_keeps_its_seconds(tmp_path):

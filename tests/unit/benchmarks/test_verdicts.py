@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from harness.verdicts import by_seed, compare, time_to_equal
+from harness.verdicts import adjusted, by_seed, compare, time_to_equal
 
 
 def series(*values: float) -> pd.Series:
@@ -16,8 +16,8 @@ def series(*values: float) -> pd.Series:
     [
         (series(90, 91, 90.5), series(88, 89.1, 88.4), "for the paper"),
         (series(88, 89.1, 88.4), series(90, 91, 90.5), "against the paper"),
-        (series(90, 91, 90.5), series(89.8, 90.8, 90.3), "no difference shown"),
-        (series(90, 95, 80), series(85, 80, 84), "no difference shown"),
+        (series(90, 91, 90.5), series(89.8, 90.8, 90.3), "undecided"),
+        (series(90, 95, 80), series(85, 80, 84), "undecided"),
         (series(90), series(80), "one seed"),
         (series(), series(80), "not run"),
     ],
@@ -31,14 +31,14 @@ def test_a_verdict_needs_more_than_noise_and_more_than_one_seed(better, worse, w
     [
         (series(90, 91, 90.5), "below", "against the paper"),
         (series(86, 87, 86.5), "below", "for the paper"),
-        (series(88.1, 89.0, 88.5), "below", "no difference shown"),
+        (series(88.1, 89.0, 88.5), "below", "undecided"),
         (series(90, 91, 90.5), "about as good", "against the paper"),
         (series(88.1, 89.0, 88.5), "about as good", "for the paper"),
-        (series(88, 92, 86), "about as good", "no difference shown"),
+        (series(88, 92, 86), "about as good", "undecided"),
         (series(90, 91, 90.5), "at least as good", "for the paper"),
         (series(88.1, 89.0, 88.5), "at least as good", "for the paper"),
         (series(86, 87, 86.5), "at least as good", "against the paper"),
-        (series(88, 92, 86), "at least as good", "no difference shown"),
+        (series(88, 92, 86), "at least as good", "undecided"),
         (series(90), "about as good", "one seed"),
         (series(), "at least as good", "not run"),
     ],
@@ -53,6 +53,21 @@ def test_seeds_are_paired_and_those_that_only_one_has_are_left_out():
     assert found.deviation == pytest.approx(math.sqrt(0.5))
     assert found.interval == pytest.approx(12.706 * math.sqrt(0.5) / math.sqrt(2), rel=1e-3), "Student's t, one degree"
     assert str(found) == "+1.50 (0.71)"
+    assert found.range == "[-4.9, 7.9]"
+    assert compare(series(90), series(80)).range == ""
+
+
+def test_what_chance_would_give_is_counted_for_all_that_are_told_at_once():
+    first, second = (
+        compare(series(90, 91, 90.5), series(88, 89.1, 88.4)),
+        compare(series(90, 95, 80), series(85, 80, 84)),
+    )
+    assert first.p == pytest.approx(0.0010, abs=2e-4)
+    assert compare(series(90, 91), series(88, 89)).p == 0.0, "no deviation at all"
+    alone, one_seed, other = adjusted([first, compare(series(90), series(80)), second])
+    assert math.isnan(one_seed)
+    assert alone == pytest.approx(2 * first.p), "the smaller of two counts twice"
+    assert other == pytest.approx(second.p)
 
 
 @pytest.fixture
