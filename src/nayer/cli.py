@@ -38,7 +38,8 @@ def check_names(project: Path, env: str | None, names: list[str]) -> None:
 def sentence(error: BaseException) -> str | None:
     """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
     if found := within(error, InputError, Interrupted, Refused, Stopped):
-        return str(found)
+        # What a signal breaks off is no mistake of the input.
+        return str(within(found, Interrupted) or found if isinstance(found, InputError) else found)
     if isinstance(error, MissingConfigException):
         return f"{first_line(error)}; correct --conf-source, --env or KEDRO_ENV."
     if isinstance(error, DatasetError) and (cause := within(error, OSError)):

@@ -101,6 +101,7 @@ def test_code_dependencies_are_what_the_stage_imports_at_any_distance():
     assert {"teachers/train.py", "models/wide_resnet.py", "engine/device.py"} <= code_behind("teacher")
     assert {"synthesis/parts/noisy_layer.py", "student/targets.py", "engine/compilation.py"} <= code_behind("distill")
     assert {"evaluation/metrics.py", "evaluation/baselines.py", "student/trainer.py"} <= code_behind("evaluate")
+    assert "evaluation/report.html.j2" in code_behind("evaluate"), "a template makes the report"
 
 
 @pytest.mark.parametrize("stage", ["distill", "evaluate"])

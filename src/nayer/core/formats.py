@@ -38,7 +38,7 @@ def count(value: Any) -> str:
 def compact(value: int) -> str:
     """A large count as people say it."""
     for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= unit:
+        if float(f"{value:.3g}") >= unit:  # 999,600 is 1 M
             return f"{value / unit:.3g}{SPACE}{name}"
     return str(value)
 

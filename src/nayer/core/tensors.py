@@ -22,7 +22,8 @@ METADATA_KEY = "nayer"
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], kind: str, metadata: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able `metadata` as one safetensors file; equal content gives equal bytes."""
     header = {METADATA_KEY: json.dumps({"kind": kind, **metadata}, sort_keys=True)}
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies, as safetensors refuses what shares memory: two names of one layer.
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     # As bytes: safetensors' own file writer puts a file of its own beside it, which a killed process would leave.
     content = save(contiguous, metadata=header)
     write_atomically(path, lambda part: part.write_bytes(content))

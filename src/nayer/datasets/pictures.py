@@ -53,7 +53,7 @@ def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = 
     Raises:
         InputError: a file is no picture or lies outside of `root`, or all of them do not fit into the memory.
     """
-    _check_memory(len(files), size)
+    _check_memory(len(files), size, channels)
     for place in (*dict.fromkeys(file.parent for file in files), *filter(Path.is_symlink, files)):
         check_inside(place, root)
     images = torch.empty(len(files), channels, size, size, dtype=torch.uint8)
@@ -91,8 +91,8 @@ def _of_bytes(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _check_memory(count: int, size: int) -> None:
-    needed, memory = count * CHANNELS * size**2, psutil.virtual_memory().total
+def _check_memory(count: int, size: int, channels: int) -> None:
+    needed, memory = count * channels * size**2, psutil.virtual_memory().total
     if needed > memory:
         raise InputError(
             f"data.image_size: {count} images of {size} pixels a side take {needed / 2**30:.0f} GiB, this machine has "

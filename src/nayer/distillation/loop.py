@@ -203,6 +203,8 @@ def _row(state: LoopState, plan: Plan) -> Row:
 def _done(state: LoopState, plan: Plan) -> float:
     """Epochs behind, with the share of this one; synthesis and student count alike within it."""
     schedule, epoch = plan.schedule, state.epoch
+    if epoch == schedule.total_epochs:
+        return float(epoch)
     turns, work, steps = schedule.turns_in(epoch), schedule.batches_in(epoch), schedule.student_steps_in(epoch)
     batches_done = state.turn * work // turns + state.batch
     steps_done = state.turn * steps // turns + state.step

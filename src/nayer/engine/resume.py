@@ -87,6 +87,8 @@ class ResumePoint:
             return False
         try:
             into.load_state_dict(kept)
+        except Interrupted:
+            raise
         except Exception as error:  # a state that somebody changed may raise anything
             raise InputError(
                 f"runtime.resume: the kept state of {self.stage} in '{self.path}' does not hold what it should "
@@ -106,6 +108,8 @@ class ResumePoint:
         try:
             run_id, states, fingerprint = read_state(self.path)
             changed = differences(fingerprint, self.fingerprint)
+        except Interrupted:  # of a signal, not of the file
+            raise
         except Exception as error:  # a damaged file may raise anything
             why = "it holds more than a state" if isinstance(error, UnpicklingError) else first_line(error)
             changed = [f"the state file cannot be read ({why})"]

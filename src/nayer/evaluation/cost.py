@@ -75,8 +75,13 @@ def model_cost(classifier: Classifier, file_bytes: int, seconds_budget: float) -
 @torch.inference_mode()
 def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Multiply-adds of one image (C, H, W), in convolutions and matrix products; biases and norms do not count."""
-    with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *shape))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # nothing is counted within torch's fused attention
+    try:
+        with FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, *shape))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     return int(counter.get_total_flops()) // 2
 
 

@@ -103,18 +103,18 @@ def may_run(architecture: str) -> bool:
     return not is_own(architecture) or whole_of(architecture) in _trusted
 
 
-def own_code(architecture: str) -> Path | None:
-    """The file of a network of the user's own, or its package's folder; None for any other, or if it is installed."""
+def own_code(architecture: str) -> list[Path]:
+    """The files of a network of the user's own, with all of its package; none for any other, or if it is installed."""
     if not is_own(architecture):
-        return None
-    module = Path(*whole_of(architecture).partition(":")[0].split("."))
-    return next((path for path in (module.with_suffix(".py"), module) if path.exists()), None)
+        return []
+    package = Path(whole_of(architecture).partition(":")[0].partition(".")[0])
+    module = package.with_suffix(".py")
+    return sorted(package.rglob("*.py")) or ([module] if module.is_file() else [])
 
 
 def code_digest(architecture: str) -> str:
     """The sha256 over the user's own code of a network; empty for any other."""
-    place = own_code(architecture)
-    files = [] if place is None else [place] if place.is_file() else sorted(place.rglob("*.py"))
+    files = own_code(architecture)
     return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest() if files else ""
 
 

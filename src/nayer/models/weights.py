@@ -1,6 +1,6 @@
 """Weights for a network: what keeps them from fitting, and what to set then."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -82,9 +82,21 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
+def other_head(apart: Iterable[str], expected: Iterable[str]) -> str | None:
+    """The name of a network's last part, if it is the only one in which these names lie."""
+    parts = list(dict.fromkeys(name.partition(".")[0] for name in expected))
+    return parts[-1] if len(parts) > 1 and {name.partition(".")[0] for name in apart} == {parts[-1]} else None
+
+
 def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     """What most likely has to be set for the weights to fit."""
     misfits = [*misfits_among(found, expected)]
+    names = expected.keys() ^ found.keys()
+    if names and (head := other_head({*names, *misfits}, expected)):
+        return (
+            f"all but its {head} fits: set teacher.architecture to a package.module:factory that makes the network "
+            "with that head (docs/bring-your-own-teacher.md)"
+        )
     if any(found[name].ndim != expected[name].ndim or found[name].dtype not in FLOATS for name in misfits):
         return "save them again as dense tensors of float32"
     if found.keys() == expected.keys() and misfits:

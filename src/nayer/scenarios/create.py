@@ -143,7 +143,8 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
         distill = recipe(teacher.images, len(teacher.class_names))
     else:
         model = project / "conf" / (options.like or MODEL) / "parameters_distill.yml"
-        distill = yaml.safe_load(model.read_text())["distill"]
+        # A scenario may leave all to conf/base.
+        distill = {"synthesis": {}, "student": {}} | yaml.safe_load(model.read_text())["distill"]
     if chosen := chosen_student(options.student, teacher, ours):
         distill["student"]["architecture"] = chosen
     if ours:

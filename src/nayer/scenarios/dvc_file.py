@@ -78,31 +78,32 @@ def stage(
 
 
 def code_of(name: str, inputs: Iterable[str], synthesis: SynthesisConfig) -> list[Path]:
-    """The source files behind the nodes of a stage; of the methods, the chosen one's where a stage knows it."""
+    """The source files behind the nodes of a stage, and templates beside them; of the methods, the chosen one's."""
     chosen = [registry.method_of(synthesis).__module__] if "params:distill" in inputs else []
     wiring = [f"nayer.pipelines.{name}.{part}" for part in ("nodes", "pipeline")]
-    return code_behind(*wiring, *chosen, without=registry.__name__)
+    code = code_behind(*wiring, *chosen, without=registry.__name__)
+    return [*code, *(template for folder in {file.parent for file in code} for template in folder.glob("*.j2"))]
 
 
 def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
     """What a stage reads that no stage makes: data, class names, weights, a table, and networks of the user's own."""
     data, teacher, student = parameters.data, parameters.teacher, parameters.distill.student
-    found: list[Path | None] = []
+    found: list[Path] = []
     if name != "distill" and isinstance(data.class_names, str):
         found.append(Path(data.class_names))
     if name == "lte" and (encoder := Path(parameters.lte.encoder)).exists():
         found.append(encoder)
     if name == "teacher" and teacher.weights and teacher.source in ("file", "timm", "transformers"):
         weights = Path(teacher.weights).expanduser()
-        found.append(weights if teacher.source == "file" or weights.is_dir() else None)
+        found += [weights] if teacher.source == "file" or weights.is_dir() else []
     if name != "lte":
-        found.append(own_code(teacher.architecture))
+        found += own_code(teacher.architecture)
     if name not in ("lte", "teacher"):
-        found.append(own_code(student.architecture))
+        found += own_code(student.architecture)
     reads_names = name == "lte" and datasets.names_lie_in_files(data)
     if reads_names or name in ("evaluate", "quantize") or (name == "teacher" and teacher.source == TRAIN):
-        found.append(datasets.files(data))
-    return [path for path in found if path]
+        found += [place] if (place := datasets.files(data)) else []
+    return found
 
 
 def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:

@@ -169,7 +169,7 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
         reporter.say(
             f"One alone of {processes} processes (runtime.processes) is measured: a run of all takes other than that."
         )
-    values = config.model_dump() | {"synthesis": config.synthesis.model_dump()}
+    values = config.model_dump()
     table = LabelEmbeddings(torch.randn(len(names), EMBEDDING_WIDTH), names, "random", "", "unused")
     planned = partial(plan, freeze(teacher), table, runtime=runtime, seed=0)
     filling = Filling(minutes, config, len(names))

@@ -168,10 +168,17 @@ def test_a_run_that_goes_on_holds_nothing_of_the_state_file(teacher, embeddings,
     assert mapped == [], "it would stay on disk after its name is gone"
 
 
-def test_a_finished_stage_whose_results_were_lost_is_not_done_again(teacher, embeddings, distill_config, runtime):
-    first = run(teacher, embeddings, distill_config(), runtime, safe=False)
+DAFL = {"method": "dafl", "batch_size": 6, "batches": 2, "warmup_batches": 2}
+
+
+@pytest.mark.parametrize("changes", [{}, {"synthesis": DAFL, "student__steps": 4}], ids=["memory", "alternating"])
+def test_a_finished_stage_whose_results_were_lost_is_not_done_again(
+    teacher, embeddings, distill_config, runtime, changes
+):
+    config = distill_config(**changes)
+    first = run(teacher, embeddings, config, runtime, safe=False)
     reporter = StopAfter(-1)
-    again = run(teacher, embeddings, distill_config(), runtime, reporter)
+    again = run(teacher, embeddings, config, runtime, reporter)
     assert any("finished before" in said for said in reporter.said)
     assert tensors_digest(again.student.state_dict()) == tensors_digest(first.student.state_dict())
     assert again.history == first.history

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from nayer.core.errors import InputError
+from nayer.core.errors import InputError, Interrupted
+from nayer.engine import resume
 from nayer.engine.progress import NullReporter
 from nayer.engine.resume import ResumePoint
 
@@ -38,6 +39,16 @@ def test_what_was_kept_comes_back(point, kept):
     assert found["counters"] == STATE["counters"]
     assert torch.equal(found["weights"], STATE["weights"])
     assert not point.reporter.said
+
+
+def test_a_signal_that_comes_while_a_state_is_read_ends_the_run_and_leaves_the_state(point, kept, monkeypatch):
+    def stopped(*_: Any) -> None:
+        raise Interrupted("Stopped by SIGTERM.", 15)
+
+    monkeypatch.setattr(resume, "read_state", stopped)
+    with pytest.raises(Interrupted):
+        point.load()
+    assert kept.exists()
 
 
 def starts_afresh(point: ResumePoint, words: str) -> bool:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from nayer.core.images import ImageSpec
@@ -34,6 +35,15 @@ def test_parameters_and_multiply_adds_of_a_known_network(small):
     assert found["latency_ms_batch_1"] > 0
     assert found["latency_ms_batch_64"] > 0
     assert small.training, "a copy is measured"
+
+
+def test_multiply_adds_of_attention_are_counted_where_torch_has_one_kernel_for_it():
+    network = torchvision.models.VisionTransformer(8, 4, 1, 2, 16, 32, num_classes=3).eval()
+    patches = 8 * 8 * 3 * 16  # each pixel of three channels is in one patch
+    projections, attention, mlp = 5 * 16 * 4 * 16, 2 * 5 * 5 * 16, 2 * 5 * 16 * 32  # four patches and the class token
+    found = costs.multiply_adds(network, (3, 8, 8))
+    assert found == patches + projections + attention + mlp + 16 * 3
+    assert torch.backends.mha.get_fastpath_enabled(), "as it was"
 
 
 def test_measuring_puts_the_number_of_threads_back(small):

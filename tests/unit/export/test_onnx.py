@@ -33,6 +33,17 @@ def test_any_number_of_images_gives_the_logits_of_the_classifier(teacher, tmp_pa
             torch.testing.assert_close(again.predict(pixels), teacher(to_float(pixels)), atol=1e-4, rtol=0)
 
 
+def test_logits_that_are_large_may_differ_by_as_much_as_their_precision_says(teacher):
+    for weight in teacher.network.head.parameters():
+        weight.data *= 100_000
+    file, deviation = to_onnx(teacher)
+    pixels = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8)
+    with torch.inference_mode():
+        logits = teacher(to_float(pixels))
+        assert (file.predict(pixels) - logits).abs().max() < 1e-6 * logits.abs().max()
+    assert deviation > 1e-4, "more than logits of usual size may differ by"
+
+
 def test_what_is_no_model_is_one_sentence():
     with pytest.raises(InputError, match=r"^the ONNX file cannot be run \(.*\); make it again\.$"):
         OnnxFile(b"nothing").session()

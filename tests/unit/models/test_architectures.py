@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nayer.core.errors import InputError
-from nayer.models.architectures import build_network, check_image_size
+from nayer.models.architectures import build_network, check_image_size, code_digest, own_code
 
 
 def count(architecture: str, channels: int = 3, classes: int = 10) -> int:
@@ -49,3 +49,16 @@ def test_an_unknown_name_comes_with_the_nearest_and_all_choices():
 def test_vgg_refuses_images_that_its_pooling_would_empty():
     with pytest.raises(InputError, match="at least 16 pixels"):
         check_image_size("vgg-11-bn", 8, "teacher.architecture")
+
+
+def test_a_network_of_ones_own_is_all_of_the_package_that_it_lies_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "parts").mkdir(parents=True)
+    for file in ("mine/nets.py", "mine/parts/blocks.py", "alone.py"):
+        (tmp_path / file).write_text("")
+    assert list(map(str, own_code("mine.nets:make"))) == ["mine/nets.py", "mine/parts/blocks.py"]
+    assert list(map(str, own_code("alone:make"))) == ["alone.py"]
+    assert own_code("wrn-16-1") == own_code("installed.nets:make") == []
+    before = code_digest("half:mine.nets:make")
+    (tmp_path / "mine/parts/blocks.py").write_text("WIDTH = 8")
+    assert code_digest("half:mine.nets:make") != before

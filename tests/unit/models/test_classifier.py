@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from nayer.core.errors import InputError
-from nayer.core.tensors import METADATA_KEY
+from nayer.core.tensors import METADATA_KEY, load_tensors, save_tensors
 from nayer.models.classifier import Classifier
 
 
@@ -25,6 +26,19 @@ def test_a_file_is_a_usable_model(path, teacher):
     assert (loaded.class_names, loaded.images) == (teacher.class_names, teacher.images)
     assert loaded.provenance == {"stage": "teacher", "seed": 1}
     assert not loaded.training
+
+
+def test_layers_that_share_their_weights_are_kept_and_still_share_them(tmp_path):
+    def network() -> nn.Sequential:
+        layer = nn.Linear(8, 8)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), layer, nn.ReLU(), layer, nn.Linear(8, 3))
+
+    made = network()
+    save_tensors(tmp_path / "tied.safetensors", made.state_dict(), "weights", {})
+    again = network()
+    again.load_state_dict(load_tensors(tmp_path / "tied.safetensors", "weights")[0])
+    assert again[2].weight is again[4].weight
+    assert torch.equal(again[2].weight, made[2].weight)
 
 
 def test_equal_weights_give_equal_bytes(path, tmp_path):

@@ -16,7 +16,7 @@ from nayer.datasets.labels import DIGITS
 from nayer.engine.progress import NullReporter
 from nayer.models.architectures import build_network
 from nayer.models.classifier import Classifier
-from nayer.scenarios.create import SOURCES, create
+from nayer.scenarios.create import SOURCES, create, distillation
 from nayer.scenarios.options import TeacherOptions, preset_or_values
 from nayer.synthesis.registry import METHODS
 
@@ -55,6 +55,17 @@ def test_the_new_scenario_says_all_that_is_known(project):
     assert files["parameters_teacher.yml"]["teacher"]["normalisation"] == {"mean": [0.286], "std": [0.353]}
     assert files["parameters_distill.yml"]["distill"]["student"]["architecture"] == "wrn-16-1"
     assert files["parameters_evaluate.yml"] == {"evaluate": {}}
+
+
+def test_a_scenario_that_leaves_its_distillation_to_the_base_can_be_taken_over(project):
+    (project / "conf" / "bare").mkdir()
+    (project / "conf" / "bare" / "parameters_distill.yml").write_text("distill: {}")
+    values = distillation(
+        project,
+        replace(OPTIONS, like="bare", student="wrn-16-1"),
+        Classifier.build("wrn-16-1", NAMES, ImageSpec(28, 1, (0.3,), (0.4,))),
+    )
+    assert values == {"synthesis": {}, "student": {"architecture": "wrn-16-1"}}
 
 
 @pytest.mark.parametrize("method", METHODS)

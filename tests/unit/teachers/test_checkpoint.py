@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -119,6 +120,13 @@ def test_missing_and_empty_files(tmp_path):
 def test_what_does_not_fit_is_named_with_the_way_out(other, words):
     with pytest.raises(InputError, match=f"{KEY}: 'teacher.pth' .*{words}"):
         fit(network(), other().state_dict(), "'teacher.pth'", KEY)
+
+
+def test_a_network_with_a_head_of_its_own_is_told_from_another_network():
+    made, other = (torchvision.models.resnet18(weights=None, num_classes=3) for _ in range(2))
+    other.fc = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(512, 3))
+    with pytest.raises(InputError, match=r"has fc.1.bias, fc.1.weight too many; all but its fc fits: set teacher.arch"):
+        fit(made, other.state_dict(), "'teacher.pth'", KEY)
 
 
 def test_spoilt_values_are_named(trained):
