@@ -38,7 +38,6 @@ KINDS = {"convnext": "ConvNeXt", "vit": "ViT", "swin": "Swin"}
 # What a reader is told of each setting.
 MEANING = {
     "none": "nothing",
-    "pixels": "pixels as normalised",
     "activation": "strong features, balanced classes",
     "layer_norm": "inputs of LayerNorm like a Gaussian's",
     "leaves": "procedural pictures beside the images",

@@ -274,7 +274,7 @@ def test_a_prior_that_stands_in_for_batchnorm_is_a_term_of_its_own(embeddings, d
     teacher = Classifier.build(vit, embeddings.class_names, ImageSpec(8, 1, (0.5,), (0.5,)))
     weights = {"synthesis__bn_weight": 0.0, "synthesis__ce_weight": 0.5, "synthesis__adversarial_weight": 0.0}
     reporter = StopAfter(-1)
-    config = distill_config(synthesis__prior="patches", synthesis__prior_weight=3.0, **weights)
+    config = distill_config(synthesis__prior="layer_norm", synthesis__prior_weight=3.0, **weights)
     result = run(teacher, embeddings, config, runtime, reporter)
     for row in result.history:
         assert row["prior"] > 0

@@ -60,7 +60,7 @@ class InversionLoss:
         total = config.ce_weight * ce + config.bn_weight * bn + config.adversarial_weight * adversarial
         losses = {"ce": ce, "bn": bn, "adversarial": adversarial}
         if config.prior != "none":
-            losses["prior"] = self.prior.loss(views, teacher_logits)
+            losses["prior"] = self.prior.loss(teacher_logits)
             total = total + config.prior_weight * losses["prior"]
         return {**losses, TOTAL: total}, teacher_logits
 

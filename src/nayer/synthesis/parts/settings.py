@@ -39,8 +39,7 @@ class InversionConfig(SynthesisConfig):
     bn_momentum: Share
     """Share of the current batch in the compared statistics; the rest is the running mean."""
     prior: PriorName = "none"
-    """For a teacher without BatchNorm: smooth pictures (variation), pixels as the teacher's normalisation expects them
-    (pixels), strong features of balanced classes (activation), inputs of LayerNorm like a Gaussian's (layer_norm), or
-    patches of varied likeness (patches)."""
+    """For a teacher without BatchNorm: strong features of balanced classes (activation), or inputs of LayerNorm like a
+    Gaussian's (layer_norm)."""
     prior_weight: Weight = 1.0
     """Of that term."""
