@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cost import Cost, measure
 from harness.locks import held
 from harness.queue import LocalQueue, Queue
 from harness.run import ATTACHED, CURVE, DIVERGED, PICTURE, RESULT, UNFINISHED, WALL, Job
@@ -21,7 +22,7 @@ from nayer.core.errors import Diverged, InputError, Interrupted, Stopped
 from nayer.core.files import digest, write_atomically
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import Cost, measure, shortened
+from nayer.distillation.cost import shortened
 from nayer.distillation.plan import code_of, plan
 from nayer.engine.device import resolve_device, resolve_precision
 from nayer.engine.fingerprint import code_digest

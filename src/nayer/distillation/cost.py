@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from torch.utils.flop_counter import FlopCounterMode
-
 from nayer.core.config import Config, Count
 from nayer.distillation.build import build, build_method
 from nayer.distillation.config import DistillConfig
@@ -43,15 +41,6 @@ class StepSeconds(Config):
     def batch(self, steps: int) -> float:
         """A batch of so many steps, with its start, its end and its place in the memory."""
         return max(self.few_steps - self.few * self.synthesis_step, 0.0) + steps * self.synthesis_step + self.add
-
-
-class Cost(StepSeconds):
-    """Seconds, and counted GFLOP of a step."""
-
-    start: float = 0.0
-    """Before the first batch: the networks, and the student's start from its teacher."""
-    synthesis_gflop: float
-    student_gflop: float
 
 
 def shortened(values: Mapping[str, Any]) -> DistillConfig:
@@ -155,22 +144,3 @@ def timed_build(plan: Plan) -> tuple[LoopState, float]:
     began = time.perf_counter()
     state = build(plan)
     return state, time.perf_counter() - began
-
-
-def measure(plan: Plan) -> Cost:
-    """Of a plan that is not compiled: FLOP are counted operation by operation."""
-    state, start = timed_build(plan)
-    seconds = time_steps(plan, state, first_step(plan, state))
-    method, student = build_method(plan, state.method.context.teacher, FEW), state.trainer.student
-    method.start_epoch(plan.config.warmup_epochs)
-    with FlopCounterMode(display=False) as synthesis:
-        method.step(student)
-    state.recorder.on = False
-    with FlopCounterMode(display=False) as learning:
-        state.learn(plan.config.student)
-    return Cost(
-        **seconds.model_dump(),
-        start=start,
-        synthesis_gflop=synthesis.get_total_flops() / FEW / 1e9,
-        student_gflop=learning.get_total_flops() / 1e9,
-    )

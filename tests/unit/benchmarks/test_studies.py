@@ -16,6 +16,7 @@ import harness.shared_queue
 import pytest
 import torch
 from harness.bench import KINDS, Bench
+from harness.cost import Cost
 from harness.locks import held
 from harness.queue import LocalQueue
 from harness.run import Job, counted
@@ -32,7 +33,6 @@ from nayer.core.errors import Diverged, InputError, Interrupted
 from nayer.core.images import ImageSpec
 from nayer.core.nested import flatten
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import Cost
 from nayer.engine.progress import NullReporter
 from nayer.evaluation.cost import machine
 from nayer.scenarios import minutes

@@ -9,18 +9,16 @@ from harness.scenario import parameters
 from nayer.core.errors import InputError
 from nayer.distillation.budget import Budget, counted_seconds, scaled, schedule_for
 from nayer.distillation.config import DistillConfig
-from nayer.distillation.cost import MANY, Cost, measure
+from nayer.distillation.cost import MANY, StepSeconds
 from nayer.distillation.plan import schedule_of
 from nayer.scenarios.method import by_method
 
 BUDGET = Budget(minutes=5, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
 # A step takes 0.2 s, a batch 0.4 s beside its steps.
-COST = Cost(
-    few_steps=0.5, many_steps=0.5 + (MANY - 1) * 0.2, add=0.1, student_step=0.1, synthesis_gflop=1, student_gflop=1
-)
+COST = StepSeconds(few_steps=0.5, many_steps=0.5 + (MANY - 1) * 0.2, add=0.1, student_step=0.1)
 
 
-def fitted(method: str, cost: Cost = COST, budget: Budget = BUDGET, **synthesis) -> DistillConfig:
+def fitted(method: str, cost: StepSeconds = COST, budget: Budget = BUDGET, **synthesis) -> DistillConfig:
     values = by_method(method, parameters("fashion_mnist", "distill"))
     values["synthesis"] = {**values["synthesis"], **synthesis}
     return DistillConfig.model_validate(
@@ -95,18 +93,6 @@ def test_too_little_time_for_one_turn_is_answered_with_one_sentence():
     short = Budget(minutes=0.02, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
     with pytest.raises(InputError, match=r"one batch and the student's 10 steps after it take longer than the 1 s"):
         fitted("dfq", budget=short)
-
-
-def test_measuring_counts_every_kind_of_step(make_plan):
-    found = measure(make_plan(warmup_epochs=0))
-    again = measure(make_plan(warmup_epochs=0))
-    assert min(found.model_dump().values()) > 0
-    assert (found.synthesis_gflop, found.student_gflop) == (again.synthesis_gflop, again.student_gflop)
-    larger = measure(make_plan(warmup_epochs=0, synthesis__generator_width=8))
-    assert larger.synthesis_gflop > found.synthesis_gflop
-    assert larger.student_gflop == found.student_gflop
-    fitted_first = measure(make_plan(warmup_epochs=0, student__start="reconstructed"))
-    assert fitted_first.start > 2 * found.start, "it draws pictures"
 
 
 def test_what_comes_in_is_left_as_it_was():

@@ -1,7 +1,6 @@
 """The BatchNorm term: do synthetic images excite the teacher's layers as its training data did?"""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
-from nayer.synthesis.parts.features import inputs_by_layer
+from nayer.synthesis.parts.features import LayerInputs, inputs_by_layer
 from nayer.synthesis.parts.losses import statistics_distance
 
 MIN_VARIANCE = 1e-12
@@ -81,51 +80,33 @@ def _ones_and_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
     return ones, torch.zeros_like(ones)
 
 
-class BatchNormStatistics:
+class BatchNormStatistics(LayerInputs):
     """Statistics of the inputs of some BatchNorm2d, compared with those that they learnt.
 
     What is compared is `momentum` times this batch's statistics plus the rest of a detached running mean, which
     advances once per synthetic batch; the very first batch has no running mean and is compared alone.
     """
 
+    layers: Sequence[nn.BatchNorm2d]
+
     def __init__(self, layers: Sequence[nn.BatchNorm2d], momentum: float) -> None:
-        self.layers = layers
         self.momentum = momentum
         self.running: list[Tensor] = []
         self._compared: list[Tensor] = []
-        self._inputs: dict[int, tuple[Tensor, Tensor]] = {}
-        self._forget()
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Hooks are on inside this block only, so distillation and evaluation never pay for them."""
-        hooks = [layer.register_forward_pre_hook(self._record(index)) for index, layer in enumerate(self.layers)]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-            self._forget()
+        super().__init__(layers, ChannelStatistics.apply)
 
     def _forget(self) -> None:
-        """No numbers in place of statistics: to torch.compile, an empty dictionary would be another case."""
         nothing = ([torch.full_like(each, torch.nan) for each in part] for part in self._learnt())
-        self._inputs.update(enumerate(zip(*nothing, strict=True)))
+        self.found.update(enumerate(zip(*nothing, strict=True)))
 
     def _learnt(self) -> tuple[list[Tensor], list[Tensor]]:
         """Means and variances of all layers."""
         means = [layer.running_mean for layer in self.layers if layer.running_mean is not None]
         return means, [layer.running_var for layer in self.layers if layer.running_var is not None]
 
-    def _record(self, index: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            self._inputs[index] = ChannelStatistics.apply(inputs[0])
-
-        return hook
-
     def _mixed(self) -> list[Tensor]:
         """Means of all layers, then variances, mixed with the running mean. Needs a forward pass while recording."""
-        batch = [self._inputs[i][part] for part in (0, 1) for i in range(len(self.layers))]
+        batch = [self.found[i][part] for part in (0, 1) for i in range(len(self.layers))]
         if not self.running:
             return batch
         return [

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
 
-Summary = Callable[[Tensor], Tensor]
+Summary = Callable[[Tensor], Any]
 Note = Callable[[Any, tuple[Tensor, ...], Tensor], None]
 
 
@@ -19,12 +19,12 @@ class LayerInputs:
 
     def __init__(self, layers: Sequence[nn.Module], summary: Summary) -> None:
         self.layers, self.summary = layers, summary
-        self.found: dict[int, Tensor] = {}
+        self.found: dict[int, Any] = {}
         self._forget()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Hooks are on inside this block only."""
+        """Hooks are on inside this block only, so distillation and evaluation never pay for them."""
         hooks = [layer.register_forward_pre_hook(self._record(index)) for index, layer in enumerate(self.layers)]
         try:
             yield
