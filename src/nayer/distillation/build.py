@@ -26,9 +26,8 @@ def build(plan: Plan) -> LoopState:
     config, images = plan.config, plan.teacher.images
     precision = autocast(plan.device, plan.precision)
     teacher, student = networks(plan)
-    trainer = StudentTrainer(
-        student, config.student, config.epochs * config.student.steps, precision, feature_count(teacher, config.student)
-    )
+    features = feature_count(teacher, config.student)
+    trainer = StudentTrainer(student, config.student, config.epochs * config.student.steps, precision, features)
     broadcast_module(trainer.networks)
     if plan.compile:
         compile_network(teacher.network)
@@ -36,7 +35,7 @@ def build(plan: Plan) -> LoopState:
     method = build_method(plan, teacher)
     shape = (images.channels, images.size, images.size)
     memory = MemoryBank(plan.capacity, shape, plan.device, plan.spill, config.student.priority)
-    targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student)
+    targets = build_targets(teacher, memory, config.augmentation.build(), precision, config.student, features)
     seed_each_process()
     return LoopState(method, targets, trainer, config.leaves, config.leaves_steps, recorder(plan))
 

@@ -10,7 +10,7 @@ from nayer.core.images import Augmentation, to_float
 from nayer.engine.device import Autocast
 from nayer.models.classifier import Classifier
 from nayer.student.config import StudentConfig
-from nayer.student.features import Answers, feature_count
+from nayer.student.features import Answers
 from nayer.synthesis.memory import MemoryBank
 
 # Of a forward pass on a GPU: 2,048 images of 32x32.
@@ -168,10 +168,14 @@ class CachedTargets(OnlineTargets):
 
 
 def build_targets(
-    teacher: Classifier, memory: MemoryBank, augment: Augmentation, autocast: Autocast, config: StudentConfig
+    teacher: Classifier,
+    memory: MemoryBank,
+    augment: Augmentation,
+    autocast: Autocast,
+    config: StudentConfig,
+    features: int,
 ) -> Targets:
-    """Cached where the student's parameters say so, else online."""
-    features = feature_count(teacher, config)
+    """Cached where the student's parameters say so, else online; with so many features beside the logits."""
     if config.cached_targets is None:
         return OnlineTargets(teacher, memory, augment, autocast, features)
     views, refreshed = config.cached_targets, config.refreshed_targets

@@ -102,7 +102,8 @@ def test_features_are_added_to_the_loss_of_the_logits_by_their_weight():
 def test_targets_hold_the_features_of_the_very_views(cached_targets, teacher, config):
     values = config(feature_weight=1.0, cached_targets=cached_targets)
     bank = MemoryBank(20, (1, 8, 8), torch.device("cpu"))
-    targets = build_targets(teacher, bank, Augmentation(padding=1, flip=True), nullcontext, values)
+    features = feature_count(teacher, values)
+    targets = build_targets(teacher, bank, Augmentation(padding=1, flip=True), nullcontext, values, features)
     targets.add(torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8), torch.zeros(12, dtype=torch.long))
     targets.deal(10)
     views, answers = targets.views()
