@@ -6,6 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
@@ -108,9 +109,15 @@ class SharedQueue:
         return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
 
     def take(self, wanted: Set[str], perform: Perform) -> bool:
-        """Do the next run, if one of these waits; one that is stopped or goes astray, or is for others, waits again."""
+        """Do the next run, if one of these waits; one that is stopped or goes astray, or is for others, waits again.
+
+        What came out of a machine that had gone silent, as one that slept, is given away: its run waits again, or
+        another has it.
+        """
+        given_away = False
 
         def objective(trial: optuna.Trial) -> float:
+            nonlocal given_away
             key = trial.user_attrs.get(RUN)
             if key is None:  # another machine was faster
                 raise optuna.TrialPruned
@@ -122,10 +129,18 @@ class SharedQueue:
             except BaseException:
                 self.study.enqueue_trial({}, user_attrs={RUN: key})
                 raise
-            trial.set_user_attr(RESULT, result)
+            try:
+                trial.set_user_attr(RESULT, result)
+            except UpdateFinishedTrialError:
+                given_away = True
+                raise
             return float(result["accuracy"])
 
         if not self.holds_any(wanted):
             return False
-        self.study.optimize(objective, n_trials=1, catch=Diverged)
+        try:
+            self.study.optimize(objective, n_trials=1, catch=Diverged)
+        except ValueError:  # Optuna's, of a trial that it took for dead
+            if not given_away:
+                raise
         return True

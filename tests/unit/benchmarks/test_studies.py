@@ -27,6 +27,7 @@ from harness.table import Table
 from harness.teachers import recipe
 from harness.tracking import Tracker
 from omegaconf import OmegaConf
+from optuna.trial import TrialState
 from pydantic import ValidationError
 
 from nayer.core.errors import Diverged, InputError, Interrupted
@@ -320,6 +321,24 @@ def test_the_run_of_a_machine_that_was_killed_waits_again_when_it_has_been_silen
     time.sleep(3)
     assert other.holds_any({"a"})
     assert other.running({"a", "b"}) == []
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat")
+def test_a_machine_whose_run_was_given_to_another_while_it_slept_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(harness.shared_queue, "LOOKS", 1)
+    queue, other = (SharedQueue("study", f"sqlite:///{tmp_path / 'queue.db'}") for _ in range(2))
+    queue.add({"a": ASKED})
+
+    def asleep(key: str) -> dict:
+        (trial,) = other.study.get_trials(states=[TrialState.RUNNING])
+        other.study.tell(trial.number, state=TrialState.FAIL)
+        other.add({key: ASKED})
+        return {"accuracy": 0.5, "asked_sha256": ASKED}
+
+    assert queue.take({"a"}, asleep)
+    assert queue.results == {}
+    assert other.take({"a"}, lambda key: {"accuracy": 0.6, "asked_sha256": ASKED})
+    assert queue.results["a"]["accuracy"] == 0.6
 
 
 @pytest.mark.filterwarnings("ignore:Heartbeat", "ignore:Argument")
