@@ -165,7 +165,7 @@ class Page(StudyPage):
                 said.append((-abs(line.found.mean), shown))
         for (part, where), words in told.items():
             listed = {word: ", ".join(text for _, text in sorted(words[word])) for word in SAID if word in words}
-            each = [f"*{word}* against {others}" for word, others in listed.items()]
+            each = [f"*{word}*: {others}" for word, others in listed.items()]
             yield f"**{part[0].upper()}{part[1:]}** ({where}): {'; '.join(each)}."
 
     def verdict(self, group: str, base: str, other: str, setting: str = "nayer") -> Verdict:
