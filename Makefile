@@ -84,7 +84,7 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 	  echo "Fashion-MNIST lies in $(FASHION). Next: make run SCENARIO=fashion_mnist"
 
 scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME; with TEACHER=file, a new scenario for it
-	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation test-data student method like minutes,$(call given,$(option)))
+	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation crop test-data student method like minutes,$(call given,$(option)))
 
 parameters: $(VENV)/.run  ## docs/parameters.md from the docstrings
 	@$(BIN)/python -m nayer.workflow.parameters_page >docs/parameters.md

@@ -78,7 +78,7 @@ class TestFolder(ClassFolders):
         """Read, resize and crop all pictures; a picture's class is the name of its folder."""
         pictures = [list_pictures(folder) for folder in _part(config, self.names_in)]
         files = [file for of_class in pictures for file in of_class]
-        images = read_pictures(Path(config.folder), files, config.image_size, self.channels(config))
+        images = read_pictures(Path(config.folder), files, config.image_size, self.channels(config), config.crop)
         labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])
         test, nothing = ImageSet(images, labels), ImageSet(images[:0], labels[:0])
         spec = ImageSpec(config.image_size, images.shape[1], *channel_statistics(images))
@@ -117,5 +117,5 @@ def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
         files += pictures
         labels += [label] * len(pictures)
         is_validation += [index % VALIDATION_EVERY == 0 for index in range(len(pictures))]
-    images = read_pictures(Path(config.folder), files, config.image_size, config.channels or CHANNELS)
+    images = read_pictures(Path(config.folder), files, config.image_size, config.channels or CHANNELS, config.crop)
     return ImageSet(images, torch.tensor(labels)), torch.tensor(is_validation)

@@ -47,8 +47,10 @@ def check_inside(path: Path, root: Path) -> None:
         )
 
 
-def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = CHANNELS) -> Tensor:
-    """Images (N, channels, size, size) uint8, RGB or grey: the short side resized to `size`, the middle cut out.
+def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = CHANNELS, crop: float = 1.0) -> Tensor:
+    """Images (N, channels, size, size) uint8, RGB or grey: the middle square, resized to `size`.
+
+    Its side is `crop` times the picture's shorter one.
 
     Raises:
         InputError: a file is no picture or lies outside of `root`, or all of them do not fit into the memory.
@@ -58,11 +60,11 @@ def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = 
         check_inside(place, root)
     images = torch.empty(len(files), channels, size, size, dtype=torch.uint8)
     for index, file in enumerate(files):
-        images[index] = _read_picture(file, size, "L" if channels == 1 else "RGB")
+        images[index] = _read_picture(file, size, "L" if channels == 1 else "RGB", crop)
     return images
 
 
-def _read_picture(file: Path, size: int, mode: str) -> Tensor:
+def _read_picture(file: Path, size: int, mode: str, crop: float) -> Tensor:
     if not file.is_file():  # a pipe would never end
         raise InputError(f"data.folder: '{file}' is no file: replace or remove it.")
     try:
@@ -71,7 +73,8 @@ def _read_picture(file: Path, size: int, mode: str) -> Tensor:
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
             Image.open(file, formats=FORMATS) as opened,
         ):
-            square = ImageOps.fit(_of_bytes(opened).convert(mode), (size, size), Image.Resampling.BILINEAR)
+            whole, edge = _of_bytes(opened).convert(mode), (1 - crop) / 2
+            square = ImageOps.fit(whole, (size, size), Image.Resampling.BILINEAR, bleed=edge)
     except Exception as error:  # a damaged picture may raise anything
         raise InputError(
             f"data.folder: '{file}' is no readable picture ({first_line(error)}): replace or remove it."

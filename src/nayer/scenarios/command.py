@@ -27,6 +27,7 @@ from nayer.scenarios.options import TeacherOptions, check_options
 @click.option("--class-names", help="Text file with its class names, one a line, in the order of its classes.")
 @click.option("--image-size", type=int, help="Side of its images in pixels.")
 @click.option("--normalisation", help="What it was trained with: cifar10, imagenet, ..., or mean/std as 0.286/0.353.")
+@click.option("--crop", type=float, help="Share of a picture's side that it is shown: 0.875 is 224 of 256.")
 @click.option("--test-data", default="none", show_default=True, help="A data set, or a folder of pictures by class.")
 @click.option("--student", help="Its architecture, or half: its teacher's, half as wide; left out, the scenario's.")
 @click.option("--method", help="The method that makes the images, as published: nayer, fast_dfkd, cmi, ...")

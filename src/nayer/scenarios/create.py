@@ -118,12 +118,16 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
         "NORMALISATION": normalisation,
     }
     check_said(options.teacher, **said)
-    data = {
+    data: dict[str, Any] = {
         "dataset": options.test_data if known else "test_folder",
         "folder": "data/01_raw" if known else options.test_data,
         "image_size": said["IMAGE_SIZE"],
         "class_names": names,
     }
+    if (crop := options.crop or about.crop) < 1:
+        data["crop"] = crop
+        if options.test_data != "none":
+            reporter.say(told_of_crop(crop, options.test_data))
     teacher = {
         "source": source,
         "weights": about.weights,
@@ -132,6 +136,14 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
         "training": None,
     }
     return {"data": data, "lte": {}, "teacher": teacher, "evaluate": {}, "promote": {}}
+
+
+def told_of_crop(crop: float, test_data: str) -> str:
+    """How test pictures are shown to a teacher that knows them without their edges."""
+    said = f"It is shown the middle {crop:.3g} of a picture's shorter side (CROP)"
+    if test_data in DATA_SETS:
+        return f"{said}; those of {test_data} are shown whole, so its accuracy may be lower than its owner knows it."
+    return f"{said}, and so are test pictures (data.crop)."
 
 
 def distillation(project: Path, options: TeacherOptions, teacher: Classifier) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class TeacherOptions:
     """Name of a preset, or `mean/std` with commas between the channels: 0.286/0.353."""
     test_data: str = "none"
     """A data set by name, a folder with one sub-folder of pictures per class, or none."""
+    crop: float | None = None
+    """The share of a picture's shorter side that it is shown; left out, what the teacher tells, or all."""
     student: str | None = None
     method: str | None = None
     """The method of synthesis, with its published settings; left out, that of the scenario that is taken over."""
@@ -61,6 +63,11 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
         )
     if options.image_size is not None and options.image_size < 1:
         raise InputError(f"IMAGE_SIZE: {options.image_size} is refused; give the side of its images in pixels.")
+    if options.crop is not None and not 0 < options.crop <= 1:
+        raise InputError(
+            f"CROP: {options.crop:g} is refused; give the share of a picture's shorter side that is shown, above 0 and "
+            "at most 1, such as 0.875 for Resize(256) and CenterCrop(224)."
+        )
     if options.minutes is not None and not LEAST_MINUTES <= options.minutes <= MOST_MINUTES:
         raise InputError(f"MINUTES: {options.minutes:g} is refused; give {LEAST_MINUTES} to {MOST_MINUTES:,}.")
     if options.normalisation:

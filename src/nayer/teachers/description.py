@@ -1,6 +1,7 @@
 """What a teacher that exists says about itself."""
 
 from dataclasses import dataclass
+from typing import Any
 
 # Grey and coloured images can be made, and no network of today takes larger ones.
 CHANNELS, MOST_SIDE = (1, 3), 1024
@@ -16,13 +17,12 @@ class Description:
     image_size: int | None
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    crop: float = 1.0
+    """The share of a picture's shorter side that its owner shows it, from the middle."""
     note: str | None = None
     """What its owner must know, in a sentence."""
 
 
-def note_on_crop(said_by: str) -> str:
-    """What an owner must know whose image processor does not show the network whole pictures."""
-    return (
-        f"Its image processor cuts the edges of pictures off ({said_by}); here they are scaled whole, so its accuracy "
-        "on test pictures may be lower than its owner knows it."
-    )
+def share_shown(said: Any) -> float:
+    """What a stranger's file says of that share, if it is one; whole pictures otherwise."""
+    return float(said) if isinstance(said, int | float) and 0 < said <= 1 else 1.0

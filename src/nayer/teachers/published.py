@@ -12,7 +12,7 @@ from nayer.core.errors import InputError, first_line, unknown
 from nayer.core.hub import snapshot
 from nayer.models.zoo import check_timm_name, import_timm, torchvision_names
 from nayer.teachers.checkpoint import read_weights
-from nayer.teachers.description import Description, note_on_crop
+from nayer.teachers.description import Description
 
 TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
 IMAGENET_CLASSES = 1000
@@ -86,7 +86,7 @@ def _torchvision_description(name: str, key: str) -> Description:
         shown,
         tuple(preset.mean),
         tuple(preset.std),
-        note_on_crop(f"resize_size {whole}, crop_size {shown}") if whole > shown else None,
+        min(1.0, shown / whole),
     )
 
 
@@ -133,5 +133,5 @@ def _timm_description(name: str, key: str) -> Description:
         found.input_size[1],
         tuple(found.mean),
         tuple(found.std),
-        note_on_crop(f"crop_pct {found.crop_pct:g}") if found.crop_pct < 1 else None,
+        min(1.0, found.crop_pct),
     )

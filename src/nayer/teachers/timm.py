@@ -17,7 +17,7 @@ from nayer.core.errors import InputError, first_line, is_printable, shown
 from nayer.models.configured import without_memory
 from nayer.models.zoo import SIZES, published_network
 from nayer.teachers.checkpoint import read_weights
-from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, note_on_crop
+from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, share_shown
 from nayer.teachers.folders import CONFIG, folder_of, pinned, read_json
 from nayer.teachers.published import TIMM_FILES, describe_published, read_published
 
@@ -117,11 +117,10 @@ def described(name: str, folder: Path, said: Mapping[str, Any]) -> Description:
     mean, std = (values_of(published.get(each), channels) for each in ("mean", "std"))
     if std and min(std) <= 0:
         raise InputError(f"TEACHER: '{folder / CONFIG}' divides by {shown(std)}; give NORMALISATION=mean/std.")
-    crop = published.get("crop_pct") or 1
-    note = note_on_crop(f"crop_pct {crop:g}") if crop < 1 else None
+    crop = share_shown(published.get("crop_pct"))
     architecture = f"timm:{said['architecture']}{braces(options, folder)}"
     check_pooling(architecture, said, folder, (channels, sides[0]))
-    return Description(architecture, pinned(name, folder), names, sides[0], mean, std, note)
+    return Description(architecture, pinned(name, folder), names, sides[0], mean, std, crop)
 
 
 def braces(options: Mapping[str, Any], folder: Path) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from nayer.core.errors import InputError, first_line, is_printable, shown
 from nayer.core.hub import quiet_transformers
 from nayer.models.configured import FOREIGN, check_sizes, configured_network, kinds, numbers, spelt
-from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, note_on_crop
+from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, share_shown
 from nayer.teachers.folders import CONFIG, folder_of, pinned, read_json
 
 PROCESSOR = "preprocessor_config.json"
@@ -28,6 +28,8 @@ PREFIX = "model."
 BYTE = 1 / 255
 # Between our pixels and those of its owner's processor, which may scale pictures in between.
 TOLERANCE = 0.02
+# Pixels a side from which a ConvNeXt's pictures are squeezed, and not cut.
+CONVNEXT_WHOLE = 384
 Values = tuple[float, ...]
 ONE_LABEL = "single_label_classification"
 
@@ -108,8 +110,7 @@ def described(name: str, folder: Path, config: Any) -> Description:
         )
     mean, std = normalisation(processor, channels, folder)
     size = image_size(processor, read_json(folder / CONFIG, "TEACHER"), folder)
-    crops = processor.get("do_center_crop") or processor.get("crop_pct")
-    notes = [note_on_crop("do_center_crop, crop_pct")] if crops else []
+    notes = []
     if size and mean and std:
         check_places(processor, size, folder)
         tried = as_tried(folder, size, channels, (mean, std))
@@ -119,7 +120,8 @@ def described(name: str, folder: Path, config: Any) -> Description:
             mean, std = tried
     # Transformers calls them so where nobody said.
     told = None if names == tuple(f"LABEL_{place}" for place in range(len(names))) else names
-    return Description(spelt(config), pinned(name, folder), told, size, mean, std, " ".join(notes) or None)
+    crop = crop_of(processor, size)
+    return Description(spelt(config), pinned(name, folder), told, size, mean, std, crop, " ".join(notes) or None)
 
 
 def read_processor(folder: Path) -> dict[str, Any]:
@@ -224,6 +226,17 @@ def image_size(processor: Mapping[str, Any], config: Mapping[str, Any], folder: 
             "teacher of such images."
         )
     return side if isinstance(side, int) else None
+
+
+def crop_of(processor: Mapping[str, Any], size: int | None) -> float:
+    """The share of a picture's shorter side that the network is shown."""
+    if "crop_pct" in processor:
+        # ConvNeXt's cut no large pictures.
+        whole = size and size >= CONVNEXT_WHOLE and "ConvNext" in str(processor.get("image_processor_type"))
+        return 1.0 if whole else share_shown(processor["crop_pct"])
+    scaled = processor.get("size") if processor.get("do_resize", True) and processor.get("do_center_crop") else None
+    side = min(scaled.values(), default=None) if isinstance(scaled, dict) else scaled
+    return share_shown(size / side if size and isinstance(side, int) and side > 0 else None)
 
 
 def normalisation(

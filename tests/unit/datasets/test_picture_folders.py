@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import EpsImagePlugin, Image
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
 from nayer import datasets
 from nayer.core.errors import InputError
@@ -101,6 +103,22 @@ def test_grey_pictures_become_rgb_and_other_files_are_passed_over(folder: Path) 
     data = datasets.load(config(folder))
     assert data.test.images[1].unique().tolist() == [77]
     assert len(data.test) == 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(512, 512), (640, 480), (300, 700)])
+def test_of_a_picture_the_middle_is_shown_as_torchvision_scales_and_cuts_it(
+    folder: Path, width: int, height: int
+) -> None:
+    down, across = np.mgrid[0:height, 0:width]
+    waves = np.stack([np.sin(across / 40), np.cos(down / 30), np.sin((across + down) / 60)], -1)
+    Image.fromarray((127 + 120 * waves).astype(np.uint8)).save(file := folder / "waves.png")
+    (read,) = read_pictures(folder, [file], 224, crop=0.875)
+    scaled = resize(Image.open(file), 256, InterpolationMode.BILINEAR)
+    wanted = pil_to_tensor(center_crop(scaled, 224))
+    # It places the square on whole pixels of the scaled picture.
+    assert (read.int() - wanted.int()).abs().float().mean() < 3
+    (whole,) = read_pictures(folder, [file], 224)
+    assert (whole.int() - wanted.int()).abs().float().mean() > 9
 
 
 @pytest.mark.parametrize("channels", [1, 3])

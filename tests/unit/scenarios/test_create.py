@@ -57,6 +57,25 @@ def test_the_new_scenario_says_all_that_is_known(project):
     assert files["parameters_evaluate.yml"] == {"evaluate": {}}
 
 
+@pytest.mark.parametrize(
+    ("test_data", "crop", "told"),
+    [
+        (
+            "pictures",
+            0.5,
+            "It is shown the middle 0.5 of a picture's shorter side (CROP), and so are test pictures (data.crop).",
+        ),
+        ("none", None, None),
+    ],
+)
+def test_test_pictures_are_cut_as_the_teacher_knows_them(test_data, crop, told, project):
+    listener = Listener()
+    create(project, "mine", replace(OPTIONS, test_data=test_data, crop=crop), listener)
+    data = yaml.safe_load((project / "conf" / "mine" / "parameters_data.yml").read_text())["data"]
+    assert data.get("crop") == crop
+    assert [said for said in listener.said if "shorter side" in said] == ([told] if told else [])
+
+
 def test_a_scenario_that_leaves_its_distillation_to_the_base_can_be_taken_over(project):
     (project / "conf" / "bare").mkdir()
     (project / "conf" / "bare" / "parameters_distill.yml").write_text("distill: {}")
@@ -226,6 +245,7 @@ def test_a_folder_without_names_takes_those_of_a_known_data_set_and_is_asked_for
         ("mine", {"normalisation": "nan/1"}, "mean.0: nan is refused"),
         ("mine", {"teacher": "sly.safetensors", "architecture": None}, "names the code 'os:abort'"),
         ("mine", {"method": "gan"}, "METHOD: unknown value 'gan'"),
+        ("mine", {"crop": 1.2}, "CROP: 1.2 is refused; give the share of a picture's shorter side"),
         ("mine", {"like": "nothing"}, "LIKE: there is no scenario 'nothing'"),
         ("mine", {"minutes": 2.0}, "MINUTES: 2 is refused"),
     ],

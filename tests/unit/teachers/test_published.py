@@ -165,20 +165,16 @@ def test_a_network_of_timm_whose_images_are_not_square_is_refused(hub, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("library", "name", "said_by"),
+    ("library", "name", "crop"),
     [
-        ("torchvision", "resnet18", "resize_size 256, crop_size 224"),
-        ("torchvision", "efficientnet_v2_s", None),
-        ("timm", "resnet18.a1_in1k", "crop_pct 0.95"),
-        ("timm", "volo_d4_448.sail_in1k", None),
+        ("torchvision", "resnet18", 224 / 256),
+        ("torchvision", "efficientnet_v2_s", 1),
+        ("timm", "resnet18.a1_in1k", 0.95),
+        ("timm", "volo_d4_448.sail_in1k", 1),  # it says 1.15
     ],
 )
-def test_an_owner_whose_preset_cuts_pictures_is_told_that_they_are_scaled_whole_here(library, name, said_by, hub):
-    note = describe_published(library, name, "TEACHER").note
-    if said_by is None:
-        assert note is None
-    else:
-        assert note.startswith(f"Its image processor cuts the edges of pictures off ({said_by}); here they are scaled")
+def test_a_preset_that_cuts_pictures_says_how_much_of_them_is_shown(library, name, crop, hub):
+    assert describe_published(library, name, "TEACHER").crop == crop
 
 
 def test_timm_weights_are_those_of_the_hubs_snapshot_and_keep_their_commit(hub, offline):

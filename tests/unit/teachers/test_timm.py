@@ -67,7 +67,7 @@ def test_a_folder_says_everything_and_gives_the_logits_of_its_own_library(resnet
     check_logits(made, folder, network, 32, 1)
     about = made[1]
     assert (about.architecture, about.mean, about.std) == ("timm:resnet18", (0.4,), (0.3,))
-    assert about.note.startswith("Its image processor cuts the edges of pictures off (crop_pct 0.95)")
+    assert about.crop == 0.95
 
 
 def test_a_network_of_other_sizes_is_made_with_them_and_for_its_images(tmp_path, as_described):

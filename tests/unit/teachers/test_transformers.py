@@ -22,7 +22,7 @@ from transformers import (
 
 from nayer.core.errors import InputError
 from nayer.teachers.sources import SOURCES, describe
-from nayer.teachers.transformers import read
+from nayer.teachers.transformers import crop_of, read
 
 NAMES = {0: "ant", 1: "bee", 2: "cat"}
 VIT = ViTConfig(
@@ -200,12 +200,12 @@ def test_a_processor_of_several_inputs_tells_that_of_images(folder):
         describe(f"transformers:{folder}", SOURCES)
 
 
-def test_a_crop_after_scaling_gives_the_size(folder):
+def test_a_crop_after_scaling_gives_the_size_and_the_share_that_is_shown(folder):
     own = CLIPImageProcessor(size={"shortest_edge": 18}, crop_size={"height": 16, "width": 16})
     own.save_pretrained(folder)
     about = describe(f"transformers:{folder}", SOURCES)[1]
     assert about.image_size == 16
-    assert "cuts the edges of pictures off" in about.note
+    assert about.crop == 16 / 18
 
 
 def test_a_size_that_nobody_said_is_asked_for(folder):
@@ -218,10 +218,14 @@ def test_a_size_that_nobody_said_is_asked_for(folder):
     assert describe(f"transformers:{folder}", SOURCES)[1].image_size is None
 
 
-def test_an_owner_whose_processor_cuts_pictures_is_told_that_they_are_scaled_whole_here(folder):
-    assert describe(f"transformers:{folder}", SOURCES)[1].note is None
+def test_a_processor_that_cuts_pictures_says_how_much_of_them_is_shown(folder):
+    assert describe(f"transformers:{folder}", SOURCES)[1].crop == 1
     ConvNextImageProcessor(size={"shortest_edge": 16}, crop_pct=0.75).save_pretrained(folder)
-    assert "cuts the edges of pictures off" in describe(f"transformers:{folder}", SOURCES)[1].note
+    assert describe(f"transformers:{folder}", SOURCES)[1].crop == 0.75
+    large = ConvNextImageProcessor(size={"shortest_edge": 384}, crop_pct=0.75).to_dict()
+    assert crop_of(large, 384) == 1, "it squeezes large ones"
+    for said in (0, 2, "0.5", None):
+        assert crop_of({"crop_pct": said}, 16) == 1, "no share"
 
 
 def test_a_processor_that_cannot_be_tried_is_believed_and_said_so(folder):
