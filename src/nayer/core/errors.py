@@ -2,7 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -97,6 +98,16 @@ def within(error: BaseException, *kinds: type[BaseException]) -> BaseException |
 def reason(error: OSError) -> str:
     """Why a file could not be written or read, in the system's words."""
     return error.strerror or first_line(error)
+
+
+@contextmanager
+def refusable() -> Iterator[None]:
+    """What is refused in here is passed over, as there is another way; a signal is not."""
+    try:
+        yield
+    except InputError as error:
+        if within(error, Interrupted):
+            raise
 
 
 def unknown(key: str, value: str, choices: Iterable[str]) -> InputError:

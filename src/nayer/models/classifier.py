@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from nayer.core.errors import InputError, first_mistake
+from nayer.core.errors import InputError, first_mistake, refusable
 from nayer.core.images import ImageSpec
 from nayer.core.tensors import load_tensors, save_tensors
 from nayer.models.architectures import build_network, is_own, may_run
@@ -119,7 +118,7 @@ def _network(header: Header, weights: dict[str, Tensor], key: str) -> nn.Module:
     said = header.architecture, header.images.channels, len(header.class_names), key, header.images.size
     if not is_own(header.architecture):
         # Without memory first: a file may name a network of any size. Torchvision's regnets cannot be built so.
-        with suppress(InputError), torch.device("meta"):
+        with refusable(), torch.device("meta"):
             _check_fit(weights, build_network(*said))
     network = build_network(*said)
     _check_fit(weights, network)

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
-from nayer.core.errors import InputError
+from nayer.core.errors import InputError, refusable
 from nayer.models.architectures import HALF_OF, MOST_HALVINGS, check_logits, halvings_of
 from nayer.models.classifier import Classifier
 from nayer.models.configured import respelt
@@ -34,7 +33,7 @@ def half_of(teacher: Classifier, key: str) -> Classifier:
             f"{key}: '{HALF}': '{said}' is a fourth as wide as its whole, and no less is known; name another."
         )
     for name in half_as_wide(teacher.architecture, key):
-        with suppress(InputError):
+        with refusable():
             made = Classifier.build(name, names, images, key).eval()
             check_logits(made.network, images.channels, images.size, len(names), key)
             if made.parameter_count <= MOST * teacher.parameter_count:
@@ -49,7 +48,7 @@ def half_as_wide(architecture: str, key: str) -> Iterator[str]:
     """What a network of half the width may be called: best as one of its kind, else as the half of this one."""
     kind, colon, name = architecture.partition(":")
     if kind == "transformers" and colon:
-        with suppress(InputError):
+        with refusable():
             yield respelt(name, halved_widths, key)
     if (wide := re.fullmatch(r"(wrn-\d+)-(\d+)", architecture)) and int(wide[2]) % 2 == 0:
         yield f"{wide[1]}-{int(wide[2]) // 2}"

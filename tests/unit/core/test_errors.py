@@ -6,8 +6,9 @@ import pytest
 from kedro.io import DatasetError
 from pydantic import AfterValidator, BaseModel, ValidationError
 
+from nayer.cli import sentence
 from nayer.core.config import check_path
-from nayer.core.errors import MAX_LINE, InputError, Interrupted, first_mistake, within
+from nayer.core.errors import MAX_LINE, InputError, Interrupted, first_mistake, refusable, within
 from nayer.lte.embeddings import check_class_names
 
 
@@ -69,3 +70,13 @@ def test_what_happens_while_a_file_is_saved_is_found_in_what_kedro_makes_of_it()
     wrapped.__cause__ = stop
     assert within(wrapped, Interrupted) is stop
     assert within(wrapped, InputError) is None
+
+
+def test_what_is_refused_where_there_is_another_way_is_passed_over_and_a_signal_is_not():
+    with refusable():
+        raise InputError("it has no such layer; name another.")
+    stopped = InputError("the network fails (Stopped by SIGTERM.); choose another.")
+    stopped.__cause__ = Interrupted("Stopped by SIGTERM.", 15)
+    with pytest.raises(InputError), refusable():
+        raise stopped
+    assert sentence(stopped) == "Stopped by SIGTERM."
