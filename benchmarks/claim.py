@@ -193,7 +193,7 @@ class Page(StudyPage):
 
     def peers(self) -> Iterator["Line"]:
         """The method against each of its peers."""
-        for peer, group in self.met(TIERS):
+        for peer, group in self.met((*TIERS, "tier1_fifth")):
             found = self.verdict(group, group, peer)
             yield self.line("accuracy", METHODS[peer].title, group, found, "above", (group, peer))
 

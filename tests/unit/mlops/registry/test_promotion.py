@@ -261,7 +261,7 @@ def test_a_promoted_student_comes_back_as_a_teacher_by_its_own_file_whatever_tor
 def test_an_export_that_gives_other_logits_registers_nothing(
     run, evaluated, images, promote_config, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("nayer.export.onnx.compare", lambda *_: 0.5)
+    monkeypatch.setattr("nayer.export.onnx.compare", lambda *_: (0.5, 1.0))
     file = tmp_path / "student.onnx"
     with pytest.raises(InputError, match=r"gives other logits as ONNX, by 0\.5 where 0\.0001 are allowed"):
         promote(evaluated(images, 0.9), promote_config("broken", onnx=str(file)), TAGS, unread)
