@@ -263,7 +263,7 @@ def test_an_export_that_gives_other_logits_registers_nothing(
 ):
     monkeypatch.setattr("nayer.export.onnx.compare", lambda *_: (0.5, 1.0))
     file = tmp_path / "student.onnx"
-    with pytest.raises(InputError, match=r"gives other logits as ONNX, by 0\.5 where 0\.0001 are allowed"):
+    with pytest.raises(InputError, match=r"gives other logits as ONNX, by 0\.5 where 0\.0001 is allowed"):
         promote(evaluated(images, 0.9), promote_config("broken", onnx=str(file)), TAGS, unread)
     assert not file.exists()
     assert Registry("broken").at(CHALLENGER) is None
