@@ -4,8 +4,8 @@ python benchmarks/claim.py
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,21 @@ BESIDE: dict[str, tuple[str, str, Expected]] = {
     "layer drawn anew": ("nayer_one_life", "nayer_fixed", "above"),
     "layer drawn once": ("nayer_fixed", "nayer_no_layer", "about as good"),
 }
+# What the paper leads its readers to expect of each part.
+EXPECTATION = {
+    "label text": "it should be a better input to the generator than the alternatives",
+    "noisy layer": "it should be better than whatever takes its place",
+    "layer drawn anew": "a layer drawn anew for every batch should be better than one drawn once",
+    "layer drawn once": "a layer drawn once should be about as good as none",
+    "K-to-1": "one Linear per set of K rows, one row per class, should be at least as good as one per image",
+    "BatchNorm on the table": "the label embeddings should be better with it than without",
+    "the prompt": "it should be better than the class name alone",
+    "MiniLM against CLIP": "MiniLM's table should be worse than CLIP's",
+    "accuracy": "NAYER should be better than each peer in the same minutes",
+    "speed": "with a fifth of a peer's minutes or less, NAYER should be at least as good",
+    "speed of synthesis": "with a fifth of a peer's synthesis time and all student steps, NAYER should be at least as "
+    "good",
+}
 # NAYER's setting, and by the group of its peers that in which it has a fifth of their time, or less: of all minutes, or
 # of those of synthesis alone.
 SPEED = {
@@ -70,16 +85,16 @@ MEANING = {
     "nayer_one_hot": "one-hot rows",
     "nayer_random": "random rows",
     "nayer_noise": "noise for every image",
-    "nayer_beside": "noise beside the label text in place of the layer",
+    "nayer_beside": "noise appended to label text instead of the layer",
     "nayer_one_life": "one generator for the whole run",
     "nayer_fixed": "a layer drawn once (both with one generator for the whole run)",
-    "nayer_no_layer": "no noisy layer (one image a class in a batch)",
-    "nayer_1_to_1": "one Linear for every image (dearer: fewer batches)",
-    "nayer_one_linear": "one Linear for the whole batch (one image a class in it)",
+    "nayer_no_layer": "no noisy layer (one distinct image per class in a batch)",
+    "nayer_1_to_1": "one Linear per image (costlier, so fewer batches)",
+    "nayer_one_linear": "one Linear per batch (one distinct image per class)",
     "nayer_raw_table": "no BatchNorm on the table",
     "nayer_name_alone": "the class name alone",
     "nayer_clip": "CLIP's table",
-    "nayer_fifth": "a fifth of the time for synthesis, all student steps",
+    "nayer_fifth": "a fifth of the synthesis time, all student steps",
 }
 # Of verdicts, those that say something first.
 SAID: tuple[Word, ...] = ("for the paper", "against the paper", "undecided", "one seed")
@@ -105,7 +120,8 @@ class Line:
 
     part: str
     against: str
-    where: str
+    pair: str
+    minutes: str
     found: Verdict
     word: Word
     only: str
@@ -116,7 +132,8 @@ class Line:
         """Its row of the table; `chance` is the verdict's p for as many as there are."""
         p = "" if isnan(chance) else f"{chance:.3f}"
         said = (self.found, self.found.range, self.found.n, p, self.word)
-        return [self.part, self.against, self.where, *said, f"`'{self.only}-*'`", self.published]
+        where = f"{self.pair}, {self.minutes}"
+        return [self.part, self.against, where, *said, f"`'{self.only}-*'`", self.published]
 
 
 class Page(StudyPage):
@@ -140,7 +157,7 @@ class Page(StudyPage):
             trials_left=len(self.study.groups["tuning"].all_settings) - trials,
             noise=NOISE,
             margin=MARGIN,
-            short=list(self.in_short(lines)),
+            short=self.in_short(lines),
             verdicts=[line.cells(each) for line, each in zip(lines, chance, strict=True)],
             told=sum(line.found.n > 1 for line in lines),
             few_steps=self.few_steps(),
@@ -148,25 +165,23 @@ class Page(StudyPage):
             published=self.published,
             methods=self.methods(),
             pictures={name: self.saved(name, title, figure) for name, title, figure in self.figures()},
-            share=f"{self.study.pairs['fashion_mnist'].student_share:.0%}",
+            share=f"{100 * self.study.pairs['fashion_mnist'].student_share:.0f} %",
             teachers=list(self.teachers()),
             elsewhere=self.elsewhere(),
             machines=self.table.machines(),
             untold=int(self.ends["commit"].isna().sum()),
         )
 
-    def in_short(self, lines: Iterable["Line"]) -> Iterator[str]:
-        """What has come out of each part of the claim, a line for each place, the largest differences first."""
-        told: dict[tuple[str, str], dict[Word, list[tuple[float, str]]]] = {}
+    def in_short(self, lines: Iterable["Line"]) -> dict[str, list[str]]:
+        """By pair, what has come out of each part of the claim, the largest differences first."""
+        told: dict[str, dict[tuple[str, str], dict[Word, list[tuple[float, str]]]]] = {}
         for line in lines:
             if line.found.n:
-                said = told.setdefault((line.part, line.where), {}).setdefault(line.word, [])
+                parts = told.setdefault(line.pair, {})
+                said = parts.setdefault((line.part, line.minutes), {}).setdefault(line.word, [])
                 shown = f"{line.against} {line.found.mean:+.2f} {line.found.range}".rstrip()
                 said.append((-abs(line.found.mean), shown))
-        for (part, where), words in told.items():
-            listed = {word: ", ".join(text for _, text in sorted(words[word])) for word in SAID if word in words}
-            each = [f"*{word}*: {others}" for word, others in listed.items()]
-            yield f"**{part[0].upper()}{part[1:]}** ({where}): {'; '.join(each)}."
+        return {pair: [in_words(*part, words) for part, words in parts.items()] for pair, parts in told.items()}
 
     def verdict(self, group: str, base: str, other: str, setting: str = "nayer") -> Verdict:
         """NAYER in one group against another setting, which may stand in a group of its own."""
@@ -204,8 +219,8 @@ class Page(StudyPage):
                 short = places[group]
                 minutes = (self.study.groups[short].minutes or [0])[0]
                 found = self.verdict(group, short, peer, setting)
-                against = f"{METHODS[peer].title} (NAYER in {minutes:g} min)"
-                yield self.line(part, against, group, found, "at least as good", (short, setting))
+                line = self.line(part, METHODS[peer].title, group, found, "at least as good", (short, setting))
+                yield replace(line, minutes=f"{line.minutes}, NAYER in {minutes:g} min")
 
     def met(self, groups: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Every peer in each of the groups that have it."""
@@ -216,9 +231,9 @@ class Page(StudyPage):
         self, part: str, against: str, group: str, found: Verdict, expected: Expected, place: tuple[str, str]
     ) -> "Line":
         """A verdict, with what a reader is told of it."""
-        published = self.published["parts"].get(part, "of CIFAR, below")
-        told = against + self.precisions(group, place)
-        return Line(part, told, self.where(group), found, found.word(expected), "-*-".join(place), published)
+        published = self.published["parts"].get(part, "on CIFAR: see below")
+        told, (pair, minutes) = against + self.precisions(group, place), self.place(group)
+        return Line(part, told, pair, minutes, found, found.word(expected), "-*-".join(place), published)
 
     def precisions(self, group: str, place: tuple[str, str]) -> str:
         """What a reader must know where NAYER's runs of a group and another setting's were of different precision."""
@@ -229,10 +244,14 @@ class Page(StudyPage):
         ours, other = (" and ".join(sorted(each)) for each in sets)
         return f" ({other}; NAYER {ours})" if all(sets) and sets[0] != sets[1] else ""
 
+    def place(self, group: str) -> tuple[str, str]:
+        """Data and pair, and the minutes, if any are set."""
+        chosen = self.study.groups[group]
+        return PAIRS[chosen.pair], ", ".join(f"{each:g} min" for each in chosen.minutes or [])
+
     def where(self, group: str) -> str:
         """Data, pair and minutes, if any are set."""
-        chosen = self.study.groups[group]
-        return ", ".join([PAIRS[chosen.pair], *(f"{each:g} min" for each in chosen.minutes or [])])
+        return ", ".join(each for each in self.place(group) if each)
 
     def pace(self) -> Iterator[list[Any]]:
         """Time to equal accuracy, within runs of the same minutes."""
@@ -241,7 +260,7 @@ class Page(StudyPage):
             found = time_to_equal(self.rows, group, "nayer", peer, minutes)
             times = (found["slow"] / found["fast"]).fillna(0.0)
             told = ", ".join(
-                f"{slow / 60:.1f} by {fast / 60:.1f}" if fast > 0 else "never" for slow, fast in found.to_numpy()
+                f"{slow / 60:.1f} / {fast / 60:.1f}" if fast > 0 else "never" for slow, fast in found.to_numpy()
             )
             most = f"{self.most(group, peer):.1f}" if len(times) else ""
             yield [METHODS[peer].title, self.where(group), len(times), told, with_deviation(times), most]
@@ -329,6 +348,13 @@ class Page(StudyPage):
             for row in trials.to_dict("records")
         ]
         return pd.DataFrame(rows)
+
+
+def in_words(part: str, minutes: str, words: Mapping[Word, Sequence[tuple[float, str]]]) -> str:
+    """A part of the claim, what is expected of it, and by verdict what it is compared with."""
+    listed = {word: "; ".join(text for _, text in sorted(words[word])) for word in SAID if word in words}
+    found = " ".join(f"*{word.capitalize()}*: {others}." for word, others in listed.items())
+    return f"**{part[0].upper()}{part[1:]}** ({minutes}): {EXPECTATION[part]}. {found}"
 
 
 def main() -> None:

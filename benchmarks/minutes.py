@@ -134,7 +134,7 @@ class Page(StudyPage):
             rows = self.ends[self.ends["group"] == goal.group]
             told = {name: computed(rows[rows["setting"] == each]) for each, name in CURVES.items()}
             if all(told.values()) and len(set(told.values())) > 1:
-                yield f"{goal.pair}: " + ", ".join(f"{name} {where}" for name, where in told.items())
+                yield f"{goal.pair} ({'; '.join(f'{name}: {where}' for name, where in told.items())})"
 
     def on_a_gpu(self) -> set[str]:
         """The groups whose runs all took their steps on one."""
@@ -235,7 +235,7 @@ class Page(StudyPage):
         for setting in (each for each in group.all_settings if each != base):
             what = changes(self.study.settings[setting], self.study.settings[base]).replace("`", "").replace('"', "")
             found[what if len(what) <= LONGEST else setting] = by_seed(self.ends, name, setting)
-        title = f"{base}, and what is changed of it: {DATA[self.study.scenario(group.pair)]}, {minutes:g} min"
+        title = f"Changes to {base}: {DATA[self.study.scenario(group.pair)]}, {minutes:g} min"
         return dots(found, title, "validation accuracy, %", base)
 
 

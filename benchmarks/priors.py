@@ -38,15 +38,15 @@ KINDS = {"convnext": "ConvNeXt", "vit": "ViT", "swin": "Swin"}
 # What a reader is told of each setting.
 MEANING = {
     "none": "nothing",
-    "activation": "strong features, balanced classes",
-    "layer_norm": "inputs of LayerNorm like a Gaussian's",
-    "leaves": "procedural pictures beside the images",
+    "activation": "term: strong features, balanced classes",
+    "layer_norm": "term: Gaussian inputs to LayerNorm",
+    "leaves": "procedural pictures added to the images",
     "dead_leaves": "procedural pictures alone",
-    "none_fitted": "layers fitted first",
-    "none_features": "layers fitted first, features",
-    "leaves_fitted": "pictures beside the images, layers fitted first",
-    "leaves_features": "pictures beside the images, layers fitted first, features",
-    "dead_leaves_fitted": "pictures alone, layers fitted first",
+    "none_fitted": "fitted layers",
+    "none_features": "fitted layers, features",
+    "leaves_fitted": "procedural pictures added, fitted layers",
+    "leaves_features": "procedural pictures added, fitted layers, features",
+    "dead_leaves_fitted": "procedural pictures alone, fitted layers",
 }
 
 
@@ -54,7 +54,7 @@ def title(group: str) -> str:
     """Of a section: the teacher, its data, and whose network the student is."""
     data = "cifar10_" if group.startswith("cifar10_") else ""
     kind, half, _ = group.removeprefix(data).partition(HALF)
-    return f"A {KINDS[kind]} of {DATA[data]}" + (", half of it for a student" if half else "")
+    return f"A {KINDS[kind]} on {DATA[data]}" + (", half-width student" if half else "")
 
 
 class Page(StudyPage):
@@ -112,19 +112,20 @@ class Page(StudyPage):
         best = max(found, key=lambda name: (len(found[name]) > 1, found[name].mean()))
         share, n = found[best].mean(), len(found[best])
         gap = compare(self.whole(group), by_seed(self.ends, group, "none"))
-        told = f"the gap to the BatchNorm teacher is {gap} points"
+        told = f"gap to the BatchNorm teacher is {gap} points"
         if n > 1 and abs(gap.mean) < MARGIN:
             ends = {name: by_seed(self.ends, group, name) for name in found}
             best = max(ends, key=lambda name: (len(ends[name]) > 1, ends[name].mean()))
-            return f"With {n} seeds {told}, too few to tell shares of it; `{best}` reaches {ends[best].mean():.2f} %."
+            most = f"`{best}` reaches {ends[best].mean():.2f} %"
+            return f"With {n} seeds the {told}, too small to judge shares of it; {most}."
         if n == 1:
-            said = f"`{best}` closes {share:.0f} % of it" if share > 0 else f"`{best}` loses least of what was tried"
-            return f"One seed, no verdict yet: {told}, and {said}."
+            said = f"`{best}` " + (f"closes {share:.0f} % of it" if share > 0 else "loses least of the settings tried")
+            return f"One seed, no verdict yet: the {told}, and {said}."
         if share <= 0:
-            return f"Of what has {n} seeds nothing closes any of the gap ({told}); `{best}` loses least."
+            return f"No setting with {n} seeds closes any of the gap; `{best}` loses least. The {told}."
         reached = "reaches" if share >= GOAL else "misses"
-        most = f"`{best}` closes {share:.0f} % of it, the most of what has {n} seeds ({told})"
-        return f"{most}; that {reached} the goal of {GOAL} %."
+        most = f"Of the settings with {n} seeds, `{best}` closes the largest share of the gap, {share:.0f} %"
+        return f"{most}; this {reached} the goal of {GOAL} %. The {told}."
 
     def rows(self, group: str) -> Iterator[list[Any]]:
         """Each setting of a group, and last what the teacher with BatchNorm gives."""
@@ -137,7 +138,7 @@ class Page(StudyPage):
         yield ["BatchNorm teacher", "", len(whole), with_deviation(whole), "100 %" if len(whole) else ""]
         if not group.endswith(HALF):
             pictures = by_seed(self.ends, BESIDE[group], "statistics_leaves")
-            yield ["the same", MEANING["leaves"], len(pictures), with_deviation(pictures), ""]
+            yield ["BatchNorm teacher", MEANING["leaves"], len(pictures), with_deviation(pictures), ""]
 
     def saved(self, group: str) -> bool:
         """Draw the dots of a group that has some."""

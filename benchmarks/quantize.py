@@ -143,9 +143,9 @@ class Goal:
 
 GOALS = (
     Goal("accuracy lost", "lost_top1", 0.5),
-    Goal("lost more than with real images", "above_real", 0.3),
-    Goal("file, of fp32's", "size", 0.3, form=".3f"),
-    Goal("times as fast, 64 images", "speed", 1.0, more=True, form=".2f"),
+    Goal("extra loss over real images", "above_real", 0.3),
+    Goal("INT8 file / fp32 file", "size", 0.3, form=".3f"),
+    Goal("speed-up, 64 images", "speed", 1.0, more=True, form=".2f"),
 )
 
 

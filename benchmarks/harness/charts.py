@@ -158,7 +158,7 @@ def losses_by_images(models: Mapping[str, pd.DataFrame], sources: Mapping[str, s
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_title(fill(f"{name}, n = {rows['run'].nunique()}", 56), fontsize=9)
         panel.grid(visible=True, axis="y")
-    figure.supxlabel("images that it was calibrated on", color=GREY, fontsize=10)
+    figure.supxlabel("calibration images", color=GREY, fontsize=10)
     figure.supylabel("points of accuracy lost", color=GREY, fontsize=10)
     handles = panels.flat[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=4)

@@ -34,8 +34,13 @@ def table(head: str, rows: Iterable[Sequence[Any]], name: int = 0, place: int | 
         else:
             ran.append(f"| {' | '.join(cells)} |\n")
     lines = [f"{head}\n|{'---|' * len(columns)}\n", *ran] if ran else []
-    left = "; ".join(f"{where}: {', '.join(names)}" if where else ", ".join(names) for where, names in missing.items())
-    return "".join([*lines, *(["\n"] if ran and left else []), *([f"Not run: {left}.\n"] if left else [])])
+    left = [f"{where}: {', '.join(names)}" if where else ", ".join(names) for where, names in missing.items()]
+    if len(left) > 1:
+        listed = "".join(f"- {each}\n" for each in left)
+        told = [f"Not run:\n\n{listed}"]
+    else:
+        told = [f"Not run: {each}.\n" for each in left]
+    return "".join([*lines, *(["\n"] if ran and told else []), *told])
 
 
 class StudyPage:

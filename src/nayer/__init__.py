@@ -2,7 +2,7 @@
 
 import os
 
-# MLflow decides about telemetry when it is imported, so this stands before everything else.
+# MLflow decides about telemetry when it is imported, so this must come first.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`kedro run` with errors for people: one sentence instead of a traceback for what a user can mend."""
+"""The project's commands, with one sentence instead of a traceback for mistakes that a user can correct."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def cli() -> None:
 
 
 def check_names(project: Path, env: str | None, names: list[str]) -> None:
-    """Refuse unknown scenarios and pipelines, with the nearest known one."""
+    """Refuse unknown scenarios and pipelines, suggesting the nearest known one."""
     if env and env not in scenarios(project):
         raise unknown("--env", env, scenarios(project))
     for name in names:
@@ -36,9 +36,9 @@ def check_names(project: Path, env: str | None, names: list[str]) -> None:
 
 
 def sentence(error: BaseException) -> str | None:
-    """What to tell the user about an error, if it is theirs to mend; None for a fault of ours."""
+    """Message about an error that the user can correct; None for a fault of the program."""
     if found := within(error, InputError, Interrupted, Refused, Stopped):
-        # What a signal breaks off is no mistake of the input.
+        # An InputError that a signal caused is not a mistake in the input.
         return str(within(found, Interrupted) or found if isinstance(found, InputError) else found)
     if isinstance(error, MissingConfigException):
         return f"{first_line(error)}; correct --conf-source, --env or KEDRO_ENV."
@@ -48,10 +48,10 @@ def sentence(error: BaseException) -> str | None:
 
 
 def run(**options: Any) -> None:
-    """Run pipelines; without options the whole chain on digits."""
+    """Run pipelines; without options, the whole chain of the scenario digits."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     bootstrap_project(project)
-    # Kedro itself finds this file only when the command is typed in the project's root.
+    # Kedro itself finds this file only if the command is run in the project's root.
     if "KEDRO_LOGGING_CONFIG" not in os.environ:
         configure_logging(yaml.safe_load((project / "conf" / "logging.yml").read_text()))
     try:
@@ -73,10 +73,10 @@ def run(**options: Any) -> None:
 
 
 class Run(click.Command):
-    """Kedro reads --params as YAML, while click still reads the line."""
+    """The command `kedro run`; Kedro parses --params as YAML while click is still parsing the command line."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, without a traceback for what is no YAML."""
+        """Parse as click does, with one sentence for invalid YAML instead of a traceback."""
         try:
             return super().parse_args(ctx, args)
         except (YAMLError, OmegaConfBaseException) as error:

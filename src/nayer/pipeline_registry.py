@@ -7,7 +7,7 @@ from nayer.pipelines import CHAIN
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every folder of `pipelines/`; `kedro run` alone is the whole chain."""
+    """One pipeline for every folder of `pipelines/`, and `__default__`, the whole chain, for a plain `kedro run`."""
     pipelines: dict[str, Pipeline] = find_pipelines(raise_errors=True)
     pipelines["__default__"] = sum((pipelines[name] for name in CHAIN if name in pipelines), Pipeline([]))
     return pipelines

@@ -10,5 +10,5 @@ __all__ = ["CONFIG_LOADER_ARGS", "CONFIG_LOADER_CLASS", "HOOKS"]
 
 CONFIG_LOADER_CLASS = ConfigLoader
 
-# Called in reverse order: checks come first, then files are held, then a run is opened.
+# Called in reverse order: checks come first, then files are locked, then an MLflow run is opened.
 HOOKS = (TrackingHooks(), FileHooks(), SummaryHooks(), CheckHooks())

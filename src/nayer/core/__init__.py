@@ -1,1 +1,1 @@
-"""Errors, files, the base of parameters, images: what everything else stands on."""
+"""What everything else builds on: errors, files, the base of parameters, and images."""

@@ -1,6 +1,6 @@
-"""The base of all typed parameters: frozen, strict, unknown keys refused. Each group stands beside what it sets.
+"""Base of all typed parameters: frozen, strict, unknown keys refused. Each group is defined beside the code it sets.
 
-Every value of a scenario stands in `conf/`; defaults here are a method's published values only (docs/decisions/010).
+The values of a scenario are in `conf/`; defaults in code are a method's published values only (docs/decisions/010).
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1024, 255
 
 
 def refuse_password(text: str) -> str:
-    """Parameters are recorded in MLflow, in the report and in the files made."""
+    """Refuse an address with a password: parameters are recorded in MLflow, in the report and in output files."""
     if CREDENTIALS.search(text):
         raise PydanticCustomError(
             "password", "An address with a user or password in it would be recorded; leave them to the environment"
@@ -36,7 +36,7 @@ def refuse_password(text: str) -> str:
 
 
 def check_path(text: str) -> str:
-    """What no file system takes is refused here, once."""
+    """Refuse a path that no file system accepts, or whose home folder does not exist."""
     if len(text.encode()) > MAX_PATH_LENGTH or any(len(part.encode()) > MAX_NAME_LENGTH for part in text.split("/")):
         raise PydanticCustomError("path", "It is too long for the name of a file")
     try:
@@ -47,7 +47,7 @@ def check_path(text: str) -> str:
 
 
 def check_architecture(text: str) -> str:
-    """A name, or a path to code of one's own; what stands in braces is neither."""
+    """Check an architecture like a path, as it may name a user's own code; arguments in braces are not checked."""
     check_path(text.partition("{")[0])
     return text
 
@@ -55,7 +55,7 @@ def check_architecture(text: str) -> str:
 MAX_COUNT = 2**31 - 1
 Finite = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-# At 1 nothing is ever forgotten, and Adam divides by zero.
+# Below 1: at 1 an average never forgets, and Adam divides by zero.
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[NonNegativeFloat, Field(le=MAX_VALUE)]
 Rate = Annotated[PositiveFloat, Field(le=MAX_VALUE)]
@@ -70,7 +70,7 @@ Architecture = Annotated[Text, AfterValidator(check_architecture)]
 
 
 class Config(BaseModel):
-    """What all groups of parameters share. Strict, as YAML's `no` is no number, and a number in quotes is a slip."""
+    """Base class of all groups of parameters. Strict, as YAML's `no` is no number, and a quoted number is a mistake."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True

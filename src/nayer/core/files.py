@@ -1,4 +1,4 @@
-"""Files that others read later: written whole or not at all, and named by what they hold."""
+"""Writes files completely or not at all, computes their digests, and checks output folders."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to disk, then put it in place in one step.
 
     Raises:
-        OSError: it cannot be written, whatever the writing library calls that; what was at `path` is still there.
+        OSError: it cannot be written, also if the library raises another error; a file at `path` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -30,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         part.chmod(0o644)
         part.replace(path)
         flush_folder(path.parent)
-    except RuntimeError as error:  # what torch makes of a full disk
+    except RuntimeError as error:  # torch's error on a full disk
         part.unlink(missing_ok=True)
         if cause := within(error, Interrupted, OSError):
             raise cause from None
@@ -41,34 +41,34 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed processes left of writing `path`; only for who alone writes it."""
+    """Remove temporary files that killed processes left when writing `path`; only for its sole writer."""
     for part in path.parent.glob(f".{path.name}.*.part"):
         part.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:
-    """Make a renamed file outlive a power cut: its name stands in the folder, which is flushed on its own."""
+    """Flush a folder to disk, so that a file renamed in it survives a power cut: the folder stores the name."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems that flush no folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot flush folders
             raise
     finally:
         os.close(handle)
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file, as hex."""
+    """sha256 of a file, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_folders(files: Iterable[Path], key: str = "") -> None:
-    """Refuse a run whose outputs could not be written: a read-only or full folder. Leaves nothing behind.
+    """Refuse a run whose output folders are read-only or full. Leaves nothing behind.
 
     Raises:
-        InputError: names the folder, after the `key` that does.
+        InputError: a folder cannot be used; names it, after `key` as the prefix of the message.
     """
     for folder in sorted({file.absolute().parent for file in files}):
         nearest = next(place for place in (folder, *folder.parents) if place.exists())

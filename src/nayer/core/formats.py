@@ -1,4 +1,4 @@
-"""How numbers are written for people. What is missing or no finite number becomes a dash."""
+"""Formats numbers for people. `percent`, `points` and `decimal` write a missing or non-finite value as a dash."""
 
 import math
 from typing import Any
@@ -10,12 +10,12 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def percent(share: float | None) -> str:
-    """A fraction in percent."""
+    """A fraction in percent, with two decimals."""
     return f"{100 * share:.2f}{SPACE}%" if share is not None and math.isfinite(share) else NOTHING
 
 
 def points(difference: float | None) -> str:
-    """A difference of fractions in percentage points, always with its sign."""
+    """A difference of fractions in percentage points, always with a sign."""
     if difference is None or not math.isfinite(difference):
         return NOTHING
     return f"{100 * difference:+.2f}".replace("-", MINUS) if round(100 * difference, 2) else "±0.00"
@@ -29,27 +29,27 @@ def decimal(value: float | None) -> str:
 
 
 def count(value: Any) -> str:
-    """A number with separators; a text as it is."""
+    """An integer with thousands separators, a float by `decimal`, anything else as it is."""
     if isinstance(value, float):
         return decimal(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def compact(value: int) -> str:
-    """A large count as people say it."""
+    """A large count with a unit, such as 1.5 M."""
     for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if float(f"{value:.3g}") >= unit:  # 999,600 is 1 M
+        if float(f"{value:.3g}") >= unit:  # after rounding: 999,600 is 1 M
             return f"{value / unit:.3g}{SPACE}{name}"
     return str(value)
 
 
 def times(ratio: float) -> str:
-    """A ratio as a factor."""
+    """A ratio as a factor, with a multiplication sign behind it."""
     return f"{ratio:.1f}{TIMES}" if ratio < 100 else f"{ratio:,.0f}{TIMES}"
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it."""
+    """A time in seconds, minutes or hours, whichever reads best."""
     if seconds < 100:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.1f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} h"

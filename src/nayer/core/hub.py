@@ -1,6 +1,6 @@
-"""Files of a model on the Hugging Face hub: the newest with network, otherwise what the cache holds, and soon.
+"""Fetches a model's files from the Hugging Face hub, or quickly falls back to the cache without a network.
 
-And silence from transformers, which reads them.
+Also silences transformers, which reads these files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Per request, so that a machine without network gets its answer soon.
+# Timeout of a request, short, so that a machine without network soon falls back to the cache.
 SECONDS = 10.0
 
 
 def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> Path:
-    """Folder of one commit of the model, with the files of its root that match the patterns.
+    """Folder with one commit of the model: those files of its root that match the patterns.
 
-    One snapshot, not file by file as transformers and timm do it: those retry each file for 46 s where there is no
-    network, and could mix two commits.
+    One snapshot, not file by file as transformers and timm do it: they retry each file for 46 s without a network, and
+    could mix two commits.
 
     Raises:
         OSError, ValueError: the model is neither on the hub nor in the cache.
@@ -32,7 +32,7 @@ def snapshot(model: str, files: Sequence[str], revision: str | None = None) -> P
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """No loading bars, reports and notes about unused weights while inside; the previous setting afterwards."""
+    """Silence transformers' loading bars, reports and notes about unused weights inside the block."""
     logging: Any = import_module("transformers.utils.logging")
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Shapes of images and their augmentation. Images are (N, C, H, W), float in [0, 1] or uint8."""
+"""Image shapes, augmentation and conversion. Images are (N, C, H, W), float in [0, 1] or uint8."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,9 +13,9 @@ from nayer.core.config import Config
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What a classifier expects of an image.
+    """Images that a classifier expects.
 
-    `size` is the side in pixels (images are square), `mean` and `std` are per channel on the [0, 1] scale.
+    `size` is the side in pixels (images are square); `mean` and `std` are per channel, on the [0, 1] scale.
     """
 
     size: int
@@ -25,43 +25,43 @@ class ImageSpec:
 
 
 class AugmentationConfig(Config):
-    """Per-sample augmentation of a scenario's images."""
+    """Random augmentation, drawn for each image."""
 
     padding: Annotated[int, Field(ge=0, le=127)]
-    """Zero padding in pixels a side before the random crop."""
+    """Zero padding on each side, in pixels, before a random crop back to the image's size."""
     flip: bool
-    """Horizontal flip of every second image."""
+    """Whether images are flipped horizontally at random, with a probability of 1/2."""
 
     def build(self) -> "Augmentation":
-        """What does it."""
+        """The augmentation that these parameters describe."""
         return Augmentation(self.padding, self.flip)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crop after zero padding of `padding` pixels a side, and horizontal flip if `flip`."""
+    """Random crop after zero padding of `padding` pixels on each side and, if `flip`, a random horizontal flip."""
 
     padding: int
     flip: bool
 
     @property
     def crop_count(self) -> int:
-        """How many different views of an image there are."""
+        """Number of different views of an image."""
         return (2 * self.padding + 1) ** 2 * (1 + self.flip)
 
     def every(self, device: torch.device) -> Tensor:
-        """All crops there are (crop_count, 3), in the form of `draw`."""
+        """All possible crops (crop_count, 3), in the format of `draw`."""
         shift, flipped = torch.arange(2 * self.padding + 1, device=device), torch.arange(1 + self.flip, device=device)
         return torch.cartesian_prod(shift, shift, flipped).to(torch.uint8)
 
     def draw(self, count: int, device: torch.device) -> Tensor:
-        """Crops (count, 3) of as many images: row, column, and whether flipped, as uint8."""
+        """Random crops (count, 3), one per image, as uint8: row, column, and whether flipped."""
         shifts = [torch.randint(0, 2 * self.padding + 1, (count, 1), device=device) for _ in range(2)]
         chance = torch.rand(count, 1, device=device) if self.flip else torch.ones(count, 1, device=device)
         return torch.cat([*shifts, chance < 0.5], 1).to(torch.uint8)
 
     def crop(self, images: Tensor, crops: Tensor) -> Tensor:
-        """View i is image i of (N, C, H, W) cut by row i of `crops`; gradients pass through."""
+        """Views of images (N, C, H, W): image i is cropped by row i of `crops` (N, 3); gradients pass through."""
         if not self.padding and not self.flip:
             return images
         _, channels, height, width = images.shape
@@ -74,7 +74,7 @@ class Augmentation:
         return cropped.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Every image of the batch (N, C, H, W) cut by a draw of its own."""
+        """Views of a batch (N, C, H, W), with a random crop for each image."""
         return self.crop(images, self.draw(len(images), images.device))
 
 

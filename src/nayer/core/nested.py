@@ -1,4 +1,4 @@
-"""Nested mappings and typed parameters as flat ones."""
+"""Flattens nested mappings and typed parameters."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """One mapping with dotted keys."""
+    """Flatten nested values into one mapping with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         inner = value.model_dump() if isinstance(value, BaseModel) else value

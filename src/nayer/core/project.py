@@ -1,4 +1,4 @@
-"""Where things of a project lie: its scenarios and their DVC pipeline files."""
+"""Finds the scenarios of a project and their DVC pipeline files."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ NOT_SCENARIOS = {"base", "local"}
 
 
 def scenarios(project: Path) -> list[str]:
-    """The environments of `conf/` that can be run."""
+    """Names of the scenarios in `conf/`."""
     folders = [folder.name for folder in (project / "conf").iterdir() if folder.is_dir()]
-    # With a dot: what a `kedro scenario` that was killed left behind.
+    # A name with a dot is what a killed `kedro scenario` left behind.
     return sorted(name for name in folders if name not in NOT_SCENARIOS and "." not in name)
 
 
 def pipeline_file(project: Path, scenario: str) -> Path:
-    """Where the DVC pipeline file of a scenario lies, its dvc.lock beside it: the root's is that of the digits."""
+    """Path of a scenario's DVC pipeline file, with its dvc.lock beside it; that of digits is at the project's root."""
     return project / "dvc.yaml" if scenario == DEFAULT else project / "conf" / scenario / "dvc.yaml"

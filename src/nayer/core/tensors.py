@@ -1,4 +1,4 @@
-"""Tensors in files: safetensors with a description, the digest of what they hold, and what is refused unread."""
+"""Saves and loads tensors as safetensors with metadata, computes digests, and refuses dangerous torch files."""
 
 import hashlib
 import json
@@ -15,25 +15,25 @@ from safetensors.torch import save
 from nayer.core.errors import InputError, first_line
 from nayer.core.files import write_atomically
 
-# One metadata key only: with several, the order of the header and so the bytes of the file change from save to save.
+# A single metadata key: with several, their order in the header, and so the file's bytes, change from save to save.
 METADATA_KEY = "nayer"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], kind: str, metadata: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able `metadata` as one safetensors file; equal content gives equal bytes."""
     header = {METADATA_KEY: json.dumps({"kind": kind, **metadata}, sort_keys=True)}
-    # Copies, as safetensors refuses what shares memory: two names of one layer.
+    # Copies, as safetensors refuses tensors that share memory, such as two names of one layer.
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    # As bytes: safetensors' own file writer puts a file of its own beside it, which a killed process would leave.
+    # As bytes: safetensors' file writer makes a temporary file of its own, which a killed process would leave behind.
     content = save(contiguous, metadata=header)
     write_atomically(path, lambda part: part.write_bytes(content))
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read a file of `save_tensors`.
+    """Read tensors and metadata from a file of `save_tensors`.
 
     Raises:
-        InputError: the file is missing, damaged, or holds another kind of thing.
+        InputError: the file is missing, damaged, or of another kind.
     """
     if not path.is_file():
         raise InputError(f"{kind} file '{path}' does not exist: run the pipeline that makes it, or correct the path.")
@@ -42,7 +42,7 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
             header = (file.metadata() or {}).get(METADATA_KEY)
             metadata = json.loads(header) if header else {}
             tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
-    except Exception as error:  # of a stranger's file: bad offsets, an unknown dtype, a header nested too deep, ...
+    except Exception as error:  # any file may be given: bad offsets, an unknown dtype, a header nested too deep, ...
         raise InputError(
             f"{kind} file '{path}' is damaged or no safetensors file ({first_line(error)}): make or copy it again."
         ) from error
@@ -56,10 +56,11 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
 
 
 def check_unfolding(path: Path) -> None:
-    """Refuse a file of torch that takes more memory than its size as soon as it is read.
+    """Refuse a torch file that would take more memory than its size as soon as it is read.
 
     Raises:
-        ValueError: its archive is compressed or overlaps itself, or its pickle asks for room that it does not fill.
+        ValueError: it is TorchScript, its archive is compressed or has overlapping entries, or its pickle allocates
+            memory that it does not fill.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content[:2] == b"PK":
@@ -70,13 +71,13 @@ def check_unfolding(path: Path) -> None:
                 raise ValueError("it is compressed, which torch never does")
             if sum(entry.file_size for entry in entries) > len(content):
                 raise ValueError("it unfolds to more than it is")
-        # Of all that torch lets a pickle of weights call, this alone fills memory by a number: bytearray(10**12).
+        # Of what torch lets a pickle of weights call, only this can allocate any amount of memory: bytearray(10**12).
         if content.find(b"bytearray\n") >= 0:
             raise ValueError("it asks for a bytearray, which no weights need")
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """The sha256 over names and values of tensors, as hex: the same however and where they are stored."""
+    """sha256 over names and values of tensors, as hex; it does not depend on where or how they are stored."""
     total = hashlib.sha256()
     for name in sorted(tensors):
         total.update(name.encode())

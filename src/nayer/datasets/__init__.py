@@ -1,4 +1,4 @@
-"""Real data sets: for the teacher and the evaluation only. Nothing is ever fetched from here."""
+"""Real data sets, for the teacher and the evaluation only. Nothing here ever downloads data."""
 
 from nayer.datasets.base import ImageSet, RealData
 from nayer.datasets.no_data import NONE

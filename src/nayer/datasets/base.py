@@ -1,4 +1,4 @@
-"""What every data set gives, and what every source of one can do."""
+"""What all data sets have in common: labelled images, their fixed parts, and the interface of a source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEVELS = 256
 DECIMALS = 4
 
 
-# No generated comparison: tensors compare element by element, which gives no single answer.
+# eq=False: tensors compare element by element, which gives no single answer.
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """`images` (N, C, H, W) uint8 and `labels` (N,) int64."""
@@ -35,11 +35,11 @@ class ImageSet:
         return ImageSet(self.images[chosen], self.labels[chosen])
 
     def relabelled(self, places: list[int]) -> ImageSet:
-        """The same images; those of class k are of class `places[k]`."""
+        """The same images with class k relabelled as class `places[k]`."""
         return ImageSet(self.images, torch.tensor(places)[self.labels])
 
     def digest(self) -> str:
-        """The sha256 over shape, pixels and labels: the same images in the same order, however they were stored."""
+        """SHA-256 over shape, pixels and labels: equal for equal images in the same order, however they were stored."""
         total = hashlib.sha256(str(tuple(self.images.shape)).encode())
         for tensor in (self.images, self.labels):
             total.update(tensor.contiguous().numpy().tobytes())
@@ -48,9 +48,9 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class RealData:
-    """A data set in its three fixed parts: nothing, no seed either, moves an image from one to another.
+    """A data set in three fixed parts: nothing, not even a seed, moves an image from one to another.
 
-    The teacher learns from `train`, recipes are chosen on `validation`, `test` selects nothing.
+    The teacher learns from `train`, recipes are chosen on `validation`, and `test` is used to choose nothing.
     """
 
     train: ImageSet
@@ -60,19 +60,19 @@ class RealData:
     spec: ImageSpec
 
     def relabelled(self, places: list[int]) -> RealData:
-        """The same images; those of class k are of class `places[k]`."""
+        """The same images with class k relabelled as class `places[k]`."""
         train, validation, test = (part.relabelled(places) for part in (self.train, self.validation, self.test))
         return replace(self, train=train, validation=validation, test=test)
 
 
 class Source(Protocol):
-    """One kind of data set."""
+    """Interface of one kind of data set."""
 
     def channels(self, config: DataConfig) -> int | None:
-        """Channels of the images; None where there are none."""
+        """Number of channels of the images; None where there are no images."""
 
     def files(self, config: DataConfig) -> Path | None:
-        """The folder that holds its files and nothing else; None if it needs none."""
+        """The folder that holds the data set's files and nothing else; None if it needs no files."""
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
         """The data set's own names, in the order of the labels; no image is read."""
@@ -81,11 +81,11 @@ class Source(Protocol):
         """Raise InputError if files are missing or parameters contradict the set; no image is read."""
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
-        """Read all images; labels count the data set's own names, whatever `class_names` call them."""
+        """Read all images; labels follow the order of the data set's own classes, whatever `class_names` calls them."""
 
 
 def given_names(config: DataConfig) -> tuple[str, ...] | None:
-    """The names that the parameters list, or the lines of the text file that they name; None if they say nothing.
+    """The class names that the parameters list, or the lines of the text file that they point to; None without either.
 
     Raises:
         InputError: the file cannot be read.
@@ -97,13 +97,13 @@ def given_names(config: DataConfig) -> tuple[str, ...] | None:
 
 
 def read_text(file: Path, key: str) -> str:
-    """A text file of names.
+    """The content of a text file of names.
 
     Raises:
-        InputError: it is missing, no text, or no file at all; `key` is the parameter in the message.
+        InputError: it is missing, too large, not text, or no regular file; `key` is the parameter in the message.
     """
     try:
-        # A pipe would never end.
+        # Reading a pipe would never end.
         if file.exists() and (not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES):
             raise OSError(f"no file, or one of more than {MAX_TEXT_BYTES / 2**20:.0f} MiB")
         return file.read_text(encoding="utf-8-sig")
@@ -118,11 +118,11 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     levels = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
     means, deviations = [], []
     for channel in images.unbind(dim=1):
-        # By counting, not by float copies: those would take four times the memory of the data.
+        # By counting levels, as float copies would take four times the memory of the data.
         shares = torch.bincount(channel.flatten(), minlength=LEVELS).to(torch.float64) / channel.numel()
         mean = (shares * levels).sum()
         deviation = (shares * (levels - mean).square()).sum().sqrt().item()
         means.append(round(mean.item(), DECIMALS))
-        # A channel of one value would otherwise be divided by zero.
+        # A channel of a single value would otherwise be divided by zero.
         deviations.append(round(max(deviation, 1 / (LEVELS - 1)), DECIMALS))
     return tuple(means), tuple(deviations)

@@ -11,16 +11,17 @@ class DataConfig(Config):
     """The real data: for the teacher and the evaluation only."""
 
     dataset: Text
-    """digits, fashion_mnist, cifar10, cifar100, tiny_imagenet, image_folder, test_folder, or none."""
+    """Real data set: digits, fashion_mnist, cifar10, cifar100, tiny_imagenet, image_folder, test_folder, or none."""
     folder: Place
-    """Where the files of the data set lie; digits need none."""
+    """Folder in which the files of the data set lie; digits needs none."""
     image_size: Count
-    """Side of the images in pixels; the pictures of a folder are resized to it, other sets have their own."""
+    """Side of the images in pixels; the pictures of a folder are resized to it, other data sets have a fixed size."""
     channels: Literal[1, 3] | None
-    """Of the pictures of a folder: 1 reads them as grey, null and 3 as RGB; other sets have their own."""
+    """Channels of the pictures of a folder: 1 reads them as grey, 3 or null as RGB; other data sets have their own."""
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Of the pictures of a folder: the share of the shorter side that is shown, from the middle. Resize(256) before
-    CenterCrop(224), as torchvision's own, is 0.875."""
+    """Share of the shorter side of a folder's pictures that is kept, from the middle; torchvision's usual Resize(256)
+    before CenterCrop(224) is 0.875."""
     class_names: list[Text] | Place | None
-    """Names in the order of the teacher's classes: a list, or a text file with one a line; null takes the data set's
-    own. If these are given in another order, its labels follow them; other words are taken to be in its order."""
+    """Class names in the order of the teacher's classes: a list, or a text file with one name a line; null takes the
+    data set's own. If its own names are given in another order, its labels are changed to match; other words are taken
+    to be in its order."""

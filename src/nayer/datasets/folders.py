@@ -10,22 +10,22 @@ from nayer.datasets.base import ImageSet, RealData, channel_statistics, given_na
 from nayer.datasets.config import DataConfig
 from nayer.datasets.pictures import CHANNELS, check_inside, list_pictures, read_pictures
 
-# The first of every ten images of a class is held out.
+# The first of every ten images of a class is held out for validation.
 VALIDATION_EVERY = 10
 MIN_IMAGES = 2
 
 
 class ClassFolders:
-    """Pictures in one folder per class; `names_in` is where the folders lie that name the classes."""
+    """Pictures in one folder per class; `names_in` is the sub-folder whose class folders name the classes."""
 
     names_in: str
 
     def channels(self, config: DataConfig) -> int:
-        """As the parameters ask for."""
+        """Channels that the parameters ask for, by default 3."""
         return config.channels or CHANNELS
 
     def files(self, config: DataConfig) -> Path | None:
-        """The folder itself."""
+        """The folder that the parameters name."""
         return Path(config.folder)
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ class ClassFolders:
 
 
 class ImageFolder(ClassFolders):
-    """Own pictures for training and test."""
+    """A user's own pictures for training and test."""
 
     names_in = "train"
 
@@ -59,14 +59,14 @@ class ImageFolder(ClassFolders):
 
 
 class TestFolder(ClassFolders):
-    """Labelled test pictures alone, <folder>/<class>/*: what the evaluation of a teacher that exists needs."""
+    """Labelled test pictures alone, <folder>/<class>/*: all that evaluating an existing teacher needs."""
 
-    __test__ = False  # its name is no test's
+    __test__ = False  # otherwise pytest would collect it for its name
 
     names_in = ""
 
     def check(self, config: DataConfig) -> None:
-        """Raise InputError if the folders are not named as the classes are, which alone tells which is which."""
+        """Raise InputError unless the folders are named as the classes are: only their names tell which is which."""
         folders = set(self.class_names(config))
         if odd := sorted(folders ^ set(given_names(config) or folders)):
             raise InputError(
@@ -86,7 +86,7 @@ class TestFolder(ClassFolders):
 
 
 def _part(config: DataConfig, part: str) -> list[Path]:
-    """The class folders of `train` or `test`."""
+    """The class folders in the sub-folder `part`, or in the folder itself if that is empty."""
     folder = Path(config.folder) / part
     classes = _class_folders(folder, Path(config.folder)) if folder.is_dir() else []
     if not classes:
@@ -105,7 +105,7 @@ def _class_folders(folder: Path, root: Path) -> list[Path]:
 
 
 def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:
-    """The images of one part, and which of them (N,) bool would be held out of it for validation."""
+    """The images of one part, and a mask (N,) bool of those to hold out for validation if it is `train`."""
     files, labels, is_validation = [], [], []
     for label, folder in enumerate(_part(config, part)):
         pictures = list_pictures(folder)

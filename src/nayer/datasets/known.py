@@ -22,7 +22,7 @@ from nayer.datasets.config import DataConfig
 DIGIT_LEVELS = 16
 DIGITS_TEST = 540
 DIGITS_VALIDATION = 0.2
-# Part of the data set's definition, as its file order would be: never a parameter.
+# Seed of the split: part of the data set's definition, as a file order would be, and so no parameter.
 DIGITS_SPLIT = 0
 
 UBYTE_FILES = tuple(
@@ -54,11 +54,11 @@ class KnownSet:
     read: Callable[[Path], tuple[ImageSet, ImageSet]]
 
     def channels(self, config: DataConfig) -> int:
-        """Those of its images."""
+        """Channels of the images."""
         return self.spec.channels
 
     def files(self, config: DataConfig) -> Path | None:
-        """The folder of the published files."""
+        """The folder of the published files; None if there are none."""
         return (Path(config.folder) / self.required[0]).parent if self.required else None
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class KnownSet:
         return self.names
 
     def check(self, config: DataConfig) -> None:
-        """Raise InputError if the image size is another, or a file is missing."""
+        """Raise InputError if `data.image_size` is not that of the set, or a file is missing."""
         if config.image_size != self.spec.size:
             raise InputError(
                 f"data.image_size: {config.image_size} contradicts '{self.name}', whose images have "
@@ -104,7 +104,7 @@ class KnownSet:
 
 
 def _read_digits(folder: Path) -> tuple[ImageSet, ImageSet]:
-    """The digits that ship inside scikit-learn; the stratified validation images stand last."""
+    """The digits that ship with scikit-learn; the stratified validation images are the last training images."""
     digits: Any = import_module("sklearn.datasets").load_digits()
     images = torch.from_numpy(digits.images).mul(255 / DIGIT_LEVELS).round().to(torch.uint8).unsqueeze(1)
     everything = ImageSet(images, torch.from_numpy(digits.target).to(torch.int64))

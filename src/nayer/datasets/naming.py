@@ -1,4 +1,4 @@
-"""Which class of a data set is meant by which of the names that somebody gives its classes."""
+"""Match the class names that a user gives with the classes of a data set."""
 
 import re
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from nayer.core.errors import InputError
 
 
 def places(given: Sequence[str], own: Sequence[str], dataset: str) -> list[int]:
-    """Where every class of a data set stands among as many given names.
+    """For every class of a data set, its index among the given names, which are as many.
 
-    They are matched by name if they are the data set's own in whatever order, and otherwise taken to be in its order:
-    other words for the same classes.
+    If the given names are the data set's own in any order, they are matched by name. Otherwise they are taken as other
+    words for the same classes, in the data set's order.
 
     Raises:
-        InputError: one of them is that of another class, which is neither.
+        InputError: only some names are the data set's own, and one of these stands at the place of another class.
     """
     same = folded if len({folded(name) for name in own}) == len(own) else str
     told, known = [same(name) for name in given], [same(name) for name in own]
@@ -30,5 +30,5 @@ def places(given: Sequence[str], own: Sequence[str], dataset: str) -> list[int]:
 
 
 def folded(name: str) -> str:
-    """The name as a person reads it: `Ankle_Boot` is `ankle boot`."""
+    """The name without case, spaces, underscores and hyphens, so that `Ankle_Boot` equals `ankle boot`."""
     return re.sub(r"[\s_-]+", "", name).casefold()

@@ -1,4 +1,4 @@
-"""No real data at all: enough for all but training a teacher; the evaluation then has synthetic images only."""
+"""No real data at all: enough for everything but training a teacher; evaluation then uses synthetic images."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -11,13 +11,13 @@ NONE = "none"
 
 
 class NoData:
-    """`data.dataset: none`."""
+    """The source for `data.dataset: none`."""
 
     def channels(self, config: DataConfig) -> None:
-        """There are no images."""
+        """None, as there are no images."""
 
     def files(self, config: DataConfig) -> Path | None:
-        """There are none."""
+        """None, as there are no files."""
         return None
 
     def class_names(self, config: DataConfig) -> NoReturn:
@@ -28,12 +28,12 @@ class NoData:
         )
 
     def check(self, config: DataConfig) -> NoReturn:
-        """Raise InputError: this was asked because images are needed."""
+        """Raise InputError: a check is only made where real images are needed."""
         raise InputError(
             "data.dataset: 'none', but a teacher is to be trained, which needs real images; name a data set, for "
             "instance image_folder with data.folder, or set teacher.source: file."
         )
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
-        """Raise InputError."""
+        """Raise InputError, as `check` does."""
         self.check(config)

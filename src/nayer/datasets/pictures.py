@@ -1,4 +1,4 @@
-"""Picture files to one uint8 tensor."""
+"""Read picture files into one uint8 tensor."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from torch import Tensor
 from nayer.core.errors import InputError, first_line
 
 CHANNELS = 3
-# Whatever the suffix says. Of the others that Pillow knows, EPS would be a program that Ghostscript runs.
+# Formats that are read, whatever the suffix. Among Pillow's others, EPS is a program that Ghostscript would run.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The picture files directly in `folder`, by name; hidden and other files are passed over.
+    """The picture files directly in `folder`, sorted by name; hidden and other files are skipped.
 
     Raises:
         InputError: there are none.
@@ -36,7 +36,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def check_inside(path: Path, root: Path) -> None:
-    """Refuse what leads out of the folder that was given, by a link or by `..`, and what leads to nothing.
+    """Refuse a path that leads out of the given folder, by a link or by `..`, or to nothing.
 
     Raises:
         InputError: names the path.
@@ -53,7 +53,7 @@ def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = 
     Its side is `crop` times the picture's shorter one.
 
     Raises:
-        InputError: a file is no picture or lies outside of `root`, or all of them do not fit into the memory.
+        InputError: a file is no picture or lies outside `root`, or the images do not fit into memory together.
     """
     _check_memory(len(files), size, channels)
     for place in (*dict.fromkeys(file.parent for file in files), *filter(Path.is_symlink, files)):
@@ -65,10 +65,10 @@ def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = 
 
 
 def _read_picture(file: Path, size: int, mode: str, crop: float) -> Tensor:
-    if not file.is_file():  # a pipe would never end
+    if not file.is_file():  # reading a pipe would never end
         raise InputError(f"data.folder: '{file}' is no file: replace or remove it.")
     try:
-        # Pillow itself only warns of a picture of 90 to 180 million pixels.
+        # Pillow itself only warns about pictures of 90 to 180 million pixels.
         with (
             warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
             Image.open(file, formats=FORMATS) as opened,
@@ -83,9 +83,10 @@ def _read_picture(file: Path, size: int, mode: str, crop: float) -> Tensor:
 
 
 def _of_bytes(picture: Image.Image) -> Image.Image:
-    """A picture of 16 bits as one of 8: Pillow itself cuts off what is brighter than 255.
+    """Scale a picture of 16 bits to 8, as Pillow itself would clip values above 255; one of 8 bits stays as it is.
 
-    Those of PNG and TIFF have the mode I;16; those of PGM come as I, scaled to 65535 whatever their own maximum is.
+    16-bit pictures have the mode I;16 from PNG and TIFF; from PGM they have I, scaled to 65535 whatever their own
+    maximum is.
     """
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
         return Image.fromarray((np.asarray(picture).astype(np.int64) // 257).astype(np.uint8))

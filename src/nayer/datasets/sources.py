@@ -1,4 +1,4 @@
-"""The data sets by name."""
+"""Data sets and normalisations by name, and the functions that the rest of the project calls."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,8 +31,8 @@ def class_names(config: DataConfig) -> tuple[str, ...]:
     """Names in the order of the labels: those of the parameters, otherwise the data set's own. No image is read.
 
     Raises:
-        InputError: the data set is unknown, its names cannot be found, or the parameters give too many, too few, or
-            some of its own that nothing else tells apart.
+        InputError: the data set is unknown, its names cannot be found, or the parameters give too many, too few, or a
+            mixture of its own names and others that cannot be matched.
     """
     source, names = _source(config), given_names(config)
     if names is None:
@@ -48,7 +48,7 @@ def class_names(config: DataConfig) -> tuple[str, ...]:
 
 
 def own_names(config: DataConfig) -> tuple[str, ...] | None:
-    """What the data set itself calls its classes; None where only files would tell, and there are none."""
+    """The data set's own class names; None where it has none, or they lie in files that cannot be read."""
     source = _source(config)
     try:
         return source.class_names(config)
@@ -57,7 +57,7 @@ def own_names(config: DataConfig) -> tuple[str, ...] | None:
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel by the name of a data set or custom.
+    """Mean and standard deviation per channel, by the name of a data set or of a common convention.
 
     Raises:
         InputError: the name is unknown.
@@ -68,17 +68,17 @@ def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def files(config: DataConfig) -> Path | None:
-    """The folder that holds the files of the data set; None if it needs none."""
+    """The folder that holds the data set's files; None if it needs none."""
     return _source(config).files(config)
 
 
 def channels(config: DataConfig) -> int | None:
-    """Channels of the images; None without images."""
+    """Number of channels of the images; None without images."""
     return _source(config).channels(config)
 
 
 def names_lie_in_files(config: DataConfig) -> bool:
-    """Whether the class names are read from those files."""
+    """Whether the class names are read from the data set's files, not from parameters or code."""
     return config.class_names is None and config.dataset not in KNOWN
 
 
@@ -93,7 +93,7 @@ def check(config: DataConfig) -> None:
 
 
 def load(config: DataConfig) -> RealData:
-    """Read the data set; the parts are the same at every call, on every machine. Labels count its `class_names`.
+    """Read the data set; its parts are the same at every call, on every machine. Labels index its `class_names`.
 
     Raises:
         InputError: as `check`, or a file is damaged.

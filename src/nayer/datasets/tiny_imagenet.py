@@ -14,23 +14,23 @@ from nayer.datasets.pictures import CHANNELS, list_pictures, read_pictures
 SIZE = 64
 FOLDER = "tiny-imagenet-200"
 IDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
-# The last twentieth of every class is held out.
+# The last twentieth of every class is held out for validation.
 VALIDATION_EVERY = 20
 
 
 class TinyImageNet:
-    """Labels count the WordNet ids in alphabetic order, as everywhere else; the published val part is the test part."""
+    """Labels number the WordNet ids in alphabetical order, as is usual; the published val part is the test part."""
 
     def channels(self, config: DataConfig) -> int:
-        """Grey pictures are read as RGB."""
+        """Always 3: grey pictures are read as RGB."""
         return CHANNELS
 
     def files(self, config: DataConfig) -> Path | None:
-        """The extracted archive."""
+        """The folder of the extracted archive."""
         return _root(config)
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
-        """The first word of every class; all its words where the first alone is that of another class, too."""
+        """The first word for every class, or all its words where another class has the same first word."""
         words = {wnid: words for wnid, tab, words in (line.partition("\t") for line in _lines(config, WORDS)) if tab}
         ids = _ids(config)
         missing = [wnid for wnid in ids if wnid not in words]
@@ -44,7 +44,7 @@ class TinyImageNet:
         return tuple(name if uses[name] == 1 else words[wnid].strip() for name, wnid in zip(first, ids, strict=True))
 
     def check(self, config: DataConfig) -> None:
-        """Raise InputError if the image size is another, or files are missing."""
+        """Raise InputError if `data.image_size` is not that of the set, or files are missing."""
         if config.image_size != SIZE:
             raise InputError(
                 f"data.image_size: {config.image_size} contradicts 'tiny_imagenet', whose images have {SIZE} pixels "
@@ -63,7 +63,7 @@ class TinyImageNet:
 
 
 def _read_train(config: DataConfig) -> tuple[ImageSet, torch.Tensor]:
-    """The published training images, and which of them (N,) bool are held out for validation."""
+    """The published training images, and a mask (N,) bool of those held out for validation."""
     files, labels, is_validation = [], [], []
     for label, wnid in enumerate(_ids(config)):
         pictures = list_pictures(_root(config) / "train" / wnid / "images")

@@ -1,1 +1,1 @@
-"""One distillation, top to bottom: plan, build, loop, and the processes that run it."""
+"""One distillation from start to end: the plan, the build, the loop, and the processes that run it."""

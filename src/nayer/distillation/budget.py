@@ -1,4 +1,4 @@
-"""A method's schedule for so many minutes of a machine, from what its steps cost there."""
+"""Turns a budget in minutes into a method's schedule, from what its steps cost on this machine."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -12,29 +12,30 @@ from nayer.synthesis.registry import method_of
 
 @dataclass(frozen=True)
 class Budget:
-    """What a pair gives to all methods alike."""
+    """Time budget that all methods on one pair of teacher and student get alike."""
 
     minutes: float
     student_share: float
     student_step: float
-    """Seconds of the reference's: so every method with a memory takes the same number of student steps."""
+    """Seconds of the reference method's student step, so that all methods with a memory take equally many steps."""
     warmup_share: float
     epochs: int
-    """At most, that make images."""
+    """Largest number of epochs that make images after the warm-up."""
     closing_share: float = 0.0
-    """Of the student's steps, those that it takes after the last image is made."""
+    """Share of the student's steps that come after the last image is made."""
 
     @property
     def student_steps(self) -> int:
-        """What the student's share buys."""
+        """Student steps that fit into the student's share of the minutes."""
         return max(1, int(60 * self.minutes * self.student_share / self.student_step))
 
 
 def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> dict[str, Any]:
-    """The parameters of a schedule that fills the budget, as they stand among those of the distillation.
+    """Schedule parameters that fill the budget, nested as they are in `distill`.
 
     Raises:
-        InputError: there is no time for one batch before the student learns and one after, or for one turn.
+        InputError: the budget is too short for one batch in the warm-up and one after it or, for a method that
+            alternates, for one turn.
     """
     turn = method_of(config.synthesis).alternates
     seconds = 60 * budget.minutes
@@ -59,7 +60,7 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
         warmup = max(1, round(made * budget.warmup_share))
         batches = ceil((made - warmup) / budget.epochs)
         epochs = (made - warmup) // batches
-        warmup = made - epochs * batches  # a rest that fills no epoch comes before them
+        warmup = made - epochs * batches  # batches that do not fill an epoch are added to the warm-up
         closing = round(epochs * budget.closing_share / (1 - budget.closing_share))
         steps = max(1, budget.student_steps // (epochs + closing))
     return {
@@ -72,7 +73,7 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
 
 
 def seconds_for(config: DistillConfig, cost: StepSeconds, student_share: float, batches: int) -> float:
-    """What a budget must have at least for so many synthetic batches."""
+    """Least number of seconds that a budget needs for so many synthetic batches."""
     made = batches * cost.batch(config.synthesis.steps)
     if turn := method_of(config.synthesis).alternates:
         return made + batches * turn * cost.student_step
@@ -80,7 +81,7 @@ def seconds_for(config: DistillConfig, cost: StepSeconds, student_share: float, 
 
 
 def scaled(values: dict[str, Any], schedule: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a distillation with those of a schedule in their place."""
+    """Parameters of a distillation, with those of a schedule replacing their own."""
     return {
         **values,
         **schedule,
@@ -90,9 +91,9 @@ def scaled(values: dict[str, Any], schedule: dict[str, Any]) -> dict[str, Any]:
 
 
 def counted_seconds(parameters: dict[str, Any], cost: StepSeconds, epoch: int) -> float:
-    """What the batches and steps of a distillation up to the end of an epoch, counted from 1, cost.
+    """Seconds that the batches and steps of a distillation cost up to the end of an epoch, counted from 1.
 
-    Of a machine that does nothing else, so that curves can be compared whatever went on beside their runs.
+    Computed for a machine that does nothing else, so that curves compare whatever ran beside them.
     """
     synthesis, warmup = parameters["synthesis"], parameters["warmup_epochs"]
     learnt = max(0, epoch - warmup)

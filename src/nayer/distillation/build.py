@@ -1,4 +1,4 @@
-"""From a plan to the first state of the loop: every network on its device, seeded."""
+"""Builds the first state of the loop from a plan: all networks on their device, random numbers seeded."""
 
 import copy
 from typing import Any
@@ -21,7 +21,7 @@ from nayer.synthesis.method import Context, Method
 
 
 def build(plan: Plan) -> LoopState:
-    """Everything on its device, seeded."""
+    """Build the loop's first state on the plan's device, from the plan's seed."""
     torch.manual_seed(plan.seed)
     config, images = plan.config, plan.teacher.images
     precision = autocast(plan.device, plan.precision)
@@ -41,19 +41,19 @@ def build(plan: Plan) -> LoopState:
 
 
 def networks(plan: Plan) -> tuple[Classifier, Classifier]:
-    """Teacher and student on the plan's device, the student as it is before its first step."""
-    # A copy: the caller's is neither moved, nor frozen, nor compiled.
+    """Teacher and student on the plan's device, the student before its first step."""
+    # A copy, so that the caller's teacher is not moved, frozen or compiled.
     teacher = freeze(copy.deepcopy(plan.teacher)).to(plan.device).to(memory_format=torch.channels_last)
     return teacher, new_student(teacher, plan.config.student).to(memory_format=torch.channels_last)
 
 
 def recorder(plan: Plan) -> Recorder:
-    """Of steps, on a GPU that holds all they need."""
+    """Recorder of steps, which is on where the plan allows it and the device is a GPU."""
     return Recorder(plan.device, wanted=plan.record)
 
 
 def build_method(plan: Plan, teacher: Classifier, steps: int | None = None) -> Method[Any]:
-    """The plan's method on a teacher that is on its device, with its own number of steps per batch or another."""
+    """The plan's method for a teacher already on its device; `steps` replaces the configured steps per batch."""
     table = plan.embeddings.table.to(plan.device) if plan.embeddings else None
     augment, precision = plan.config.augmentation.build(), autocast(plan.device, plan.precision)
     context = Context(teacher, table, plan.schedule, augment, precision, plan.compile, recorder(plan))

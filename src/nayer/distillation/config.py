@@ -14,25 +14,28 @@ class DistillConfig(Config):
     """Data-free distillation."""
 
     warmup_epochs: NonNegativeCount
-    """Epochs that only make images, before the student learns; methods leave out their adversarial term."""
+    """Epochs at the start that only make images; the student does not learn yet, and methods with a memory leave out
+    their adversarial term."""
     epochs: Count
     """Epochs of distillation after the warm-up."""
     closing_epochs: NonNegativeCount = 0
-    """The last of `epochs`, in which the student learns from all images and no more are made."""
+    """How many of the last `epochs` make no more images; the student goes on learning from those it has."""
     leaves: NonNegativeCount = 0
-    """Procedural pictures, dead leaves, that come into the memory beside each synthetic batch: for a teacher whose own
-    images say little, such as one without BatchNorm."""
+    """Drawn pictures (dead leaves) added to the memory with each synthetic batch: for a teacher whose synthetic images
+    teach little, such as one without BatchNorm."""
     leaves_steps: NonNegativeCount = 5
-    """Optimiser steps on their pixels, towards what the teacher's BatchNorm layers know; without such, none."""
+    """Optimiser steps that move the pixels of the leaves towards the teacher's BatchNorm statistics; without BatchNorm,
+    none are taken."""
     memory: Count | None
-    """Images kept; null keeps all that the schedule makes, and a method that keeps no memory those of one batch."""
+    """Images that the memory keeps; null keeps all that the schedule makes. A method without a memory always keeps
+    those of one batch."""
     memory_sample: Annotated[int, Field(ge=1, le=5000)]
-    """Images of the memory handed on for a look, balanced by class."""
+    """Images saved from the memory, balanced by class: the report shows them, and INT8 calibration uses them."""
     probe_images: Annotated[int, Field(ge=1, le=5000)]
-    """Images made after the last epoch, which the student never learns from: to compare it with its teacher on."""
+    """Images made after the last epoch to compare student and teacher on; the student never learns from them."""
     augmentation: AugmentationConfig
-    """Of synthetic images, in synthesis and distillation."""
+    """Augmentation of synthetic images, during synthesis and when the student learns."""
     synthesis: AnySynthesisConfig
-    """The method that makes the images, chosen by `method`, and its own parameters."""
+    """The method that makes the images, chosen by `method`, and that method's parameters."""
     student: StudentConfig
     """The student and how it learns."""

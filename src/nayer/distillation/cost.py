@@ -1,4 +1,4 @@
-"""What the steps of a distillation cost on this machine, from a few real ones."""
+"""Measures what the steps of a distillation cost on this machine, by timing a few real ones."""
 
 import time
 from collections.abc import Mapping
@@ -16,35 +16,35 @@ from nayer.synthesis.method import TOTAL, Method, SyntheticBatch
 from nayer.synthesis.registry import METHODS
 
 FEW, MANY, ROUNDS = 1, 8, 2
-# Seconds from which a step is slow, and of the longer batch of such steps, which has two at least.
+# Seconds from which a step counts as slow, and seconds that the longer batch of slow steps should not exceed.
 SLOW, LONGEST = 2.0, 30.0
 
 
 class StepSeconds(Config):
-    """Of one method on one pair."""
+    """Seconds that batches and steps of one method take for one pair of teacher and student."""
 
     few_steps: float
-    """A batch with `few` steps of the search for it."""
+    """Seconds of a batch of `few` synthesis steps."""
     many_steps: float
-    """A batch with `many`."""
+    """Seconds of a batch of `many` synthesis steps."""
     few: Count = FEW
     many: Count = MANY
     add: float
-    """What it takes to put it into the memory."""
+    """Seconds that adding a batch to the memory takes."""
     student_step: float
 
     @property
     def synthesis_step(self) -> float:
-        """One step of the search for a batch."""
+        """Seconds of one synthesis step."""
         return max((self.many_steps - self.few_steps) / (self.many - self.few), 1e-6)
 
     def batch(self, steps: int) -> float:
-        """A batch of so many steps, with its start, its end and its place in the memory."""
+        """Seconds of a batch of so many steps, including its set-up and adding it to the memory."""
         return max(self.few_steps - self.few * self.synthesis_step, 0.0) + steps * self.synthesis_step + self.add
 
 
 def shortened(values: Mapping[str, Any]) -> DistillConfig:
-    """A distillation of these parameters that does the same work in every step, for as short as can be measured."""
+    """The shortest distillation whose single steps do the same work as those of the given parameters."""
     synthesis, student = values["synthesis"], values["student"]
     turn = METHODS[synthesis["method"]].alternates
     return DistillConfig.model_validate(
@@ -60,9 +60,9 @@ def shortened(values: Mapping[str, Any]) -> DistillConfig:
 
 
 def first_step(plan: Plan, state: LoopState) -> float:
-    """Seconds of a batch of one step, the better of two, as the first warms up. Changes the state.
+    """Seconds of a batch of one step, the faster of two, as the first warms up. Changes the state.
 
-    Of several processes those of the slowest: all have to time as many steps.
+    With several processes, the seconds of the slowest, so that all of them then time the same number of steps.
     """
     method = begun(plan, state)
     seconds: list[float] = distributed.all_gather(min(timed_batch(method, state, FEW)[0] for _ in range(2)))
@@ -70,9 +70,9 @@ def first_step(plan: Plan, state: LoopState) -> float:
 
 
 def time_steps(plan: Plan, state: LoopState, step: float, many: int = MANY, rounds: int = ROUNDS) -> StepSeconds:
-    """A few real steps, each kind in turns; fewer where one takes about so many seconds that all would take minutes.
+    """Time a few real steps, taking the kinds in turn. Changes the state.
 
-    Changes the state.
+    `step` is the result of `first_step`: if steps are slow, fewer of them are timed.
     """
     method = begun(plan, state)
     unlike = UNLIKE if method.context.recorder.on else 0
@@ -93,13 +93,13 @@ def time_steps(plan: Plan, state: LoopState, step: float, many: int = MANY, roun
             began = time.perf_counter()
             state.learn(plan.config.student).tolist()  # waits for the device
             seconds["student_step"].append(time.perf_counter() - began)
-    # The least: what else goes on in a machine only ever adds. The first warms up, and counts if it is alone.
+    # The minimum, as other work on the machine only adds time. The first is a warm-up and counts only if it is alone.
     least = {name: min(values[1:] or values) for name, values in seconds.items()}
     return StepSeconds(few=few, many=many, **least)
 
 
 def measuring_seconds(config: DistillConfig, cost: StepSeconds, many: int = MANY, rounds: int = ROUNDS) -> float:
-    """How long `first_step` and `time_steps` together take where steps cost so much."""
+    """Seconds that `first_step` and `time_steps` take together if steps cost this much."""
     unlike, one = cost.few - FEW, cost.batch(FEW) - cost.add
     many, turns = how_often(one, many, rounds)
     batches = 2 * cost.batch(0) - cost.add + (FEW + many + 2 * unlike) * cost.synthesis_step
@@ -109,9 +109,10 @@ def measuring_seconds(config: DistillConfig, cost: StepSeconds, many: int = MANY
 
 
 def how_often(step: float, many: int, rounds: int) -> tuple[int, int]:
-    """The steps of a longer batch, and how often each kind is timed: `rounds` times after one that warms up.
+    """Steps of the longer batch, and how often each kind is timed: `rounds` times after a warm-up.
 
-    Slow steps are hardly warmed up by others, and are timed once, fewer of them the slower they are.
+    Slow steps gain little from a warm-up: they are timed once, in a batch that is shorter the slower they are, but
+    has at least two steps.
     """
     if step < SLOW:
         return many, 1 + rounds
@@ -119,19 +120,19 @@ def how_often(step: float, many: int, rounds: int) -> tuple[int, int]:
 
 
 def learnt_a_turn(turns: int) -> int:
-    """The student's steps that are timed in each: never one alone."""
+    """Student steps timed in each turn, at least two."""
     return max(2, turns)
 
 
 def begun(plan: Plan, state: LoopState) -> Method[Any]:
-    """The plan's method, as it is when the student has begun to learn."""
+    """The plan's method in the first epoch after the warm-up."""
     method = build_method(plan, state.method.context.teacher)
     method.start_epoch(plan.config.warmup_epochs)
     return method
 
 
 def timed_batch(method: Method[Any], state: LoopState, steps: int) -> tuple[float, SyntheticBatch]:
-    """The seconds of a batch of so many steps, and the batch."""
+    """Seconds that a batch of so many steps takes, and the batch."""
     method.config = method.config.model_copy(update={"steps": steps})
     began = time.perf_counter()
     made = method.step(state.trainer.student)
@@ -140,7 +141,7 @@ def timed_batch(method: Method[Any], state: LoopState, steps: int) -> tuple[floa
 
 
 def timed_build(plan: Plan) -> tuple[LoopState, float]:
-    """The first state of the loop, and the seconds until teacher and student were ready for their first step."""
+    """The first state of the loop, and the seconds that building it took."""
     began = time.perf_counter()
     state = build(plan)
     return state, time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What a distillation will cost on this machine, from a few real steps that are taken back."""
+"""Predicts what a distillation will cost on this machine, from a few real steps that are then undone."""
 
 import copy
 import shutil
@@ -17,8 +17,8 @@ BANK = ("memory", "targets")
 
 
 def estimate(plan: Plan, state: LoopState) -> str:
-    """One sentence with time, memory and disk; a state that has no images yet stays so, random generators included."""
-    # The images are left out: a copy of a part of a tensor takes as much as the whole, and here that is the bank.
+    """One sentence with time, memory and disk. A state without images is left as it was, random generators included."""
+    # Without the images: the state holds slices of the bank, and copying a slice copies the whole preallocated bank.
     before = copy.deepcopy({name: part for name, part in state.state_dict().items() if name not in BANK})
     cost = time_steps(plan, state, first_step(plan, state), PROBE_STEPS, rounds=1)
     state.memory.clear()
@@ -33,7 +33,7 @@ def estimate(plan: Plan, state: LoopState) -> str:
     available = psutil.virtual_memory().available / 2**30
     nearest = next(folder for folder in plan.resume_folder.absolute().parents if folder.exists())
     free = shutil.disk_usage(nearest).free / 2**30
-    # The old state and the new one while it is written; the first process writes those of all.
+    # Twice, as the old state stays while the new one is written; the first process writes the states of all.
     disk = 2 * processes * (plan.image_gib + plan.target_gib + weights) + spilt
     each = f" in each of {processes} processes" if processes > 1 else ""
     return (
@@ -46,5 +46,5 @@ def estimate(plan: Plan, state: LoopState) -> str:
 
 
 def estimate_seconds(config: DistillConfig, cost: StepSeconds) -> float:
-    """How long `estimate` takes where steps cost so much."""
+    """Seconds that `estimate` takes if steps cost this much."""
     return measuring_seconds(config, cost, PROBE_STEPS, rounds=1)

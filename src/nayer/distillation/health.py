@@ -1,9 +1,9 @@
-"""What goes wrong in a distillation without an error: noticed within an epoch, told, and answered by a stated rule.
+"""Detects failures of a distillation that raise no error, reports them within an epoch, and recovers by fixed rules.
 
-A synthetic batch that is no use is not kept, and a fresh generator takes over; so it does after an epoch whose images
-the teacher takes for one class. A student whose loss is no number, or runs away, goes back to where its epoch began, at
-half the rate. What has been answered MAX_FAILURES times in a row and comes again stops the run; the last good state
-stays.
+A useless synthetic batch is dropped and a fresh generator takes over; the same happens after an epoch whose images the
+teacher assigns to a single class. A student whose loss diverges or whose weights are not finite is put back to where
+the epoch began, at half the learning rate. A failure that comes again after MAX_FAILURES recoveries in a row stops the
+run; the last good state stays.
 """
 
 import copy
@@ -21,10 +21,10 @@ from nayer.student.trainer import StudentTrainer
 from nayer.synthesis.method import TOTAL, SyntheticBatch
 
 MAX_FAILURES = 3
-# Mean over the pixels of their deviation within a batch, on the [0, 1] scale; generators that learn have 0.05 to 0.4.
+# Standard deviation within a batch, averaged over pixels, on the [0, 1] scale; generators that learn have 0.05 to 0.4.
 MIN_SPREAD = 0.01
 ONE_CLASS = 0.99
-# Of an epoch, to say anything about classes.
+# Fewest images of an epoch from which its classes are judged.
 MIN_IMAGES = 20
 ELSEWHERE = "another process's"
 GENERATOR_KEYS = "distill.synthesis.learning_rate or its weights"
@@ -33,21 +33,21 @@ STUDENT_KEYS = "distill.student.learning_rate"
 
 @dataclass
 class Health:
-    """What is remembered from batch to batch and from epoch to epoch."""
+    """What the checks remember between batches and epochs."""
 
     first_loss: float | None = None
     first_kd_loss: float | None = None
     failures: dict[str, int] = field(default_factory=dict)
-    """By what failed: how often in a row."""
+    """Number of failures in a row, by what failed (generator, predictions, student)."""
     good: dict[str, Any] = field(default_factory=dict)
-    """The student's trainer at the start of the epoch."""
+    """State of the student's trainer at the start of the epoch."""
 
     def remember(self, trainer: StudentTrainer) -> None:
-        """An epoch begins: where the student can go back to."""
+        """Keep the trainer's state at the start of an epoch, for the student to go back to."""
         self.good = copy.deepcopy(trainer.state_dict())
 
     def check_batch(self, made: SyntheticBatch) -> str | None:
-        """What is wrong with a synthetic batch, in any process; all of them hear the same."""
+        """What is wrong with a synthetic batch, or None; every process is told if the batch of any of them failed."""
         spread = to_float(made.images).std(0).mean()
         loss, spread = torch.stack([made.losses[TOTAL].float(), spread]).tolist()
         if self.first_loss is None and math.isfinite(loss):
@@ -59,7 +59,7 @@ class Health:
         return self._count("generator", wrong or f"{ELSEWHERE} generator failed", GENERATOR_KEYS, anywhere)
 
     def check_predictions(self, counts: list[float]) -> str | None:
-        """What is wrong if the teacher takes an epoch's images for one class; `counts` is how many for which."""
+        """What is wrong if the teacher assigns an epoch's images to one class, or None; `counts` is images by class."""
         if sum(counts) < MIN_IMAGES:
             return None
         share = max(counts) / sum(counts)
@@ -67,7 +67,7 @@ class Health:
         return self._count("predictions", told, GENERATOR_KEYS, share > ONE_CLASS)
 
     def check_student(self, kd_loss: float, trainer: StudentTrainer) -> str | None:
-        """What is wrong with the student's mean loss of an epoch; if so, it is put back, at half the rate."""
+        """What is wrong with the student after an epoch, or None; a failed student is put back, at half the rate."""
         if self.first_kd_loss is None and math.isfinite(kd_loss):
             self.first_kd_loss = kd_loss
         wrong = has_diverged(kd_loss, self.first_kd_loss) and f"the student's loss is {kd_loss:.3g}"
@@ -82,10 +82,10 @@ class Health:
         return told
 
     def _count(self, what: str, told: str, keys: str, failed: bool) -> str | None:
-        """Count failures in a row; `told` comes back if there is one.
+        """Count failures in a row; returns `told` if this is one.
 
         Raises:
-            Diverged: one too many.
+            Diverged: there are more than MAX_FAILURES.
         """
         self.failures[what] = self.failures.get(what, 0) + 1 if failed else 0
         if self.failures[what] > MAX_FAILURES:

@@ -1,4 +1,4 @@
-"""One distillation by one process or by many: torch's elastic launcher here, torchrun on further machines.
+"""Runs one distillation in one process or several: torch's elastic launcher here, torchrun on further machines.
 
 torchrun --nnodes 2 --node-rank 1 --nproc-per-node 8 --master-addr HOST --master-port PORT -m nayer.distillation.launch
 """
@@ -37,15 +37,15 @@ from nayer.engine.state_folder import resume_hint
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 
-# A process that is asked to stop first ends its batch and hands over its state.
+# A process that is asked to stop first finishes its batch and hands over its state.
 SECONDS_TO_STOP = 120
-# The other machines are started by hand.
+# Long, as the other machines are started by hand.
 SECONDS_TO_MEET = 900
 
 
 @dataclass(frozen=True)
 class Job:
-    """A distillation to do."""
+    """A distillation to run: its inputs, parameters and seed."""
 
     teacher: Classifier
     embeddings: LabelEmbeddings | None
@@ -54,11 +54,11 @@ class Job:
     seed: int
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process with the teacher in parts: the class of a network of one's own may not be sent."""
+        """Pickle the teacher in parts, as the class of a user's own network may not be picklable."""
         return _job, (self.teacher.parts(), {name: each for name, each in vars(self).items() if name != "teacher"})
 
     def run(self, reporter: Reporter) -> Distilled:
-        """In this process, alone or as one of several."""
+        """Distil in this process, alone or as one of several."""
         mine = plan(self.teacher, self.embeddings, self.config, self.runtime, self.seed)
         return distill(mine, ResumePoint(self.runtime, "distill", mine.fingerprint, reporter), reporter)
 
@@ -68,12 +68,12 @@ def _job(teacher: dict[str, Any], rest: dict[str, Any]) -> Job:
 
 
 def run(job: Job, reporter: Reporter) -> Distilled:
-    """Do the job with as many processes as its `runtime` says.
+    """Run the job with as many processes as its `runtime` says.
 
     Raises:
         InputError: the inputs do not go together, or the machines do not find each other.
         Interrupted: stopped by a signal; the state is kept.
-        Stopped: a process died, or could not go on; the state kept last stays.
+        Stopped: a process died or could not go on; the last kept state stays.
     """
     if job.runtime.processes * job.runtime.machines == 1:
         return job.run(reporter)
@@ -105,14 +105,14 @@ def check_processes(runtime: RuntimeConfig) -> None:
 
 
 def _settings(runtime: RuntimeConfig, folder: str) -> LaunchConfig:
-    """How to start the processes; a folder for the errors of those that die, which torch would leave behind."""
+    """Launcher settings; `folder` takes the error files of processes that die, which torch would leave behind."""
     alone = runtime.machines == 1
     return LaunchConfig(
         min_nodes=runtime.machines,
         max_nodes=runtime.machines,
         nproc_per_node=runtime.processes,
         logs_specs=DefaultLogsSpecs(folder),
-        run_id=uuid4().hex if alone else "none",  # what torchrun calls itself by default
+        run_id=uuid4().hex if alone else "none",  # torchrun's default run id
         rdzv_backend="c10d" if alone else "static",
         rdzv_endpoint="localhost:0" if alone else str(runtime.address),
         rdzv_configs={} if alone else {"rank": 0, "timeout": SECONDS_TO_MEET},
@@ -125,9 +125,9 @@ def _settings(runtime: RuntimeConfig, folder: str) -> LaunchConfig:
 
 
 def _launch(job: Job, reporter: Reporter) -> Distilled:
-    """Start the processes of this machine, wait for them, and say what became of them."""
+    """Start the processes of this machine, wait for them, and return their result or raise their failure."""
     runtime = job.runtime
-    # Its warnings say at length what our one sentence says.
+    # The launcher's long warnings would repeat our one-sentence error.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     relay = Relay(reporter, runtime.processes)
     relay.start()
@@ -148,7 +148,7 @@ def _launch(job: Job, reporter: Reporter) -> Distilled:
 
 
 def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) -> Exception:
-    """The failure as one sentence; a fault of ours as it is."""
+    """The failure as an error of one sentence; one that we cannot explain, as it is."""
     if relay.refused:
         return InputError(relay.refused)
     if relay.gave_up:
@@ -158,7 +158,7 @@ def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) ->
     if number is not None:
         return Interrupted(f"distill stopped by {signal.Signals(number).name}. {kept}", number)
     if isinstance(failure, ChildFailedError):
-        # Those that a signal ended died first; the others because of them.
+        # A process that a signal killed comes first: the others failed because of it.
         rank, first = min(failure.failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
         count = runtime.processes * runtime.machines
         return Stopped(f"distill: process {rank} of {count} died ({_cause(first)}), the others were stopped. {kept}")
@@ -171,13 +171,13 @@ def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) ->
 
 
 def _cause(failure: Any) -> str:
-    """What is known of a process's end: its exception, or its signal."""
+    """First line of what the launcher knows about a process's end: its exception or its signal."""
     message = failure.message.get("message", "") if isinstance(failure.message, dict) else failure.message
     return str(message).strip().splitlines()[0].rstrip(".")
 
 
 def worker(job: Job | None, pipes: list[Connection], run_id: str) -> dict[str, Any] | None:
-    """One of the processes; the first one of all has the job and tells it to the others. Returns what it made there."""
+    """Run one of the processes. The first of all has the job and broadcasts it; it alone returns the result."""
     here = int(os.environ["LOCAL_RANK"])
     if here < torch.accelerator.device_count():
         torch.accelerator.set_device_index(here)
@@ -186,7 +186,7 @@ def worker(job: Job | None, pipes: list[Connection], run_id: str) -> dict[str, A
     told: list[Any] = [job]
     dist.broadcast_object_list(told, 0)
     mine: Job = told[0]
-    # What this process may use of the machine, where the system can tell.
+    # The cores that this process may use, where the system can tell.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(mine.runtime.threads or max(1, cores // int(os.environ["LOCAL_WORLD_SIZE"])))
     keep_freed_memory()

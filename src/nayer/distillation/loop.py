@@ -1,6 +1,6 @@
-"""The distillation loop: images from the method into the memory, from the memory into the student.
+"""The distillation loop: the method fills the memory with images, and the student learns from the memory.
 
-Nothing here can reach real data: what comes in is a teacher, a table of label embeddings, and parameters.
+Nothing here can reach real data: the inputs are a teacher, a table of label embeddings, and parameters.
 """
 
 import copy
@@ -27,30 +27,30 @@ from nayer.synthesis.sample import SyntheticSample
 
 @dataclass(frozen=True, eq=False)
 class Distilled:
-    """What comes out: the student of the last epoch, the history by epoch, synthetic images, the effort."""
+    """Result of a distillation: the student of the last epoch, the history by epoch, synthetic images, and the cost."""
 
     student: Classifier
     history: list[Row]
     sample: SyntheticSample
-    """Some of the memory, that is of what the student learnt from."""
+    """Some of the newest images in the memory, which the student learnt from."""
     probes: SyntheticSample
-    """What it never learnt from."""
+    """Synthetic images that the student never learnt from."""
     seconds: dict[str, float]
     images_made: int
     leaves: int
-    """Procedural pictures beside them in the memory, as they came in."""
+    """Number of leaves that were added to the memory beside the synthetic images."""
 
 
 def distill(plan: Plan, resume: ResumePoint, reporter: Reporter) -> Distilled:
-    """Epochs of synthesis and, after the warm-up, of distillation (arXiv 2310.00258, algorithm 1).
+    """Run the epochs of synthesis and, after the warm-up, of distillation (arXiv 2310.00258, algorithm 1).
 
-    As one of several processes (nayer.engine.distributed) it does its share of every batch, and returns the common
-    student; images are those of its own share.
+    As one of several processes (nayer.engine.distributed) it does its share of every batch. It returns the student
+    that all have in common, but the images of its own share only.
 
     Raises:
         InputError: compiling is asked for and cannot be.
         Interrupted: stopped by a signal; the state is kept.
-        Stopped: it cannot go on; the last state stays.
+        Stopped: the run cannot go on; the last state stays.
     """
     for warning in plan.warnings:
         reporter.warn(warning)
@@ -62,7 +62,7 @@ def distill(plan: Plan, resume: ResumePoint, reporter: Reporter) -> Distilled:
 
 
 def build_and_try(plan: Plan, reporter: Reporter) -> LoopState:
-    """The first state of the loop, after some steps that tell what all will cost and whether networks can be compiled.
+    """Build the loop's first state and run a few trial steps, which give the estimate and try the compiler.
 
     Raises:
         InputError: compiling is asked for and cannot be.
@@ -85,7 +85,7 @@ def build_and_try(plan: Plan, reporter: Reporter) -> LoopState:
 
 
 def fit(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -> None:
-    """The loop, from wherever `state` is to the last epoch and the probes after it."""
+    """Run the loop from wherever `state` is to the last epoch, then make the probes."""
     schedule = plan.schedule
     reporter.begin("distill", schedule.total_epochs, _done(state, plan))
     with resume.stopping_safely():
@@ -103,14 +103,14 @@ def fit(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -
 
 
 def passed(state: LoopState) -> str:
-    """What the estimate can be compared with; of a run that was stopped and gone on with, all its parts."""
+    """The time taken, in a sentence to compare with the estimate; it includes the parts before any interruption."""
     synthesis, student = (duration(state.seconds[name]) for name in ("synthesis", "student"))
     whole = duration(sum(state.seconds.values()))
     return f"The distillation took {whole}: synthesis {synthesis}, student steps {student}."
 
 
 def synthesise(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -> None:
-    """The synthetic batches of this turn that are not made yet."""
+    """Make the synthetic batches still missing in this turn."""
     batches = plan.schedule.batches_in(state.epoch) // plan.schedule.turns_in(state.epoch)
     while state.batch < batches:
         began = time.monotonic()
@@ -126,7 +126,7 @@ def synthesise(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Repo
 
 
 def teach(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -> None:
-    """The student steps of this turn that are not done yet."""
+    """Take the student steps still missing in this turn."""
     steps = plan.schedule.student_steps_in(state.epoch) // plan.schedule.turns_in(state.epoch)
     while state.step < steps:
         began = time.monotonic()
@@ -139,7 +139,7 @@ def teach(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter)
 
 
 def finish_epoch(state: LoopState, plan: Plan, reporter: Reporter) -> None:
-    """Write the epoch's row; a student that went astray learns the epoch again instead."""
+    """Add the epoch's row to the history, or have a student that diverged learn the epoch again."""
     row = _row(state, plan)
     learnt = plan.schedule.student_steps_in(state.epoch) > 0
     if learnt and (wrong := state.health.check_student(row["kd_loss"], state.trainer)):
@@ -153,7 +153,7 @@ def finish_epoch(state: LoopState, plan: Plan, reporter: Reporter) -> None:
 
 
 def make_probes(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Reporter) -> None:
-    """Images that the student never learns from."""
+    """Make the probes, images that the student never learns from."""
     began = time.monotonic() - state.seconds["synthesis"]
     while sum(len(labels) for _, labels in state.probes) < plan.config.probe_images:
         made = state.method.step(state.trainer.student)
@@ -166,18 +166,18 @@ def make_probes(state: LoopState, plan: Plan, resume: ResumePoint, reporter: Rep
 
 
 def recover(state: LoopState, wrong: str, reporter: Reporter) -> None:
-    """Another generator in place of one that is of no use."""
+    """Warn, and replace a failed generator by a fresh one."""
     reporter.warn(f"epoch {state.epoch + 1}: {wrong}; a fresh generator takes over")
     state.method.recover()
 
 
 def collect(state: LoopState, plan: Plan) -> Distilled:
-    """What a finished loop hands on."""
+    """Collect the result of a finished loop."""
     sample = state.memory.sample(plan.config.memory_sample, len(plan.teacher.class_names))
     images, labels = (torch.cat(parts)[: plan.config.probe_images].cpu() for parts in zip(*state.probes, strict=True))
     student = copy.deepcopy(state.trainer.student.eval())  # not compiled
     student.provenance = dict(plan.provenance)
-    # Every process kept BatchNorm statistics of its own views.
+    # Each process has BatchNorm statistics of its own views.
     distributed.average(each for each in student.network.buffers() if each.is_floating_point())
     made = plan.schedule.images * distributed.size()
     leaves = made // plan.schedule.batch_size * plan.config.leaves
@@ -185,7 +185,7 @@ def collect(state: LoopState, plan: Plan) -> Distilled:
 
 
 def _row(state: LoopState, plan: Plan) -> Row:
-    """The means of a finished epoch, over all processes."""
+    """History row of a finished epoch: means over all processes."""
     distributed.average([state.synthesis_sums, state.student_sums, state.prediction_counts])
     batches, steps = plan.schedule.batches_in(state.epoch), plan.schedule.student_steps_in(state.epoch)
     losses = (state.synthesis_sums / batches).tolist() if batches else [None] * len(state.loss_names)
@@ -201,7 +201,7 @@ def _row(state: LoopState, plan: Plan) -> Row:
 
 
 def _done(state: LoopState, plan: Plan) -> float:
-    """Epochs behind, with the share of this one; synthesis and student count alike within it."""
+    """Epochs done, plus the fraction of the current one, in which synthesis and student steps count alike."""
     schedule, epoch = plan.schedule, state.epoch
     if epoch == schedule.total_epochs:
         return float(epoch)

@@ -1,4 +1,4 @@
-"""All that a distillation needs to know before it starts, resolved and checked once."""
+"""The plan of a distillation: all its settings, checked and resolved once before it starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ MIN_SHARE = 2
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One distillation by this process, alone or as one of several: build, estimate and loop read this alone."""
+    """One process's part of a distillation, the only thing that build, estimate and loop read settings from."""
 
     teacher: Classifier
-    """The caller's; it is not changed."""
+    """The caller's teacher, which is never changed."""
     embeddings: LabelEmbeddings | None
-    """None if the method needs none."""
+    """Label embeddings; None if the method needs none."""
     config: DistillConfig
-    """With this process's share of every batch and of the memory."""
+    """Parameters, with the batch sizes and the memory divided among the processes."""
     seed: int
     method: type[Method[Any]]
     schedule: Schedule
@@ -43,27 +43,27 @@ class Plan:
     precision: Precision
     compile: bool
     compile_or_fail: bool
-    """Whether compiling is asked for, so that a machine that cannot is refused."""
+    """Whether compiling was asked for explicitly, so that a machine that cannot compile is refused."""
     record: bool
-    """Whether a GPU may record its steps: one process alone, with all images on it."""
+    """Whether a GPU may record its steps: only with a single process and all images on the GPU."""
     capacity: int
-    """Images that the memory holds."""
+    """Number of images that the memory holds."""
     image_gib: float
-    """What their pixels take."""
+    """GiB that the pixels of a full memory take."""
     target_gib: float
-    """What their cached targets take."""
+    """GiB that the cached targets of a full memory take."""
     spill: Path | None
-    """Where the images lie if they are too large for memory."""
+    """Folder for the images if they and their targets exceed runtime.memory_gib, otherwise None."""
     resume_folder: Path
     warnings: tuple[str, ...]
     provenance: Mapping[str, Any]
-    """What the student's file says about where it came from."""
+    """Origin of the student, as recorded in its file."""
     fingerprint: Mapping[str, Any]
-    """What a kept state must agree with to go on."""
+    """What a kept state must agree with for the run to resume from it."""
 
 
 def pixels_of(schedule: Schedule, teacher: Classifier) -> float:
-    """How many the search for a schedule's images goes through: how long it is, whatever the machine."""
+    """Pixels that synthesis processes over all its steps: a measure of its length that depends on no machine."""
     return schedule.images * schedule.steps * teacher.images.size**2
 
 
@@ -74,10 +74,10 @@ def plan(
     runtime: RuntimeConfig,
     seed: int,
 ) -> Plan:
-    """Check the inputs against each other and resolve what `auto`, null and the number of processes mean.
+    """Check the inputs against each other, and resolve `auto`, null and the number of processes.
 
     Raises:
-        InputError: table, teacher, student, method and machine do not go together.
+        InputError: label embeddings, teacher, student, method and machine do not fit together.
     """
     method = registry.method_of(config.synthesis)
     shard = shard_config(config, distributed.size())
@@ -136,7 +136,7 @@ def plan(
 
 
 def code_of(method: type[Method[Any]]) -> str:
-    """A digest of the code that distils by a method: what other code made is not gone on with."""
+    """Digest of the code that distils with a method; a state that other code made is not resumed."""
     return code_digest("nayer.distillation.loop", method.__module__, without=registry.__name__)
 
 
@@ -144,8 +144,8 @@ def schedule_of(config: DistillConfig) -> Schedule:
     """When images are made and when the student learns.
 
     Raises:
-        InputError: the method alternates, and the student's steps cannot be divided among the batches, or there are
-            epochs without any; or all epochs are such; or pictures are to lie beside images that it does not keep.
+        InputError: the method alternates, and the student's steps cannot be divided among the batches or there are
+            closing epochs; or all epochs are closing epochs; or leaves are asked for of a method without a memory.
     """
     synthesis, steps = config.synthesis, config.student.steps
     method = registry.method_of(synthesis)
@@ -180,10 +180,12 @@ def schedule_of(config: DistillConfig) -> Schedule:
 
 
 def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
-    """What one of so many processes does: its part of every batch and of the memory, and the caches it has use for.
+    """Parameters of one of so many processes: its share of every batch and of the memory.
+
+    A method without a memory gets no cached targets.
 
     Raises:
-        InputError: a batch or the memory cannot be divided among them.
+        InputError: a batch, the memory or the leaves cannot be divided among the processes.
     """
     divided = {
         "distill.synthesis.batch_size": config.synthesis.batch_size,
@@ -200,7 +202,7 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
     synthesis = config.synthesis.model_copy(update={"batch_size": config.synthesis.batch_size // processes})
     learnt: dict[str, Any] = {"batch_size": config.student.batch_size // processes}
     if not registry.method_of(synthesis).keeps_memory:
-        learnt["cached_targets"] = None  # its images are gone before they are seen often
+        learnt["cached_targets"] = None  # its images are seen too seldom for caching to pay
     student = config.student.model_copy(update=learnt)
     memory = config.memory and config.memory // processes
     shared = {"memory": memory, "leaves": config.leaves // processes}
@@ -208,7 +210,7 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
 
 
 def check_student_batch(config: DistillConfig) -> list[str]:
-    """A warning where a student that learns from the newest images alone has fewer of them than its batch takes."""
+    """Warn if a student that learns from the newest images alone has fewer of them than its batch size."""
     made, learnt = config.synthesis.batch_size, config.student.batch_size
     method = registry.method_of(config.synthesis)
     if method.keeps_memory or learnt <= made:
@@ -220,7 +222,7 @@ def check_student_batch(config: DistillConfig) -> list[str]:
 
 
 def check_embeddings(method: type[Method[Any]], embeddings: LabelEmbeddings | None, teacher: Classifier) -> list[str]:
-    """Refuse a table that is missing or of another number of classes; returns warnings."""
+    """Refuse a table that is missing or has another number of classes than the teacher; returns warnings."""
     if not method.needs_embeddings:
         return []
     if embeddings is None:
@@ -237,7 +239,7 @@ def check_embeddings(method: type[Method[Any]], embeddings: LabelEmbeddings | No
 
 
 def memory_capacity(config: DistillConfig, schedule: Schedule) -> int:
-    """Images that the memory holds: no more than come in, and of a method that keeps none, those of one batch."""
+    """Images that the memory holds: at most all that are made, or one batch for a method without a memory."""
     if registry.method_of(config.synthesis).keeps_memory:
         all_images = schedule.images + schedule.images // schedule.batch_size * config.leaves
         return min(config.memory or all_images, all_images)
@@ -245,7 +247,7 @@ def memory_capacity(config: DistillConfig, schedule: Schedule) -> int:
 
 
 def memory_gib(teacher: Classifier, config: DistillConfig, capacity: int) -> tuple[float, float]:
-    """GiB that the pixels of a memory take, and its cached targets."""
+    """GiB that the pixels of a memory of this capacity take, and GiB of its cached targets."""
     images = capacity / 2**30
     views = min(config.student.cached_targets or 0, config.augmentation.build().crop_count)
     pixels = teacher.images.channels * teacher.images.size**2
@@ -254,10 +256,10 @@ def memory_gib(teacher: Classifier, config: DistillConfig, capacity: int) -> tup
 
 
 def spill_folder(image_gib: float, target_gib: float, runtime: RuntimeConfig) -> Path | None:
-    """Where the images of a memory too large for this machine's lie; None for one that fits.
+    """Folder for the images of a memory that with its targets exceeds runtime.memory_gib; None for one that fits.
 
     Raises:
-        InputError: several processes, whose states are gathered in the memory of the first.
+        InputError: there are several processes, whose states are gathered in the memory of the first.
     """
     if image_gib + target_gib <= runtime.memory_gib:
         return None

@@ -1,4 +1,4 @@
-"""What the processes of a distillation say, passed on to the reporter of the process that started them."""
+"""Passes what the processes of a distillation report on to the reporter of the process that started them."""
 
 import threading
 from multiprocessing.connection import Connection, Pipe, wait
@@ -11,7 +11,7 @@ POLL_SECONDS = 0.2
 
 
 class Relay(threading.Thread):
-    """Passes on to a reporter what the processes of this machine send; each writes to a pipe of its own."""
+    """Thread that passes messages of this machine's processes on to a reporter; each process has a pipe of its own."""
 
     def __init__(self, reporter: Reporter, processes: int) -> None:
         super().__init__(daemon=True)
@@ -25,22 +25,22 @@ class Relay(threading.Thread):
         self.fault: Exception | None = None
 
     def run(self) -> None:
-        """Until the processes are over and all they sent is read."""
+        """Pass messages on until the processes are over and everything they sent is read."""
         while (ready := wait(self.readers, POLL_SECONDS)) or not self.over.is_set():
             for reader in cast("list[Connection[Any, Any]]", ready):
                 try:
                     name, arguments = reader.recv()
-                except (EOFError, OSError):  # died, perhaps in the middle of a word
+                except (EOFError, OSError):  # the process died, perhaps in the middle of a message
                     self.readers.remove(reader)
                 else:
                     self.take(name, arguments)
 
     def take(self, name: str, arguments: tuple[Any, ...]) -> None:
-        """One message: how a process ended, or a call of the reporter."""
+        """Handle one message: how a process ended, or a call of the reporter."""
         if name == "refused":
             self.refused = arguments[0]
         elif name == "gave up":
-            # The first one's cause, unless it only knows of another's.
+            # Keep the cause that came first, unless it only says that another process failed.
             if self.gave_up is None or ELSEWHERE in self.gave_up:
                 self.gave_up = arguments[0]
         elif name == "stopped":
@@ -48,11 +48,11 @@ class Relay(threading.Thread):
         elif self.fault is None:
             try:
                 getattr(self.reporter, name)(*arguments)
-            except Exception as error:  # told when all is over; until then the processes must be listened to
+            except Exception as error:  # raised at the end; until then the pipes must still be read
                 self.fault = error
 
     def finish(self) -> None:
-        """Wait for the last words; a reporter that the first process left open is ended."""
+        """Wait for the last messages, then end the reporter, which the first process may have left open."""
         self.over.set()
         for writer in self.writers:
             writer.close()
@@ -61,7 +61,7 @@ class Relay(threading.Thread):
 
 
 class Messenger(NullReporter):
-    """The reporter of the first process: sends every call to the process that started it."""
+    """Reporter of the first process: sends every call to the process that started it."""
 
     def __init__(self, pipe: Connection, run_id: str) -> None:
         self.run_id = run_id

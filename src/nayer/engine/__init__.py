@@ -1,1 +1,1 @@
-"""What lets long work run, stop and go on: device, processes, compilation, signals, state, progress."""
+"""What long work needs to run, stop and resume: devices, processes, compilation, signals, state, progress."""

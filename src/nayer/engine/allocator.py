@@ -1,4 +1,4 @@
-"""The C library's heap: what a step frees, the next step takes again."""
+"""Makes the C library's heap keep freed memory, so that each step reuses what the step before freed."""
 
 import ctypes
 import sys
@@ -7,15 +7,16 @@ from contextlib import suppress
 # The parameters of glibc's mallopt.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 NEVER = -1
-# Larger blocks are still mapped and unmapped one by one.
+# Larger blocks are still mapped and unmapped individually.
 LARGEST_KEPT = 2**30
 
 
 def keep_freed_memory() -> bool:
-    """Keep what this process frees instead of giving it back to the system, which hands it out again page by page.
+    """Keep freed memory in this process instead of returning it to the system, which hands it out again page by page.
 
-    For a process of our own alone, as it holds for all of it. Does nothing where there is no glibc (macOS, musl), and
-    returns whether it did something. Measured in docs/results/records/2026-11-24-allocator.md.
+    Only for processes that are ours alone, as it affects the whole process. Does nothing where there is no glibc
+    (macOS, musl); returns whether glibc took both settings. Measured in
+    docs/results/records/2026-11-24-allocator.md.
     """
     if not sys.platform.startswith("linux"):
         return False

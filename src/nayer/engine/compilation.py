@@ -1,4 +1,4 @@
-"""torch.compile as the distillation uses it."""
+"""torch.compile, set up as the distillation needs it."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from torch import nn
 from nayer.core.errors import first_line
 from nayer.engine.signals import handling
 
-# A network has a graph for each of its uses: frozen or learning, watched or not, in whole batches or parts of them.
+# Each use of a network needs a graph of its own: frozen or learning, with hooks or without, whole batches or parts.
 GRAPHS = 64
 
 
@@ -20,11 +20,11 @@ class CannotCompile(Exception):
 
 
 def compile_network(network: nn.Module) -> None:
-    """Compile a network in place, when it is next called; a copy of it is not compiled."""
+    """Have a network compiled in place at its next call; copies of it are not compiled."""
     torch._dynamo.config.recompile_limit = GRAPHS
-    # The hooks of the BatchNorm term come and go.
+    # The BatchNorm term adds and removes hooks, which must trigger a recompilation.
     torch._dynamo.config.skip_nnmodule_hook_guards = False
-    # A CUDA that is not there, and pages about what the exception says.
+    # Silences warnings about a missing CUDA, and pages of output about errors that the exception names anyway.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     logging.getLogger("torch._inductor").setLevel(logging.CRITICAL + 1)
     network.compile(dynamic=False)
@@ -32,11 +32,11 @@ def compile_network(network: nn.Module) -> None:
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Around the first calls of compiled networks.
+    """Context for the first calls of compiled networks.
 
     Raises:
-        CannotCompile: it fails, most often for want of a C++ compiler.
-        BaseException: what a signal's handler raised; torch takes that for a failure of its compiler, or for none.
+        CannotCompile: compiling fails, most often for want of a C++ compiler.
+        BaseException: what a signal handler raised; torch would report it as a compiler failure or swallow it.
     """
     stops: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Whether all processes of a distillation would compute the same."""
+"""Checks that all processes of a distillation would compute the same."""
 
 import torch
 
@@ -9,7 +9,7 @@ from nayer.engine.fingerprint import checkout_digest
 
 
 def describe_process(runtime: RuntimeConfig) -> dict[str, str]:
-    """What must be the same in every process, by the key or the name under which it is changed."""
+    """What must be the same in every process, by the parameter or thing to change if it is not."""
     device = resolve_device(runtime)
     versions = f"torch {torch.__version__}, nayer's source {checkout_digest()[:12]}"
     precision = resolve_precision(runtime, device)
@@ -17,10 +17,10 @@ def describe_process(runtime: RuntimeConfig) -> dict[str, str]:
 
 
 def check_consistent(found: list[dict[str, str]]) -> None:
-    """Refuse processes that would not compute the same; `found` is what each of them says of itself.
+    """Refuse processes that would not compute the same; `found` has the `describe_process` of each, by rank.
 
     Raises:
-        InputError: names the key and both values.
+        InputError: two processes differ; names the key and both values.
     """
     for rank, other in enumerate(found):
         for key, value in other.items():

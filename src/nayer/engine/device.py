@@ -1,4 +1,4 @@
-"""Devices, precision, and whether networks are compiled: what `auto` means on this machine."""
+"""Device, precision and compilation: resolves what `auto` means on this machine."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from nayer.engine.config import RuntimeConfig
 
 Precision = Literal["fp32", "bf16"]
 Autocast = Callable[[], AbstractContextManager[Any]]
-# Pixels that a distillation synthesises, counted at every step. With fewer, minutes of compiling are hardly won back.
+# Pixels that a distillation synthesises, summed over all steps; below this, compiling hardly pays.
 MIN_COMPILED_PIXELS = 1e9
 
 
@@ -31,7 +31,7 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
         return accelerator or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # `meta` can be named, but holds nothing
+        torch.zeros(1, device=device).item()  # `meta` is a valid name, but holds no values
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error)
         raise InputError(f"runtime.device: '{name}' cannot be used here ({reason}); set auto or cpu.") from error
@@ -39,7 +39,7 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
 
 
 def resolve_precision(config: RuntimeConfig, device: torch.device) -> Precision:
-    """What forward passes run in; `auto`: bf16 where that is faster than fp32 (docs/decisions/009)."""
+    """Precision of forward passes; `auto` takes bf16 where that is faster than fp32 (docs/decisions/009)."""
     if config.precision != "auto":
         return config.precision
     if device.type == "cuda":
@@ -49,7 +49,7 @@ def resolve_precision(config: RuntimeConfig, device: torch.device) -> Precision:
 
 
 def resolve_compile(config: RuntimeConfig, device: torch.device, pixels: float) -> bool:
-    """Whether a distillation of so many pixels compiles its networks; `auto`: where that pays (docs/decisions/009)."""
+    """Whether a distillation of so many pixels compiles its networks; `auto`: if that pays (docs/decisions/009)."""
     if config.compile != "auto":
         return config.compile
     amx = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16")
@@ -57,12 +57,12 @@ def resolve_compile(config: RuntimeConfig, device: torch.device, pixels: float) 
 
 
 def autocast(device: torch.device, precision: Precision) -> Autocast:
-    """Opens a precision; weights and losses stay fp32."""
+    """A factory of contexts that run forward passes in a precision; weights and losses stay fp32."""
     return partial(torch.autocast, device.type, torch.bfloat16) if precision == "bf16" else nullcontext
 
 
 def seconds_to_synchronize(device: torch.device) -> float:
-    """Seconds until the device has done what it was told; none on a CPU, which does it at once."""
+    """Wait until the device has finished its queued work; returns the seconds waited, 0 on a CPU."""
     if device.type == "cpu":
         return 0.0
     began = time.monotonic()

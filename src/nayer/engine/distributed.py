@@ -1,7 +1,7 @@
-"""What the processes of one distillation say to each other; every function does nothing for a single process.
+"""Communication between the processes of one distillation; with a single process, no function communicates.
 
-Plain collectives of torch.distributed after the backward pass: the generator's step goes through teacher and student
-several times without wanting their gradients, which DistributedDataParallel does not allow for.
+It uses plain torch.distributed collectives after the backward pass: a generator step passes through teacher and student
+several times without needing their gradients, which DistributedDataParallel does not support.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 def rank() -> int:
-    """Of this process; 0 leads: it alone reports and writes files."""
+    """Rank of this process; 0 is the first one, which alone reports and writes files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -23,7 +23,7 @@ def size() -> int:
 
 
 def average(tensors: Iterable[Tensor]) -> None:
-    """Put in place of each tensor its mean over the processes; one message for all, none where there are none."""
+    """Replace each tensor, in place, by its mean over the processes; all of them go in one message."""
     if size() == 1 or not (found := list(tensors)):
         return
     flat = torch.cat([tensor.flatten() for tensor in found])
@@ -34,25 +34,25 @@ def average(tensors: Iterable[Tensor]) -> None:
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """After a backward pass: every process takes the same step."""
+    """Average the gradients after a backward pass, so that every process takes the same step."""
     average(parameter.grad for parameter in parameters if parameter.grad is not None)
 
 
 def broadcast_module(module: nn.Module) -> None:
-    """Weights and buffers as the first process drew them."""
+    """Overwrite a module's weights and buffers with those of the first process."""
     if size() > 1:
         for tensor in (*module.parameters(), *module.buffers()):
             dist.broadcast(tensor.detach(), 0)
 
 
 def seed_each_process() -> None:
-    """From here on every process draws its own random numbers, all of them decided by the seed set before."""
+    """Give every process random numbers of its own, all of them determined by the seed set before."""
     if size() > 1:
         torch.manual_seed(int(torch.randint(2**62, (size(),))[rank()]))
 
 
 def any_process(*flags: bool) -> tuple[bool, ...]:
-    """Whether each flag is up in any process; all get the same answer at the same point of their work."""
+    """For each flag, whether it is set in any process; all processes must call this at the same point of their work."""
     if size() == 1:
         return flags
     raised = torch.tensor(flags, dtype=torch.uint8)
@@ -61,7 +61,7 @@ def any_process(*flags: bool) -> tuple[bool, ...]:
 
 
 def all_gather(value: Any) -> list[Any]:
-    """The values of all processes, in every one; small ones."""
+    """Values of all processes by rank, returned in each of them; only for small values."""
     values: list[Any] = [value] * size()
     if size() > 1:
         dist.all_gather_object(values, value)
@@ -69,7 +69,7 @@ def all_gather(value: Any) -> list[Any]:
 
 
 def gather(value: Any) -> list[Any]:
-    """The values of all processes, in the first one; empty in the others."""
+    """Values of all processes by rank, returned in the first one; an empty list in the others."""
     if size() == 1:
         return [value]
     values: list[Any] = [None] * size() if rank() == 0 else []
@@ -78,7 +78,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def on_cpu(value: Any) -> Any:
-    """Nested containers with every tensor on the CPU: sent from a GPU, it would be rebuilt on that very GPU."""
+    """Nested containers with every tensor on the CPU: a tensor sent from a GPU would be rebuilt on that same GPU."""
     if isinstance(value, Tensor):
         return value.cpu()
     if isinstance(value, dict):
@@ -89,7 +89,7 @@ def on_cpu(value: Any) -> Any:
 
 
 def scatter(values: list[Any]) -> Any:
-    """To every process its value from the list that the first one holds."""
+    """This process's value from the list that the first process holds, with one value per process."""
     if size() == 1:
         return values[0]
     mine: list[Any] = [None]

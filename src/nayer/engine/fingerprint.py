@@ -1,4 +1,4 @@
-"""What identifies a computation: the code behind it, told by the import graph, so that nobody keeps a list of it."""
+"""Identifies a computation by its code; the import graph says which files that is, so nobody keeps a list by hand."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,34 +13,35 @@ PACKAGE = "nayer"
 
 
 def code_behind(*roots: str, without: str | None = None) -> list[Path]:
-    """The source files of modules and of all that they import of this package, but for what only `without` imports.
+    """Source files of some modules and of all modules of this package that they import, directly or indirectly.
 
     Args:
         roots: dotted names of modules, such as nayer.distillation.loop.
-        without: a module that only chooses among others, such as a registry; what it chose is one of the roots.
+        without: a module that only chooses among others, such as a registry. It and what only it imports are left out;
+            what it chose is to be one of the roots.
     """
     graph = grimp.build_graph(PACKAGE, cache_dir=None)
     if without:
         graph.remove_module(without)
-    known = [root for root in roots if root in graph.modules]  # a method may lie elsewhere
+    known = [root for root in roots if root in graph.modules]  # a method may come from outside this package
     modules = set(roots).union(*(graph.find_upstream_modules(root) for root in known))
     return sorted(_file(module) for module in modules)
 
 
 @cache
 def code_digest(*roots: str, without: str | None = None) -> str:
-    """The sha256 over the files of `code_behind`."""
+    """sha256 over the files of `code_behind`."""
     return _digest(code_behind(*roots, without=without))
 
 
 @cache
 def checkout_digest() -> str:
-    """The sha256 over the whole package."""
+    """sha256 over all source files of the package."""
     return _digest(sorted(_file(PACKAGE).parent.rglob("*.py")))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The leaves in which two nested mappings differ, as `key: old -> new`."""
+    """Entries in which two nested mappings differ, each as `dotted.key: old -> new`."""
     found = []
     for key in sorted({*old, *new}):
         before, after = old.get(key), new.get(key)

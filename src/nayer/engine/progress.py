@@ -1,4 +1,4 @@
-"""How a loop tells what it does: a bar on a terminal, one line per interval elsewhere."""
+"""Progress reports of long loops: a bar on a terminal, one line per interval elsewhere."""
 
 import sys
 import time
@@ -10,13 +10,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 
 class Reporter(Protocol):
-    """What a loop reports to. Calls are cheap and never fail the loop."""
+    """Interface that a loop reports its progress to. Calls are cheap and must not make the loop fail."""
 
     run_id: str
-    """The tracked run that this work belongs to; empty where nothing tracks."""
+    """Id of the tracked run that this work belongs to; empty if nothing tracks it."""
 
     def resumed(self, run_id: str) -> None:
-        """The loop goes on from a state that the run `run_id` left."""
+        """The loop resumes from a state that the run `run_id` left."""
         ...
 
     def say(self, text: str) -> None:
@@ -24,15 +24,15 @@ class Reporter(Protocol):
         ...
 
     def warn(self, text: str) -> None:
-        """One sentence about what is not as it should be."""
+        """One sentence about a problem that does not stop the loop."""
         ...
 
     def begin(self, stage: str, total: float, done: float) -> None:
-        """A stage of `total` epochs starts, of which `done` are behind (after a resume)."""
+        """A stage of `total` epochs starts, of which `done` were finished before (after a resume)."""
         ...
 
     def advance(self, done: float, text: str) -> None:
-        """So many epochs of the stage are done; `text` holds the newest values."""
+        """`done` epochs of the stage are finished; `text` holds the newest values."""
         ...
 
     def epoch(self, stage: str, epoch: int, values: Mapping[str, float]) -> None:
@@ -40,12 +40,12 @@ class Reporter(Protocol):
         ...
 
     def end(self) -> None:
-        """The stage is over, whether well or not."""
+        """The stage is over, whether it succeeded or not."""
         ...
 
 
 class NullReporter:
-    """Reports to nobody; what a reporter does not care about falls through to here."""
+    """Reporter that does nothing, and the base of reporters that handle only some of the calls."""
 
     run_id = ""
 
@@ -56,7 +56,7 @@ class NullReporter:
         """Nothing."""
 
     def warn(self, text: str) -> None:
-        """As a sentence that says it is one."""
+        """Say the sentence, marked as a warning."""
         self.say(f"Warning: {text}")
 
     def begin(self, stage: str, total: float, done: float) -> None:
@@ -163,7 +163,7 @@ class Terminal(NullReporter):
             self.say(f"{self.stage}: {100 * done / self.total:.0f} %, {values}{speed}, {left}")
 
     def end(self) -> None:
-        """Take the bar down."""
+        """Remove the bar."""
         if self.bar:
             self.bar.stop()
             self.bar = None

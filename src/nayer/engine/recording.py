@@ -1,6 +1,7 @@
-"""Steps of which a GPU launches all kernels at once (CUDA graphs).
+"""Records steps as CUDA graphs, so that a GPU launches all their kernels at once.
 
-A step of these networks is a thousand small kernels: a GPU has done each sooner than its host can launch the next.
+A step of these networks is about a thousand small kernels, each of which a GPU finishes before its host can launch the
+next.
 """
 
 from collections.abc import Callable
@@ -11,30 +12,30 @@ import torch
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
-# Of a step that is recorded, how often it is done before it is like all that follow.
+# Calls of a recorded step that do not yet run like all later ones: the warm-up and the recording itself.
 UNLIKE = 2
 
 
 class Recorder:
-    """Records steps on one device; where that cannot be, or is not wanted, they are done as they are."""
+    """Records steps on one device; where that is impossible or not wanted, steps run as they are."""
 
     def __init__(self, device: torch.device = CPU, wanted: bool = True) -> None:
         self.on = wanted and device.type == "cuda"
         self.pool: Any = torch.cuda.graph_pool_handle() if self.on else None
         self.stream: Any = torch.cuda.Stream(device) if self.on else None
         self.newest: Any = None
-        """Keeps the memory of recordings, until the next has taken it over."""
+        """The newest recording: it keeps the memory pool alive until the next recording uses it."""
 
     def recorded(self, step: Callable[[], T]) -> "Recorded[T]":
-        """The same step, to be done many times in a row."""
+        """The same step, recorded, to be called many times in a row."""
         return Recorded(step, self)
 
 
 class Recorded(Generic[T]):
-    """A step that finds all its tensors where they were, and no number of the host that changes.
+    """A step whose tensors stay at the same addresses and which uses no number of the host that changes between calls.
 
-    It is done as it is the first time, recorded at the second, and from then on its kernels are launched all at once.
-    What it answers is then written over by the next; random numbers go on as ever.
+    The first call runs the step as it is, the second records it, and from then on all its kernels are launched at once.
+    Each call then overwrites the result of the one before; random numbers continue as without recording.
     """
 
     def __init__(self, step: Callable[[], T], recorder: Recorder) -> None:
@@ -43,7 +44,7 @@ class Recorded(Generic[T]):
         self.graph: Any = None
 
     def __call__(self) -> T:
-        """One step."""
+        """Take one step."""
         if not self.recorder.on:
             return self.step()
         if self.graph is None:
@@ -52,13 +53,13 @@ class Recorded(Generic[T]):
         return self.answer
 
     def _begin(self) -> T:
-        """The first step and the second, on a stream of their own, as a recording must be."""
+        """The first and the second call, on a separate stream, which a recording requires."""
         recorder = self.recorder
         here = torch.cuda.current_stream(recorder.stream.device)
         recorder.stream.wait_stream(here)
         with torch.cuda.stream(recorder.stream):
             if not self.known:
-                # What is set up at the first call, in libraries and optimisers, is no part of a step.
+                # Libraries and optimisers are set up at the first call, which must not be recorded.
                 found, self.known = self.step(), True
             elif self._record():
                 self.graph.replay()
@@ -69,7 +70,7 @@ class Recorded(Generic[T]):
         return found
 
     def _record(self) -> bool:
-        """Without doing anything yet; False where a step asks its host for something."""
+        """Record the step without executing it; returns False if it needs its host, so that it cannot be recorded."""
         generator = torch.cuda.default_generators[self.recorder.stream.device.index]
         graph, random = torch.cuda.CUDAGraph(), generator.clone_state()
         graph.capture_begin(pool=self.recorder.pool)
@@ -79,7 +80,7 @@ class Recorded(Generic[T]):
         except RuntimeError:
             with suppress(RuntimeError):
                 graph.capture_end()
-            generator.graphsafe_set_state(random)  # the old state waits for the end of the recording for ever
+            generator.graphsafe_set_state(random)  # its former state would wait for ever for the recording to end
             self.recorder.on = False
             return False
         self.graph = self.recorder.newest = graph

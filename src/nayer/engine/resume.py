@@ -1,4 +1,4 @@
-"""Stop at any moment and go on: one state file per stage, tied to what made it by a fingerprint."""
+"""Lets a stage stop at any moment and resume: one state file per stage, tied by a fingerprint to what made it."""
 
 import json
 import signal
@@ -21,10 +21,10 @@ from nayer.engine.state_folder import resume_hint, state_file
 
 
 def check_resume(runtime: RuntimeConfig, stages: Iterable[str]) -> None:
-    """Refuse stages whose state cannot be kept, or is asked for and not there.
+    """Refuse stages whose state cannot be kept, or is required but missing.
 
     Raises:
-        InputError: names the key.
+        InputError: a stage is refused; names the key.
     """
     for stage in stages:
         state = state_file(runtime.resume_folder, stage)
@@ -37,51 +37,51 @@ def check_resume(runtime: RuntimeConfig, stages: Iterable[str]) -> None:
 
 
 class Stateful(Protocol):
-    """What goes on from a state."""
+    """Something that can resume from a state."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what was kept of another."""
+        """Restore a kept state."""
 
 
 class ResumePoint:
     """The state file of one stage and the moments at which it is written.
 
-    Equal fingerprints: go on. Different: start afresh, keep the old state as `previous`, print the difference; or
-    refuse with `runtime.resume: require`. The last state stays until what came out is safe: then `discard` deletes
-    it, so that a second run trains again.
+    If the fingerprints are equal, the stage resumes. If they differ, it starts afresh, keeps the old state as
+    `previous.pt` and prints the difference; with `runtime.resume: require` it refuses instead. The last state stays
+    until the stage's outputs are saved: then `discard` deletes it, so that a second run trains again.
 
-    Of several processes the first one alone reads and writes the file, which holds the states of all, taken at the
+    With several processes, the first one alone reads and writes the file, which holds the states of all, taken at the
     same point of their common work.
     """
 
     def __init__(self, config: RuntimeConfig, stage: str, fingerprint: Mapping[str, Any], reporter: Reporter) -> None:
         self.config, self.stage, self.reporter = config, stage, reporter
-        # Through JSON, so that tuples compare equal to the lists that come back.
+        # Through JSON, so that tuples compare equal to the lists that are read back.
         self.fingerprint = json.loads(json.dumps(dict(fingerprint), sort_keys=True))
         self.path = state_file(config.resume_folder, stage)
         self._stop: signal.Signals | None = None
         self._written = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from, or None for a fresh start.
+        """Read this process's state to resume from; None for a fresh start.
 
         Raises:
-            InputError: `runtime.resume: require` and no fitting state exists.
+            InputError: no state fits, and `runtime.resume` is `require`.
         """
         states: list[Any] | None = self._read() if distributed.rank() == 0 else None
         state: dict[str, Any] | None = distributed.scatter(states or [None] * distributed.size())
         return state
 
     def resumed_in(self, epoch: int, epochs: int) -> str:
-        """How far the state is, for the user; `epoch` counts from 0."""
+        """A sentence for the user about how far the state is; `epoch` counts from 0."""
         way = "finished before, not done again" if epoch == epochs else f"going on in epoch {epoch + 1} of {epochs}"
         return f"{self.stage}: {way}"
 
     def restore(self, into: Stateful) -> bool:
-        """Bring the kept state into `into`; False for a fresh start.
+        """Load the kept state into `into`; returns False for a fresh start.
 
         Raises:
-            InputError: as `load`, or the state fits by its fingerprint only.
+            InputError: as in `load`, or the fingerprint fits but the content does not.
         """
         if (kept := self.load()) is None:
             return False
@@ -89,7 +89,7 @@ class ResumePoint:
             into.load_state_dict(kept)
         except Interrupted:
             raise
-        except Exception as error:  # a state that somebody changed may raise anything
+        except Exception as error:  # a state that was tampered with may raise anything
             raise InputError(
                 f"runtime.resume: the kept state of {self.stage} in '{self.path}' does not hold what it should "
                 f"({first_line(error)}); remove it, or set never."
@@ -97,7 +97,7 @@ class ResumePoint:
         return True
 
     def _read(self) -> list[dict[str, Any]] | None:
-        """The states of all processes, if the file is there and fits."""
+        """States of all processes by rank, or None if there is no file or it does not fit."""
         sweep(self.path)
         if self.config.resume == "never" or not self.path.is_file():
             if self.config.resume == "require":
@@ -108,7 +108,7 @@ class ResumePoint:
         try:
             run_id, states, fingerprint = read_state(self.path)
             changed = differences(fingerprint, self.fingerprint)
-        except Interrupted:  # of a signal, not of the file
+        except Interrupted:  # caused by a signal, not by the file
             raise
         except Exception as error:  # a damaged file may raise anything
             why = "it holds more than a state" if isinstance(error, UnpicklingError) else first_line(error)
@@ -127,11 +127,11 @@ class ResumePoint:
         return None
 
     def keep(self, state: Callable[[], dict[str, Any]], finished: bool = False) -> None:
-        """Between batches: write the state if it is time, if the stage is finished, or if the run was asked to stop.
+        """Between batches: write the state if it is due, the stage is finished, or the run was asked to stop.
 
         Raises:
-            Interrupted: after a signal, when the state is safe.
-            Stopped: the state cannot be written; the one before stays.
+            Interrupted: a signal came; raised once the state is written.
+            Stopped: the state cannot be written; the previous one stays.
         """
         due = finished or time.monotonic() - self._written >= self.config.checkpoint_seconds
         due, stop = distributed.any_process(due, self._stop is not None)
@@ -161,12 +161,15 @@ class ResumePoint:
             ) from error
 
     def discard(self) -> None:
-        """What came out is safe: the next run starts afresh."""
+        """Delete the state once the stage's outputs are saved, so that the next run starts afresh."""
         self.path.unlink(missing_ok=True)
 
     @contextmanager
     def stopping_safely(self) -> Iterator[None]:
-        """SIGINT and SIGTERM wait for `keep`; a second one stops at once. What stops by itself says how to go on."""
+        """Let SIGINT and SIGTERM wait for `keep`, and add to a `Stopped` error how to resume.
+
+        A second signal stops a single process at once; with several processes it changes nothing.
+        """
         try:
             with handling(self._on_signal):
                 yield
@@ -181,7 +184,7 @@ class ResumePoint:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         again, self._stop = self._stop is not None, signal.Signals(number)
         if distributed.size() > 1:
-            # It comes from the terminal and from the launcher, and in the middle of a message to the launcher.
+            # The signal comes twice, from the terminal and the launcher, and maybe in the middle of a message.
             return
         if again:
             raise self._interrupted("stopped at once by a second signal,")

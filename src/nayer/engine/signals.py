@@ -1,4 +1,4 @@
-"""The one way in which signals are handled: SIGINT and SIGTERM, for as long as a block runs."""
+"""Handles SIGINT and SIGTERM for the duration of a block; the only place that sets signal handlers."""
 
 import signal
 import threading
@@ -13,9 +13,10 @@ Handler = Callable[[int, FrameType | None], None]
 
 @contextmanager
 def handling(handler: Handler | None = None) -> Iterator[Mapping[int, Any]]:
-    """Handle the signals by `handler` inside of the block, and afterwards as before; gives what handled them before.
+    """Handle the signals by `handler` inside the block and restore the old handlers after it; yields the old handlers.
 
-    Without a handler they are only put back. Elsewhere than in the main thread, which alone may, nothing is set.
+    Without a handler, handlers set inside the block are undone after it. Outside the main thread, which alone may set
+    handlers, it does nothing.
     """
     main = threading.current_thread() is threading.main_thread()
     before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS} if main else {}

@@ -1,4 +1,4 @@
-"""The file of a state: how it is written and read, and what it says of torch's random numbers."""
+"""Writes and reads state files, and captures the state of torch's random generators for them."""
 
 import zipfile
 from collections.abc import Mapping
@@ -11,32 +11,32 @@ from nayer.core.tensors import check_unfolding
 
 
 def random_state() -> dict[str, Any]:
-    """The state of torch's generators."""
+    """State of torch's random generators."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put torch's generators where `random_state` found them."""
+    """Restore torch's random generators to what `random_state` returned."""
     torch.set_rng_state(state["cpu"].cpu())
     if state["cuda"]:
         torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
 
 
 def save_state(content: dict[str, Any], path: Path) -> None:
-    # Through Python's file: torch's own does not say why it could not write.
+    # Through a Python file: torch's own writer does not say why a write failed.
     with path.open("wb") as file:
         torch.save(content, file)
 
 
 def read_state(path: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
-    """Run, states by process and fingerprint in a file of `ResumePoint.keep`.
+    """Run id, states by process, and fingerprint from a file that `ResumePoint.keep` wrote.
 
     Raises:
-        Exception: it is none, or it is damaged.
+        Exception: it is no state file, or is damaged; may be of any type.
     """
     check_unfolding(path)
-    # Mapped into memory, torch compares no checksums.
+    # With mmap=True, torch does not verify checksums.
     with zipfile.ZipFile(path) as archive:
         if spoilt := archive.testzip():
             raise ValueError(f"'{spoilt}' in it has another checksum")

@@ -1,15 +1,15 @@
-"""Where the states of interrupted stages lie, and what a message says of them; without torch."""
+"""Paths of the states of interrupted stages, and the hint that messages give about them; does not import torch."""
 
 from pathlib import Path
 
 
 def state_file(resume_folder: str, stage: str) -> Path:
-    """Where the state of a stage lies."""
+    """Path of a stage's state file."""
     return Path(resume_folder) / stage / "state.pt"
 
 
 def resume_hint(resume_folder: str, afresh: bool = False) -> str:
-    """What is kept there and which command goes on, or starts `afresh` with other values: the end of a message."""
+    """End of a message: which states are kept, and that the same command resumes or, if `afresh`, starts anew."""
     states = sorted(Path(resume_folder).glob("*/state.pt"), key=lambda path: path.stat().st_mtime)
     if not states:
         return "No state had been kept yet. The same command starts again."

@@ -1,1 +1,1 @@
-"""What a student is worth: accuracy, agreement, calibration, cost, pictures, and the report."""
+"""Evaluation of a student: accuracy, agreement, calibration, cost, figures, and the report."""

@@ -24,10 +24,10 @@ from nayer.synthesis.memory import MemoryBank
 
 
 def check_baselines(evaluate: EvaluateConfig, dataset: str) -> None:
-    """Refuse baselines where there are test images only, or none at all.
+    """Refuse baselines; called for a data set without training images.
 
     Raises:
-        InputError: names the key.
+        InputError: baselines are asked for; names the key.
     """
     if evaluate.baselines:
         raise InputError(
@@ -45,10 +45,10 @@ def accuracy_of(
     seed: int,
     reporter: Reporter,
 ) -> float:
-    """Test accuracy, at its last step, of a student trained for as many steps as the data-free one.
+    """Test accuracy, after its last step, of a student trained for as many steps as the data-free one.
 
-    `real`: cross-entropy on the real labels. `kd_real`: the teacher's answers on real images. `kd_noise`: those on
-    uniform noise.
+    The `name` says what it learns from: `real`, cross-entropy on the real labels; `kd_real`, the teacher's answers to
+    real images; `kd_noise`, the teacher's answers to uniform noise.
     """
     torch.manual_seed(seed)
     device = resolve_device(runtime)
@@ -84,7 +84,7 @@ def accuracy_of(
 
 
 def cross_entropy(labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """The loss of plain training."""
+    """Cross-entropy, the loss of training on labels."""
     return F.cross_entropy(logits.float(), labels)
 
 

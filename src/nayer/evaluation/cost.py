@@ -1,4 +1,4 @@
-"""What a model costs to keep and to run, and what it cost to make."""
+"""Cost of a model: to store, to run, and to make."""
 
 import copy
 import os
@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nayer.models.classifier import Classifier
 
 LATENCY_BATCHES = (1, 64)
-# Of every latency, before the passes that count; and how many images tell what those of many take.
+# For the estimate: passes of a measurement before those that count, and the images of the pass that is timed for it.
 PASSES_BEFORE = 4
 FEW_IMAGES = 4
 
@@ -29,10 +29,10 @@ def cost(
     teacher_training: Mapping[str, Any],
     distillation: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The content of `cost.json`: both models side by side, and how many times less the student needs.
+    """The content of `cost.json`: the costs of both models, and the teacher's divided by the student's.
 
-    `latency_seconds` is the measuring time for each latency; what the trainings took is passed through. Seconds and
-    latencies differ from run to run: nothing that must be reproducible is made from them.
+    `latency_seconds` is the measuring time for each latency; the costs of the two trainings are passed through. Seconds
+    and latencies differ from run to run: nothing that must be reproducible is made from them.
     """
     models = {
         name: model_cost(classifier, file_size(classifier), latency_seconds)
@@ -55,7 +55,7 @@ def cost(
 def model_cost(classifier: Classifier, file_bytes: int, seconds_budget: float) -> dict[str, Any]:
     """Parameters, multiply-adds per image, bytes of the file, and median latencies in milliseconds on the CPU.
 
-    The classifier is not touched: a copy is measured, in fp32. `seconds_budget` is the measuring time per batch size.
+    A copy of the classifier is measured, in fp32. `seconds_budget` is the measuring time per batch size.
     """
     model = copy.deepcopy(classifier).cpu().eval()
     shape = (classifier.images.channels, classifier.images.size, classifier.images.size)
@@ -76,7 +76,7 @@ def model_cost(classifier: Classifier, file_bytes: int, seconds_budget: float) -
 def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Multiply-adds of one image (C, H, W), in convolutions and matrix products; biases and norms do not count."""
     fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # nothing is counted within torch's fused attention
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter cannot see into torch's fused attention
     try:
         with FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, *shape))
@@ -86,7 +86,7 @@ def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def file_size(classifier: Classifier) -> int:
-    """Bytes of the classifier file."""
+    """Size of the classifier file in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "classifier.safetensors"
         classifier.save(path)
@@ -97,16 +97,19 @@ def file_size(classifier: Classifier) -> int:
 def latency(model: torch.nn.Module, images: torch.Tensor, seconds: float) -> float:
     """Median milliseconds of one forward pass over the batch (N, C, H, W), on one thread of the CPU.
 
-    One thread, because several wait for each other: where anything else runs, that costs a hundred times the pass.
-    The timer puts the number of threads back.
+    On one thread, because several wait for each other: beside other work, that can take a hundred times as long as the
+    pass. The timer restores the number of threads.
     """
     timer = Timer("model(images)", globals={"model": model, "images": images}, num_threads=1)
-    timer.timeit(1)  # the first pass pays for what later ones reuse
+    timer.timeit(1)  # the first pass sets up what later ones reuse
     return float(timer.blocked_autorange(min_run_time=seconds).median * 1000)
 
 
 def latencies_seconds(classifier: Classifier, seconds_budget: float) -> float:
-    """How long it takes to measure those of `model_cost`, by what a few images take; a pass is never cut short."""
+    """Seconds that measuring the latencies of `model_cost` takes, as a timing of few images predicts.
+
+    A pass is never cut short, so one that takes longer than the budget counts in full.
+    """
     model, images = copy.deepcopy(classifier).cpu().eval(), classifier.images
     few = torch.zeros(FEW_IMAGES, images.channels, images.size, images.size)
     one = latency(model, few, seconds_budget / 10) / 1000 / FEW_IMAGES
@@ -114,7 +117,7 @@ def latencies_seconds(classifier: Classifier, seconds_budget: float) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures were measured; `accelerator` is None where there is none, memory is in GiB."""
+    """The machine that the figures were measured on; `accelerator` is None if there is none, memory is in GiB."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -138,7 +141,7 @@ def accelerator() -> str | None:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, or its architecture where the system does not tell the name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

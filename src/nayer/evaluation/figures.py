@@ -1,4 +1,4 @@
-"""The figures of the report. All are drawn on white, in Okabe and Ito's colours, which everyone can tell apart."""
+"""Figures of the report, on white and in Okabe and Ito's colours, which colour-blind readers can tell apart, too."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -19,7 +19,7 @@ from torch import Tensor
 from nayer.core.formats import MINUS
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5b6470"
-STYLE: Any = {  # the keys' type differs between versions of matplotlib
+STYLE: Any = {  # Any, as the type of the keys differs between versions of matplotlib
     "font.size": 10,
     "axes.edgecolor": "#9ca3af",
     "axes.labelcolor": GREY,
@@ -43,9 +43,9 @@ ROWS_PER_COLUMN = 10
 MAX_VALUES = 12
 MAX_NAME_LENGTH = 22
 FEW_EPOCHS = 25
-# What falls below this share of a logarithmic axis' largest value says nothing to a reader.
+# A logarithmic axis ends at this share of its largest value; what lies below says nothing to a reader.
 MIN_SHARE = 1e-5
-# The label of a line that needs none: matplotlib leaves it out of the legend.
+# Label of a line that needs none: matplotlib leaves labels with an underscore out of the legend.
 ALONE = "_alone"
 
 Matrix = npt.NDArray[np.float64]
@@ -55,11 +55,11 @@ Matrix = npt.NDArray[np.float64]
 def training_curves(
     teacher_history: pd.DataFrame, distill_history: pd.DataFrame, loss_names: Mapping[str, str]
 ) -> Figure:
-    """Teacher's accuracy, synthesis losses, and how the student learns to answer like its teacher, by epoch.
+    """Curves by epoch: the teacher's accuracy, the student's agreement, synthesis and distillation losses.
 
-    `teacher_history` has epoch, train_accuracy, validation_accuracy (0..1); `distill_history` has epoch, phase
-    ("warm-up", "distillation" or "closing"), the terms `loss_names` of the method, which says what to call them and
-    which are NaN in closing epochs, and kd_loss and agreement, which are NaN in the warm-up.
+    `teacher_history` has epoch, train_accuracy and validation_accuracy (0..1). `distill_history` has epoch, phase
+    ("warm-up", "distillation" or "closing"), the method's loss terms, which are NaN in closing epochs, and kd_loss and
+    agreement, which are NaN in the warm-up. `loss_names` maps the column of each term to its label.
     """
     figure = Figure(figsize=(10.4, 6.4), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     (teacher, agreement), (synthesis, distillation) = figure.subplots(2, 2)
@@ -75,7 +75,7 @@ def training_curves(
     _finish(agreement, "Student: agreement on synthetic images, %", warmup)
     for (column, label), color in zip(loss_names.items(), cycle((BLUE, ORANGE, GREEN, PURPLE))):
         values = distill_history[column]
-        # A logarithmic axis knows no negative numbers: a term that the method wants large has its sign turned.
+        # A logarithmic axis has no negative numbers: a term that the method wants large is drawn with its sign turned.
         turned = bool((values.dropna() <= 0).all()) and bool((values < 0).any())
         _line(synthesis, distill_history["epoch"], -values if turned else values, MINUS * turned + label, color)
     _logarithmic(synthesis)
@@ -87,13 +87,13 @@ def training_curves(
 
 
 def _line(axes: Axes, epochs: pd.Series, values: pd.Series, label: str, color: str) -> None:
-    # A line through one epoch, or with a gap around it, would be invisible without marks.
+    # A line of a single epoch, or of one between gaps, is invisible without markers.
     marker = "o" if len(epochs) <= FEW_EPOCHS else ""
     axes.plot(epochs.to_numpy(float), values.to_numpy(float), color=color, label=label, marker=marker)
 
 
 def _logarithmic(axes: Axes) -> None:
-    """A logarithmic axis where there is something to show; a term that is not in use is 0 and is left out."""
+    """Make the axis logarithmic if it has anything to show; values of 0, those of unused terms, are left out."""
     for line in axes.lines:
         values = np.asarray(line.get_ydata(), dtype=float)
         line.set_ydata(np.where(values > 0, values, np.nan))
@@ -102,7 +102,7 @@ def _logarithmic(axes: Axes) -> None:
     if len(shown):
         axes.set_yscale("log")
         least, most = max(float(shown.min()), float(shown.max()) * MIN_SHARE) / 1.5, 1.5 * float(shown.max())
-        # Some air at the top, where falling lines leave room for the legend.
+        # Some space at the top for the legend.
         axes.set_ylim(least, most * (most / least) ** 0.3)
 
 
@@ -121,7 +121,7 @@ def _finish(axes: Axes, title: str, warmup: pd.DataFrame | None = None) -> None:
 
 @mpl.rc_context(STYLE)
 def synthetic_images(images: Tensor, labels: Tensor, class_names: Sequence[str], per_class: int = 8) -> Figure:
-    """The first `per_class` uint8 images (N, C, H, W) of each class, one row per class, 20 classes at most.
+    """The first `per_class` uint8 images (N, C, H, W) of each class, one row per class, for at most 20 classes.
 
     Classes without an image are left out.
     """
@@ -159,7 +159,7 @@ def _grid(
 
 @mpl.rc_context(STYLE)
 def embedding_similarity(table: Tensor, class_names: Sequence[str]) -> Figure:
-    """Cosine similarity of the label-text embeddings (classes, dim); names on the axes up to 40 classes."""
+    """Cosine similarity of the label embeddings (classes, dim); class names stand on the axes for up to 40 classes."""
     rows = torch.nn.functional.normalize(table.detach().double().cpu(), dim=1)
     values: Matrix = (rows @ rows.T).numpy()
     written = [[f"{value:.2f}".replace("0.", ".") for value in row] for row in values]
@@ -169,11 +169,11 @@ def embedding_similarity(table: Tensor, class_names: Sequence[str]) -> Figure:
 
 @mpl.rc_context(STYLE)
 def confusion(counts: pd.DataFrame, rows: str = "true class") -> Figure:
-    """`rows` against the student's class (columns): shares of the row as colour, counts as text."""
+    """Confusion matrix of `rows` against the student's class (columns): shares of the row as colour, counts as text."""
     values: Matrix = counts.to_numpy(dtype=float)
     shares = values / np.maximum(values.sum(1, keepdims=True), 1)
     written = [[f"{value:.0f}" if value else "" for value in row] for row in values]
-    # Rare mistakes are what one looks for: the root lifts them out of the white.
+    # Square-root colour scale, so that rare mistakes, which one looks for, stand out from the white.
     names = [str(name) for name in counts.columns]
     figure = _matrix(shares, written, names, "share of the row", PowerNorm(0.5, 0, 1))
     figure.axes[0].set_xlabel("student's answer")
@@ -210,6 +210,6 @@ def _matrix(
 
 
 def short(name: str) -> str:
-    """A class name on one line, cut where it would crowd out the picture."""
+    """A class name on one line, shortened if it would take too much room in the figure."""
     line = " ".join(name.split())
     return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1] + "…"

@@ -1,4 +1,4 @@
-"""One page about an INT8 file, beside its fp32 original."""
+"""The HTML page that compares an INT8 file with its fp32 original."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Rows = Iterator[tuple[str, list[str]]]
 
 
 def rows(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> Rows:
-    """What is compared, with fp32's figure, INT8's, and what lies between them."""
+    """Table rows: what is compared, and the figures of fp32, of INT8, and the difference or ratio of the two."""
     for key, name in (("top1", "Top-1 accuracy"), ("agreement", "Agreement with the teacher")):
         if key in metrics["fp32"]:
             fp32, int8 = (metrics[precision][key] for precision in ("fp32", "int8"))
@@ -23,14 +23,14 @@ def rows(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> Rows:
 
 
 def difference(loss_points: float) -> str:
-    """What INT8 loses, as people say it: below 0 it has gained."""
+    """What INT8 loses in percentage points, in words; a negative loss is a gain."""
     if not loss_points:
         return "nothing lost"
     return f"{abs(loss_points):.2f} points {'lost' if loss_points > 0 else 'gained'}"
 
 
 def render(metrics: Mapping[str, Any], cost: Mapping[str, Any], scenario: str) -> str:
-    """The page, from what `nayer.export.comparison` gives."""
+    """Render the page from the results of `nayer.export.comparison`."""
     smaller = times(metrics["fp32"]["file_bytes"] / metrics["int8"]["file_bytes"])
     came_of_it = difference(metrics["loss_points"])
     return fill(

@@ -1,4 +1,4 @@
-"""Student and teacher on labelled test images."""
+"""Metrics of student and teacher, on labelled test images or on images without labels."""
 
 import math
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from nayer.core.errors import InputError
 TOP_K = 5
 
 
-# No generated comparison: tables compare element by element, which gives no single answer.
+# eq=False: tables compare element by element, which gives no single truth value.
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """The content of `metrics.json`, and two tables.
 
     `metrics` is nested by model: `{"teacher": {"top1": ...}, "student": {...}, "agreement": ...}`; all are fractions
     but `nll` (nats) and `test_images` (a count). Without labels there are `agreement` and `synthetic_images` only.
-    `per_class` has one row per class, `confusion` one row per true class and one column per class that the student
-    says, with counts of images.
+    `per_class` has one row per class. `confusion` counts images, with one row per true class (without labels, per class
+    that the teacher predicts) and one column per class that the student predicts.
     """
 
     metrics: dict[str, Any]
@@ -45,7 +45,7 @@ def compare(
     calibration is the expected calibration error over equal bins (Guo et al., arXiv 1706.04599).
 
     Raises:
-        InputError: there is nothing to compare, the shapes or labels do not fit the classes, or a model answers NaN.
+        InputError: there are no images, shapes or labels do not fit the classes, or some logits are not finite.
     """
     models = {"teacher": teacher_logits, "student": student_logits}
     for name, logits in models.items():
@@ -65,12 +65,12 @@ def compare(
 def compare_unlabelled(
     teacher_logits: Tensor, student_logits: Tensor, labels: Tensor, class_names: Sequence[str]
 ) -> Comparison:
-    """What can be said where nobody knows the right answers: how often the student says what its teacher says.
+    """What can be measured without true labels: how often the student predicts what its teacher predicts.
 
     `labels` are the classes that the images were made for; the tables count by the teacher's prediction.
 
     Raises:
-        InputError: as `compare`.
+        InputError: as in `compare`.
     """
     for name, logits in (("teacher", teacher_logits), ("student", student_logits)):
         _check(name, logits, labels, len(class_names))
@@ -83,12 +83,12 @@ def compare_unlabelled(
 
 
 def single(logits: Tensor, labels: Tensor, calibration_bins: int) -> dict[str, float]:
-    """The figures of one model; `top5` only where there are more than five classes."""
+    """Metrics of one model; `top5` only if there are more than five classes."""
     classes = logits.shape[1]
     figures = {"top1": share(logits.argmax(1) == labels)}
     if classes > TOP_K:
         figures["top5"] = share((logits.topk(TOP_K).indices == labels[:, None]).any(1))
-    # An exact sum: the last digit does not hang on how threads split the work.
+    # An exact sum, so that the last digit does not depend on how threads split the work.
     figures["nll"] = math.fsum(F.cross_entropy(logits.double(), labels, reduction="none").tolist()) / len(labels)
     confidence, predictions = logits.double().softmax(1).max(1)
     surplus = (confidence - (predictions == labels).double()).numpy()
@@ -98,10 +98,10 @@ def single(logits: Tensor, labels: Tensor, calibration_bins: int) -> dict[str, f
 
 
 def by_class(teacher: Tensor, student: Tensor, labels: Tensor, class_names: Sequence[str]) -> pd.DataFrame:
-    """One row per class from predicted classes (N,) and labels (N,).
+    """Table with one row per class, from predicted classes (N,) and labels (N,).
 
-    `agreement` is over the images of the class; `precision`, `recall` and `f1` are the student's. What has nothing to
-    count, such as the accuracy on a class without images, is 0.
+    `agreement` is over the images of the class; `precision`, `recall` and `f1` are the student's. A share of nothing,
+    such as the accuracy on a class without images, is 0.
     """
     classes = range(len(class_names))
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -123,7 +123,7 @@ def by_class(teacher: Tensor, student: Tensor, labels: Tensor, class_names: Sequ
 
 
 def share(hits: Tensor) -> float:
-    """The fraction of True; 0 of nothing."""
+    """Fraction of hits that are True; 0 if there are none."""
     return int(hits.sum()) / len(hits) if len(hits) else 0.0
 
 

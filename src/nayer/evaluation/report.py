@@ -1,4 +1,4 @@
-"""One HTML file that shows everything and needs nothing else: no script, no request, no other file."""
+"""The report: one self-contained HTML file, without scripts, network requests or other files."""
 
 import base64
 import io
@@ -30,13 +30,13 @@ CAPTIONS = {
 PROVENANCE = {"teacher": "digest of the teacher", "label_embeddings": "digest of the embeddings"}
 LATENCIES = {"latency_ms_batch_1": "batch of 1", "latency_ms_batch_64": "batch of 64"}
 DPI = 144
-# Without dates and random ids the same figure gives the same bytes.
+# Without dates, versions and random ids, the same figure gives the same bytes.
 SAVING: dict[str, dict[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
     "png": {"metadata": {"Software": None}},
     "jpeg": {"pil_kwargs": {"quality": 88}},
 }
-# The largest PNG that goes into the page; noise beyond it is kept as JPEG, so that the page stays below 2 MB.
+# Largest PNG in the page; larger, noisy pictures become JPEG, so that the page stays below 2 MB.
 MAX_PNG_BYTES = 500_000
 
 
@@ -50,10 +50,11 @@ def render(
     parameters: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> str:
-    """The report as HTML; every text from outside is escaped, and equal input gives an equal page.
+    """Render the report as HTML; text from outside is escaped, and equal input gives an equal page.
 
-    `metrics` and `per_class` are those of `metrics.compare`, `cost` is that of `cost.cost`, `baselines` are top-1
-    fractions by name (see `BASELINES`). Figures that `CAPTIONS` does not know come last, under their own name.
+    `metrics` and `per_class` come from `metrics.compare` or `metrics.compare_unlabelled`, `cost` from `cost.cost`;
+    `baselines` are top-1 accuracies (0..1) by name (see `BASELINES`). Figures that are not in `CAPTIONS` come last,
+    captioned with their own name.
     """
     classes = class_rows(per_class)
     labelled = "student" in metrics
@@ -82,7 +83,7 @@ def render(
 
 
 def headline(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
-    """The run in one line."""
+    """Summary of the run in one line."""
     ratio = cost["ratio"]["parameters"]
     size = f"{times(max(ratio, 1 / ratio))} {'smaller' if ratio > 1 else 'larger'}"
     if math.isclose(ratio, 1, rel_tol=0.04):
@@ -94,15 +95,15 @@ def headline(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
 
 
 def display_name(architecture: str) -> str:
-    """An architecture as papers write it."""
-    if ":" in architecture:  # somebody's own
+    """Name of an architecture as papers write it."""
+    if ":" in architecture:  # torchvision:NAME, half:NAME, a user's own, ...
         return architecture.partition("{")[0]
     family, *rest = architecture.split("-")
     return "-".join([{"resnet": "ResNet"}.get(family, family.upper()), *(part.upper() for part in rest)])
 
 
 def tiles(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Value, what it is, and what stands behind it, for the figures one asks for first."""
+    """The key figures, each as its value, its label and an explanation."""
     teacher, student, ratio = cost["teacher"], cost["student"], cost["ratio"]
     rows = [(percent(metrics["agreement"]), "agreement", "same answer as the teacher")]
     if "student" in metrics:
@@ -127,7 +128,7 @@ def tiles(metrics: Mapping[str, Any], cost: Mapping[str, Any]) -> list[tuple[str
 
 
 def ladder(metrics: Mapping[str, Any], baselines: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Teacher, student and baselines by falling top-1 accuracy; nothing without baselines."""
+    """Teacher, student and baselines by descending top-1 accuracy; empty without baselines."""
     if not baselines:
         return []
     rows = [
@@ -143,11 +144,11 @@ def ladder(metrics: Mapping[str, Any], baselines: Mapping[str, float]) -> list[d
 
 
 def class_rows(per_class: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the per-class table; a class without test images has no accuracies."""
+    """Rows of the per-class table; `change`, student minus teacher, is None without labels or images of the class."""
     rows = []
     for index, record in enumerate(per_class.to_dict("records")):
         row = {str(key): value for key, value in record.items()}
-        # A table that was read from a file may have lost a name such as "null".
+        # A name such as "null" is read from a file as a missing value.
         name = f"class {index}" if pd.isna(row["class"]) else str(row["class"])
         known = row["images"] and "student_accuracy" in row
         change = row["student_accuracy"] - row["teacher_accuracy"] if known else None
@@ -156,19 +157,19 @@ def class_rows(per_class: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def hardest(classes: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The class on which the student falls furthest behind its teacher, if it does."""
+    """Row of the class on which the student falls furthest behind its teacher; None if there is no such class."""
     behind = [row for row in classes if row["change"] is not None and row["change"] < 0]
     return min(behind, key=lambda row: row["change"], default=None)
 
 
 def interval(share: float, images: int) -> tuple[float, float]:
-    """95 % interval of a share that was counted on so many images (Wilson's score)."""
+    """95 % confidence interval (Wilson score) of a share that was counted on so many images."""
     found = stats.binomtest(round(share * images), images).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
 
 
 def spent(cost: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the two trainings took, as far as it was written down."""
+    """Costs of training and distillation as label and text, as far as they were recorded."""
     for stage, title in (("teacher_training", "Teacher"), ("distillation", "Distillation")):
         for key, value in flatten(cost[stage]).items():
             if isinstance(value, str):  # a digest
@@ -192,7 +193,7 @@ def pictures(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
 
 
 def as_data_uri(figure: Figure) -> str:
-    """A figure within the page: lines as SVG, pixels as PNG or, where that grows large, as JPEG."""
+    """A figure as a data URI: line drawings as SVG, pictures as PNG or, if that is too large, as JPEG."""
     if not any(axes.images for axes in figure.axes):
         return _data_uri(_drawn(figure, "svg"), "svg+xml")
     picture = _drawn(figure, "png")

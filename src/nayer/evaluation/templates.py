@@ -1,4 +1,4 @@
-"""The one way in which a text is made from a template of this package."""
+"""Fills the package's templates; the only place that does, so that all escape and format alike."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from nayer.core.formats import count, decimal, percent, points, times
 
 
 def fill(package: str, template: str, **values: Any) -> str:
-    """The template `<package>/<template>` with its values; what comes from outside is escaped as HTML.
+    """Fill the template `<package>/<template>` with values, which are escaped as HTML.
 
-    Markdown shows escaped text as it was meant, so a model card is as safe as the report.
+    Markdown renders escaped text as intended, so a model card is as safe as the report.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),

@@ -1,4 +1,4 @@
-"""What an INT8 file keeps of its fp32 original, and what it saves."""
+"""Compare an INT8 file with its fp32 original: agreement, accuracy, size and latency."""
 
 import time
 from statistics import median
@@ -25,9 +25,10 @@ def keeps(
 ) -> dict[str, Any]:
     """Agreement with the teacher and, with labels (N,), accuracy of both files on uint8 pixels (N, C, H, W).
 
-    `teacher_says` are the teacher's classes (N,), `fp32_says` those of the fp32 file, where they are known already;
-    `loss_points` is the larger of what INT8 loses of the two, in points. Of the teacher itself it is accuracy alone,
-    where there are labels: every answer that changes lowers its agreement with itself, for the better, too.
+    `teacher_says` are the teacher's classes (N,), `fp32_says` those of the fp32 file, where they are known already. In
+    the result, `loss_points` is the larger of the two losses of INT8, in percentage points. For the teacher's own files
+    (`of_teacher`) with labels it is that of accuracy alone: every changed answer lowers the teacher's agreement with
+    itself, even one that is now right.
     """
     found: dict[str, Any] = {}
     for name, file, known in zip(PRECISIONS, (fp32, int8), (fp32_says, None), strict=True):
@@ -42,7 +43,7 @@ def keeps(
 
 
 def latencies(fp32: OnnxFile, int8: OnnxFile, pixels: Tensor, seconds: float) -> dict[str, Any]:
-    """Median milliseconds of one thread of this CPU, by precision and batch size, the two files in turns.
+    """Median milliseconds per batch on one thread of this CPU, by precision and batch size; the files take turns.
 
     `pixels` are some images, uint8; `seconds` is the measuring time for each batch size.
     """
@@ -58,5 +59,5 @@ def latencies(fp32: OnnxFile, int8: OnnxFile, pixels: Tensor, seconds: float) ->
                 session.run(["logits"], batch)
                 taken[name].append(time.perf_counter() - began)
         for name, each in taken.items():
-            found[name][f"latency_ms_batch_{count}"] = 1000 * median(each[1:])  # the first warms up
+            found[name][f"latency_ms_batch_{count}"] = 1000 * median(each[1:])  # the first run warms up
     return {**found, "machine": machine()}

@@ -10,21 +10,21 @@ Calibration = Literal["minmax", "entropy", "percentile"]
 
 
 class QuantizeGateConfig(Config):
-    """What an INT8 file must keep. What equals the limit passes."""
+    """Limit on what an INT8 file may lose; a loss equal to it passes."""
 
     largest_loss: Annotated[float, Field(ge=0, le=100)]
-    """In points: how far agreement with the teacher and, with test data, accuracy may lie below those of fp32; of the
-    teacher itself accuracy alone, where there are test data."""
+    """Largest loss against the fp32 file, in percentage points, of agreement with the teacher and, with test data, of
+    accuracy; for the teacher's own file with test data, of accuracy alone."""
 
 
 class QuantizeConfig(Config):
-    """A model as an INT8 file of ONNX, calibrated on the synthetic images of the memory."""
+    """Export of a model as an INT8 ONNX file, calibrated on synthetic images from the memory."""
 
     model: Literal["student", "teacher"]
-    """Which of the two; the teacher is for those who want no other network, and promote leaves its file alone."""
+    """Network to quantise; teacher is for those who want no other network, and promote leaves that file out."""
     images: Annotated[int, Field(ge=1, le=5000)]
-    """Synthetic images that it is calibrated on, balanced by class; no more than distill.memory_sample."""
+    """Number of synthetic images used for calibration, balanced by class; at most distill.memory_sample."""
     calibration: Calibration
-    """How the range of an activation is chosen from what it is on those images."""
+    """How the range of an activation is chosen from its values on the calibration images."""
     gate: QuantizeGateConfig
-    """What decides whether the file is fit to be used."""
+    """Criterion that the INT8 file must meet to be used."""

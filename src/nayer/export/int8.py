@@ -1,4 +1,4 @@
-"""Static INT8 by onnxruntime's own quantisation, calibrated on images that no real one is among."""
+"""Static INT8 quantisation by onnxruntime, calibrated on synthetic images alone."""
 
 import importlib
 import io
@@ -22,10 +22,10 @@ METHODS: dict[str, str] = {"minmax": "MinMax", "entropy": "Entropy", "percentile
 
 
 def choose(sample: SyntheticSample, count: int, class_names: tuple[str, ...]) -> Tensor:
-    """So many images of the sample, balanced by class.
+    """`count` images of the sample, balanced by class.
 
     Raises:
-        InputError: there are fewer, or a class has none.
+        InputError: the sample has fewer images or lacks a class, or `count` is less than the number of classes.
     """
     if count > len(sample.labels):
         raise InputError(
@@ -46,7 +46,9 @@ def choose(sample: SyntheticSample, count: int, class_names: tuple[str, ...]) ->
 
 
 def quantize(model: OnnxFile, images: Tensor, calibration: Calibration) -> OnnxFile:
-    """Weights in INT8 per channel, of 7 bits, activations in UINT8, ranges from images uint8 (N, C, H, W).
+    """The model with weights in INT8 per channel, of 7 bits, and activations in UINT8, whose ranges `images` give.
+
+    `images`: uint8 (N, C, H, W).
 
     Raises:
         InputError: onnxruntime cannot quantise this model.
@@ -70,7 +72,7 @@ def quantize(model: OnnxFile, images: Tensor, calibration: Calibration) -> OnnxF
                 calibrate_method=tools.CalibrationMethod[METHODS[calibration]],
             )
             return OnnxFile(with_short_names(importlib.import_module("onnx").load(made)).SerializeToString())
-    except Exception as error:  # what it raises has no common base
+    except Exception as error:  # its errors have no common base class
         raise InputError(
             f"quantize.model: onnxruntime cannot quantise this network ({type(error).__name__}: {first_line(error)}); "
             "ship its fp32 file (promote.onnx), or choose another architecture."
@@ -78,10 +80,10 @@ def quantize(model: OnnxFile, images: Tensor, calibration: Calibration) -> OnnxF
 
 
 def with_short_names(model: Any) -> Any:
-    """A model whose inner names are numbers: of a small network, long ones are a tenth of the file."""
+    """The model with numbers for its inner names, in place: long names are a tenth of a small network's file."""
     graph = without_notes(model).graph
     kept = {each.name for each in (*graph.input, *graph.output)}
-    short: dict[str, str] = {"": ""}  # an input that is left out
+    short: dict[str, str] = {"": ""}  # the empty name stands for an optional input that is left out
 
     def of(name: str) -> str:
         return name if name in kept else short.setdefault(name, str(len(short)))
@@ -95,22 +97,22 @@ def with_short_names(model: Any) -> Any:
 
 
 class Reader:
-    """Hands images to onnxruntime, some at a time: all that its CalibrationDataReader asks for is `get_next`."""
+    """Gives onnxruntime the images in batches; of its CalibrationDataReader only `get_next` is needed."""
 
     def __init__(self, images: Tensor) -> None:
-        # All of one size: the calibrators that draw histograms cannot take a shorter one at the end.
+        # All batches have one size, as the calibrators that build histograms cannot take a shorter last one.
         size = max(each for each in range(1, CHUNK + 1) if len(images) % each == 0)
         self.parts = iter(images.split(size))
 
     def get_next(self) -> dict[str, Any] | None:
-        """The next images as the input of the model; None after the last."""
+        """The next batch, in the form of the model's inputs; None after the last."""
         part = next(self.parts, None)
         return None if part is None else {"pixels": part.numpy()}
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The tools' advice and progress are for who uses them by hand."""
+    """Silence the tools' advice and progress, which are meant for those who run them by hand."""
     logging.disable(logging.ERROR)
     try:
         with redirect_stdout(io.StringIO()):

@@ -20,19 +20,19 @@ from nayer.models.classifier import Classifier
 from nayer.models.configured import Logits
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-# fp32 sums in another order; logits are some tens.
+# Allowed deviation of logits: fp32 sums are taken in another order, and logits are of the order of tens.
 TOLERANCE = 1e-4
-# Logits of more than this are computed with so much less precision.
+# Larger logits are computed with proportionally less precision.
 LARGE = 100.0
 BATCHES = (1, 7, 64)
 CHUNK = 250
 
 
 def check_packages(key: str, way_out: str) -> None:
-    """Refuse what needs packages that are missing.
+    """Refuse to go on if packages that ONNX needs are missing.
 
     Raises:
-        InputError: names the key.
+        InputError: names `key`, the packages, and `way_out` as the other choice.
     """
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise InputError(
@@ -42,7 +42,7 @@ def check_packages(key: str, way_out: str) -> None:
 
 
 def check_onnx(file: str) -> None:
-    """Refuse an export for which packages are missing, or a path that is no .onnx file."""
+    """Refuse an export if packages are missing or the path does not end in .onnx."""
     check_packages("promote.onnx", "set null")
     if Path(file).suffix != ".onnx":
         raise InputError(f"promote.onnx: '{file}' must be the path of a file that ends in .onnx, or null.")
@@ -50,29 +50,29 @@ def check_onnx(file: str) -> None:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """The content of one."""
+    """An ONNX file, held as its bytes."""
 
     content: bytes
 
     def save(self, path: Path) -> None:
-        """Write it whole or not at all."""
+        """Write the file whole or not at all."""
         write_atomically(path, lambda part: part.write_bytes(self.content))
 
     @classmethod
     def load(cls, path: Path) -> OnnxFile:
-        """Read it; what is in it is looked at when it is run."""
+        """Read a file; its content is only checked when it is run."""
         return cls(path.read_bytes())
 
     @property
     def digest(self) -> str:
-        """The sha256 of the file."""
+        """SHA-256 of the file."""
         return hashlib.sha256(self.content).hexdigest()
 
     def session(self, threads: int = 0) -> Any:
-        """onnxruntime's, on the CPU; 0 threads are as many as it likes.
+        """An onnxruntime session on the CPU; with 0 `threads`, onnxruntime chooses their number.
 
         Raises:
-            InputError: onnxruntime cannot read it.
+            InputError: onnxruntime cannot read the file.
         """
         runtime = importlib.import_module("onnxruntime")
         options = runtime.SessionOptions()
@@ -80,7 +80,7 @@ class OnnxFile:
         options.log_severity_level = 3
         try:
             return runtime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own have no common base
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise InputError(f"the ONNX file cannot be run ({first_line(error)}); make it again.") from error
 
     def predict(self, pixels: Tensor) -> Tensor:
@@ -92,10 +92,10 @@ class OnnxFile:
 
 
 def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
-    """The file, and the largest deviation of its logits on random pixels.
+    """The classifier as an ONNX file, and the largest deviation of the file's logits on random pixels.
 
     Raises:
-        InputError: the network cannot be written so, or onnxruntime gives other logits than it.
+        InputError: the network cannot be exported, or onnxruntime's logits deviate too much from its own.
     """
     model, images = RawPixels(with_plain_attention(classifier)).eval(), classifier.images
     shape = (images.channels, images.size, images.size)
@@ -111,7 +111,7 @@ def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
             verbose=False,
         )
         file = OnnxFile(without_notes(program.model_proto).SerializeToString())
-    except Exception as error:  # the exporter's own have no common base, and a file may hold 2 GB at most
+    except Exception as error:  # the exporter's errors share no base class; files over 2 GB fail, too
         said = f"{type(error).__name__}: {first_line(error)}"
         raise InputError(f"'{display(classifier)}' cannot be written as ONNX ({said}); {way_out}.") from error
     deviation, largest = compare(model, file, shape)
@@ -125,12 +125,12 @@ def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
 
 
 def display(classifier: Classifier) -> str:
-    """Its architecture without a whole configuration."""
+    """The architecture's name for messages, without the configuration in braces."""
     return classifier.architecture.partition("{")[0]
 
 
 def with_plain_attention(classifier: Classifier) -> Classifier:
-    """The same for the exporter, which knows no fused kernels: attention of transformers is written out."""
+    """The classifier for the exporter, which knows no fused kernels: attention of transformers is written out."""
     if not isinstance(classifier.network, Logits):
         return classifier
     plain = copy.deepcopy(classifier)
@@ -140,7 +140,7 @@ def with_plain_attention(classifier: Classifier) -> Classifier:
 
 
 def without_notes(model: Any) -> Any:
-    """A model without what the exporter notes about every node: of a small network it is an eighth of the file."""
+    """The model without the exporter's notes on every node, in place: an eighth of a small network's file."""
     graph = model.graph
     for each in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del each.metadata_props[:]
@@ -150,9 +150,9 @@ def without_notes(model: Any) -> Any:
 
 
 def compare(model: RawPixels, file: OnnxFile, shape: tuple[int, int, int]) -> tuple[float, float]:
-    """The largest difference between the logits of the model and those of onnxruntime, on random pixels.
+    """Largest difference between the model's and onnxruntime's logits on random pixels, and the model's largest logit.
 
-    Beside it the model's largest logit. What is no number stays none.
+    Both are absolute values. A NaN among the logits makes the difference NaN.
     """
     generator = torch.Generator().manual_seed(0)
     found = []

@@ -1,4 +1,4 @@
-"""What every exported file computes."""
+"""The computation that every exported file holds: logits from raw pixels."""
 
 import torch
 from torch import Tensor, nn

@@ -1,1 +1,1 @@
-"""Label-text embeddings: class names to one table, the input of the generator."""
+"""Label embeddings: turns class names into the table that NAYER's noisy layer reads."""

@@ -1,4 +1,4 @@
-"""Parameters of the label-text embeddings."""
+"""Parameters of the label embeddings."""
 
 from typing import Annotated
 
@@ -8,15 +8,16 @@ from nayer.core.config import Config, Count, Place, Text
 
 
 class LteConfig(Config):
-    """Label-text embeddings."""
+    """Label embeddings: one row of numbers per class, from a text encoder."""
 
     encoder: Place
-    """minilm (bundled), a Hugging Face id, a folder, a *.safetensors table, or the ablations one_hot and random."""
+    """Text encoder: minilm (bundled), a Hugging Face id, a folder, a *.safetensors table, or as ablations one_hot or
+    random."""
     revision: Text | None
-    """Revision of a hub model; null takes the newest."""
+    """Revision of a Hugging Face model; null takes the newest."""
     prompt: Text
-    """The sentence in which {} is the class name."""
+    """Text to encode for each class; {} stands for its name."""
     batch_size: Count
-    """Prompts encoded at once."""
+    """Texts encoded at once."""
     random_dim: Annotated[int, Field(ge=1, le=100_000)]
-    """Width of the table that `encoder: random` draws."""
+    """Width of the random table, with `encoder: random`."""

@@ -1,4 +1,4 @@
-"""The table of label-text embeddings and its file."""
+"""The table of label embeddings and its file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MATRIX = 2
 # No generated comparison: tensors compare element by element, which gives no single answer.
 @dataclass(frozen=True, eq=False)
 class LabelEmbeddings:
-    """One row per class, in the order of the labels, and where the rows came from.
+    """Table with one row per class, in the order of the labels, and its provenance.
 
-    `table` is (classes, dim) float32. `prompt` is the template of the texts, "unknown" for an imported table and "none"
+    `table` is (classes, dim) float32. `prompt` is the template of the texts: "unknown" for a foreign table, "none"
     where no text was encoded.
 
     Raises:
-        InputError: table and class names do not fit each other, or hold what no table may hold.
+        InputError: table and class names do not fit each other, or one of them is invalid.
     """
 
     table: Tensor
@@ -55,10 +55,10 @@ class LabelEmbeddings:
 
     @classmethod
     def load(cls, path: Path) -> LabelEmbeddings:
-        """Read a file of `save`.
+        """Read a file that `save` wrote.
 
         Raises:
-            InputError: the file is missing, damaged, foreign, or does not hold what it says.
+            InputError: the file is missing, damaged, foreign, or does not match its own description.
         """
         tensors, said = load_tensors(path, KIND)
         try:
@@ -73,7 +73,7 @@ class LabelEmbeddings:
 
 
 class _Header(BaseModel):
-    """What a file says about its table."""
+    """Provenance that a file stores with its table."""
 
     model_config = ConfigDict(strict=True)
 
@@ -87,8 +87,8 @@ def check_class_names(names: Sequence[str], key: str) -> None:
     """Refuse class names that cannot tell classes apart.
 
     Raises:
-        InputError: fewer than two names, an empty name, one with control characters or longer than a text, or one
-            given twice; `key` is the parameter in the message.
+        InputError: fewer than two names, or a name that is empty, not printable, too long or given twice; `key` is the
+            parameter in the message.
     """
     if len(names) < MIN_CLASSES:
         found = f"only '{names[0]}'" if names else "none"

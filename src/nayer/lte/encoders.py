@@ -1,4 +1,4 @@
-"""Class names to label-text embeddings, by the encoder that the parameters name."""
+"""Conversion of class names to label embeddings by the configured encoder."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ HUB_ID = r"\w[\w.-]*/\w[\w.-]*"
 
 
 def embed_labels(config: LteConfig, class_names: Sequence[str], seed: int) -> LabelEmbeddings:
-    """The table (classes, dim) of `class_names`, by `config.encoder`; `seed` matters to `random` only.
+    """Table (classes, dim) for `class_names` from `config.encoder`; `seed` is used by the encoder `random` only.
 
     Raises:
         InputError: the names, the prompt or the encoder cannot be used.
@@ -41,10 +41,10 @@ def embed_labels(config: LteConfig, class_names: Sequence[str], seed: int) -> La
 
 
 def check_encoder(config: LteConfig) -> Source:
-    """What kind of encoder the parameters name; as far as can be known without loading it, that it can be used.
+    """Kind of the configured encoder, after checking all that can be checked without loading it.
 
     Raises:
-        InputError: the prompt has no single place for the name, or the encoder is misspelt or missing.
+        InputError: the prompt does not contain {} exactly once, or the encoder is misspelt or missing.
     """
     if config.prompt.count("{}") != 1:
         raise InputError(
@@ -66,10 +66,10 @@ def check_encoder(config: LteConfig) -> Source:
 
 
 def prompts(template: str, class_names: Sequence[str]) -> list[str]:
-    """One text per class: the name, its `_` and `-` as spaces, in the place of {}.
+    """One text per class: the template with {} replaced by the name, in which `_` and `-` become spaces.
 
     Raises:
-        InputError: two names become the same text.
+        InputError: two names become the same, or one becomes empty.
     """
     readable = [" ".join(re.split(r"[\s_-]+", name)).strip() for name in class_names]
     check_class_names(readable, "data.class_names, with '_' and '-' as spaces")
@@ -94,7 +94,7 @@ def _source(encoder: str) -> Source:
 
 
 def _locate(source: Source, config: LteConfig) -> tuple[Path, str]:
-    """Folder of a text model and what pins its weights: a commit of the hub, or a digest."""
+    """Folder of a text model and the identifier of its weights: a commit of the hub, or a digest."""
     if source == "minilm":
         return text_models.verified_bundle()
     if source == "hub":

@@ -1,4 +1,4 @@
-"""Ready tables of embeddings from a safetensors file, this project's own or foreign."""
+"""Import of ready-made label embeddings from a safetensors file, written by this project or foreign."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> LabelEmbeddings:
-    """The table in `path`, whose rows stand in the order of `class_names`; `encoder` is its name in the parameters.
+    """The table in `path`, with rows in the order of `class_names`; `encoder` is its name in the parameters.
 
-    A file of this project keeps its own provenance. A foreign one needs a tensor `embeddings` (classes, dim) of any
-    floating type; its prompt is unknown and its revision is the digest of the file.
+    A file written by this project keeps its provenance. A foreign one needs a floating-point tensor `embeddings`
+    (classes, dim); its prompt is "unknown" and its revision is the digest of the file.
 
     Raises:
         InputError: the file is damaged, lacks the tensor, or was made for other classes.
@@ -28,7 +28,7 @@ def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> Labe
             own = METADATA_KEY in (file.metadata() or {})
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except Exception as error:  # of a stranger's file: bad offsets, an unknown dtype, ...
+    except Exception as error:  # a foreign file can fail in many ways: bad offsets, an unknown dtype, ...
         raise InputError(
             f"lte.encoder: '{encoder}' is damaged or no safetensors file ({first_line(error)}): make or copy it again."
         ) from error
@@ -41,7 +41,7 @@ def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> Labe
 
 def _own_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> LabelEmbeddings:
     embeddings = LabelEmbeddings.load(path)
-    # A file that names its rows is believed: rows in another order would give every class a wrong text.
+    # The class names in the file are trusted: rows in another order would give classes the wrong embeddings.
     if embeddings.class_names != class_names:
         raise InputError(
             f"lte.encoder: '{encoder}' was made for the classes {_short(embeddings.class_names)}, the data has "
@@ -51,7 +51,7 @@ def _own_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> LabelE
 
 
 def _checked(encoder: str, tensors: dict[str, Tensor], classes: int) -> Tensor:
-    """The tensor `embeddings`, if it can serve `classes` classes."""
+    """The tensor `embeddings`, checked to be a table for `classes` classes."""
     if TENSOR not in tensors:
         found = ", ".join(f"'{name}'" for name in sorted(tensors)) or "nothing"
         raise InputError(
@@ -72,6 +72,6 @@ def _checked(encoder: str, tensors: dict[str, Tensor], classes: int) -> Tensor:
 
 
 def _short(names: tuple[str, ...], shown: int = 3) -> str:
-    """The first names, and how many there are."""
+    """The first names, and the total number if there are more."""
     listed = ", ".join(f"'{name}'" for name in names[:shown])
     return f"{listed}, … ({len(names)})" if len(names) > shown else listed

@@ -1,7 +1,7 @@
-"""Pretrained text encoders: where their files are, and how texts become rows.
+"""Pretrained text encoders: locating their files, and encoding texts as rows.
 
-Transformers and the hub client are imported only when used: they take seconds to import, and most commands (an
-ablation, a table, any other pipeline) need neither.
+Transformers and the hub client are imported only when used: they take seconds to import, and most commands (those with
+an ablation or a ready table, and all other pipelines) need neither.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WAYS_OUT = "minilm (bundled), a local folder, a *.safetensors table, one_hot, or
 
 DESCRIPTIONS = ("*.json", "*.txt", "*.model")
 SAFE_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
-# Older models have no other weights; transformers reads them as tensors only (weights_only), never as code.
+# Older models have only these; transformers reads them as tensors (weights_only), never as code.
 OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 TOKENS = {"padding": True, "truncation": True, "return_tensors": "pt"}
 
@@ -65,7 +65,7 @@ def verified_bundle() -> tuple[Path, str]:
 
 
 def fetch(encoder: str, revision: str | None) -> tuple[Path, str]:
-    """Folder and commit of a hub model: the newest of `revision` with network, otherwise what the cache holds.
+    """Folder and commit of a hub model: the latest of `revision` if there is a network, else the cached one.
 
     Raises:
         InputError: the model is neither on the hub nor in the cache.
@@ -84,19 +84,19 @@ def fetch(encoder: str, revision: str | None) -> tuple[Path, str]:
 
 
 def weights_digest(folder: Path) -> str:
-    """The sha256 of a model's weights; of several files, the sha256 of their sha256s in order of name."""
+    """The sha256 of a model's weights; for several files, the sha256 of their sha256s in order of name."""
     digests = [digest(file) for file in _weights(folder)]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) -> Tensor:
-    """(texts, dim) float32 rows on the CPU; `encoder` is the model's name in the parameters.
+    """Encode texts as float32 rows (texts, dim) on the CPU; `encoder` is the model's name in the parameters.
 
-    CLIP gives its projected text embedding. Any other text model gives the mean of its last hidden states over the
-    real tokens. Rows are not normalised. The model is let go afterwards.
+    CLIP gives its projected text embedding, any other text model the mean of its last hidden states over the tokens
+    that are not padding. Rows are not normalised. The model is not kept in memory.
 
     Raises:
-        InputError: the folder holds no text encoder that transformers can read whole.
+        InputError: the folder holds no complete text encoder that transformers can read.
     """
     try:
         with quiet_transformers(), torch.no_grad():
@@ -106,7 +106,7 @@ def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) ->
             return torch.cat([_rows(model, tokenizer(batch, **TOKENS)) for batch in batches])
     except InputError:
         raise
-    # What a folder with anything in it makes transformers raise is not one family of errors.
+    # Depending on what is in the folder, transformers raises errors of many kinds.
     except Exception as error:
         raise InputError(
             f"lte.encoder: '{encoder}' cannot be used as a text encoder ({first_line(error)}): "
@@ -115,7 +115,7 @@ def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) ->
 
 
 def _load(folder: Path) -> tuple[Any, Any, set[str]]:
-    """Tokenizer, model in evaluation mode, and the weights that its files lack. No network, no foreign code."""
+    """Tokenizer, model in evaluation mode, and names of missing weights; without network or foreign code."""
     for file in _weights(folder):
         if file.suffix == ".bin":
             check_unfolding(file)
@@ -132,7 +132,7 @@ def _load(folder: Path) -> tuple[Any, Any, set[str]]:
 
 
 def _refuse_missing_weights(encoder: str, missing: set[str]) -> None:
-    # Transformers draws missing weights at random and only warns. A pooler is not used here, so it may lack.
+    # Transformers initialises missing weights at random and only warns. A pooler is not used here and may be missing.
     needed = sorted(name for name in missing if "pooler" not in name)
     if needed:
         raise InputError(
@@ -142,7 +142,7 @@ def _refuse_missing_weights(encoder: str, missing: set[str]) -> None:
 
 
 def _rows(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """(N, dim) rows of one batch of token ids and mask, each (N, length)."""
+    """Rows (N, dim) for one batch of token ids and mask, each (N, length)."""
     output = model(**batch)
     projected: Tensor | None = getattr(output, "text_embeds", None)
     if projected is not None:
@@ -153,7 +153,7 @@ def _rows(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The weight files that transformers would read: safe ones if there are any."""
+    """The weight files that transformers would read: safetensors if there are any."""
     for patterns in (SAFE_WEIGHTS, OLD_WEIGHTS):
         if files := sorted(file for pattern in patterns for file in folder.glob(pattern)):
             return files

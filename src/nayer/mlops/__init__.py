@@ -1,1 +1,1 @@
-"""What goes to MLflow, and what comes from it."""
+"""MLflow integration: run tracking and the model registry."""

@@ -1,1 +1,1 @@
-"""Classifiers and generators, and the file that carries a classifier."""
+"""Classifiers, and the file that carries one."""

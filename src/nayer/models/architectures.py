@@ -23,12 +23,12 @@ from nayer.models.zoo import LIBRARIES, published_network
 RESNETS = {"resnet-18": (2, 2, 2, 2), "resnet-34": (3, 4, 6, 3)}
 # wrn-D-W stands for every depth 6 n + 4 and every width; the listed ones are those of the papers.
 EXAMPLES = ("wrn-10-1", "wrn-16-1", "wrn-16-2", "wrn-40-1", "wrn-40-2", *RESNETS, "vgg-11-bn")
-# How factories call what they are told: torchvision, timm, and everybody else.
+# Parameters by which factories take the numbers of classes and channels: torchvision's, timm's and other common names.
 CLASSES_WORDS = ("num_classes", "classes", "n_classes")
 CHANNELS_WORDS = ("in_channels", "channels", "in_chans")
 MIN_IMAGE_SIZE = {"vgg-11-bn": 16}
-# In front of any name, once or twice: the same with half the channels. A file of it holds a fourth of the weights that
-# are there for a moment, so more would let a small one take much memory.
+# Prefix of any name, at most twice: the same network with half the channels. The whole network is built first, with
+# four times the weights for each prefix, so more prefixes would let a small classifier file take much memory.
 HALF_OF = "half:"
 MOST_HALVINGS = 2
 _trusted: set[str] = set()
@@ -39,7 +39,8 @@ def build_network(
 ) -> nn.Module:
     """A network with fresh weights that maps (N, channels, size, size) to (N, classes) logits.
 
-    Without a size, a network of a library that is made for one has the library's own; most take images of any.
+    `size` matters only to library networks built for one image size: without it they have the library's own. Most
+    networks take images of any size.
 
     Raises:
         InputError: the name is unknown; `key` is the parameter named in the message.
@@ -57,19 +58,19 @@ def build_network(
 
 
 def whole_of(architecture: str) -> str:
-    """The name without what says that half of it is meant."""
+    """The name without its `half:` prefixes."""
     while architecture.startswith(HALF_OF):
         architecture = architecture.removeprefix(HALF_OF)
     return architecture
 
 
 def halvings_of(architecture: str) -> int:
-    """How often the name says that half of it is meant."""
+    """Number of `half:` prefixes of the name."""
     return (len(architecture) - len(whole_of(architecture))) // len(HALF_OF)
 
 
 def whole_network(architecture: str, channels: int, classes: int, key: str, size: int | None) -> nn.Module:
-    """As `build_network`, of a name without `half:`."""
+    """As `build_network`, for a name without `half:`."""
     if match := re.fullmatch(r"wrn-(\d{1,3})-(\d{1,2})", architecture):
         try:
             return WideResNet(int(match[1]), int(match[2]), channels, classes)
@@ -88,23 +89,23 @@ def whole_network(architecture: str, channels: int, classes: int, key: str, size
 
 
 def is_own(architecture: str) -> bool:
-    """Whether the name is a user's module:factory, which is imported and called."""
+    """Whether the name is a user's own `module:factory`, whose code is imported and called."""
     place, colon, _ = whole_of(architecture).partition(":")
     return bool(colon) and place not in LIBRARIES
 
 
 def trust(*architectures: str) -> None:
-    """Let files be read that name this code of the user's own, or half of it, which is imported and run then."""
+    """Allow classifier files to name these architectures, or halves of them: a user's own code, which is then run."""
     _trusted.update(map(whole_of, architectures))
 
 
 def may_run(architecture: str) -> bool:
-    """Whether a file may name this architecture: any that is no code of a user's own, or one that is trusted."""
+    """Whether a classifier file may name this architecture: a user's own code must have been trusted first."""
     return not is_own(architecture) or whole_of(architecture) in _trusted
 
 
 def own_code(architecture: str) -> list[Path]:
-    """The files of a network of the user's own, with all of its package; none for any other, or if it is installed."""
+    """Files of a user's own network, its whole package included; empty for other networks and for installed code."""
     if not is_own(architecture):
         return []
     package = Path(whole_of(architecture).partition(":")[0].partition(".")[0])
@@ -113,13 +114,13 @@ def own_code(architecture: str) -> list[Path]:
 
 
 def code_digest(architecture: str) -> str:
-    """The sha256 over the user's own code of a network; empty for any other."""
+    """SHA-256 over the files of a user's own network; empty for any other."""
     files = own_code(architecture)
     return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest() if files else ""
 
 
 def _own_network(architecture: str, channels: int, classes: int, key: str) -> nn.Module:
-    """What a user's `package.module:factory` gives; it is told the shape where it has a parameter for it."""
+    """The network made by a user's `package.module:factory`, which is passed classes and channels if it takes them."""
     place, _, name = architecture.partition(":")
     try:
         with _importable(Path.cwd()):
@@ -140,7 +141,7 @@ def _own_network(architecture: str, channels: int, classes: int, key: str) -> nn
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Modules that lie in `folder` can be imported."""
+    """Make the modules in `folder` importable."""
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -149,7 +150,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def check_logits(network: nn.Module, channels: int, size: int, classes: int, key: str) -> None:
-    """Refuse a network that does not turn images of this shape into one logit per class, in the mode that it is in."""
+    """Refuse a network that, in its current mode, does not map images of this shape to one logit per class."""
     try:
         with torch.no_grad():
             logits = network(torch.zeros(2, channels, size, size))

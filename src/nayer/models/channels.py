@@ -1,4 +1,4 @@
-"""Which channels of a larger network a smaller one takes."""
+"""Choice of the channels that a smaller network takes over from a larger one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,32 +7,32 @@ import torch
 from torch import Tensor, nn
 
 Choice = Callable[[int, int], Tensor]
-"""How many channels there are, and how many are wanted -> their places, from first to last."""
-# Queries, keys and values in one table.
+"""(number of channels, number wanted) -> indices of the chosen channels, in ascending order."""
+# Queries, keys and values, stacked in one weight matrix.
 PACKED = 3
-# Of the strongest channel: what is left of one that follows from those that are chosen is rounding.
+# Relative to the strongest channel: what remains below this, once the chosen channels are accounted for, is rounding.
 NOTHING = 1e-12
 
 
 def evenly(length: int, wanted: int) -> Tensor:
-    """Spaced alike, with the first and the last."""
+    """Indices of `wanted` evenly spaced channels, from the first to the last."""
     return torch.linspace(0, length - 1, wanted, dtype=torch.float64).round().long()
 
 
 @dataclass(frozen=True)
 class Telling:
-    """Those that tell most of the others, by what the layers of a network were given."""
+    """Choice of the channels from which the others are best predicted, judged by the inputs of a network's layers."""
 
     squares: dict[int, Tensor]
-    """By how many channels there are: (channels, channels), inputs.T @ inputs of all layers with so many."""
+    """Number of channels -> sum of the input covariances of all layers with so many, (channels, channels)."""
     in_parts: bool
-    """One of each of `wanted` neighbours, so that every head or group keeps as many as the others."""
+    """Choose one channel from each of `wanted` runs of neighbours, so that heads or groups stay equally wide."""
     chosen: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def __call__(self, length: int, wanted: int) -> Tensor:
-        """As `Choice`; evenly spaced where no layer was given so many.
+        """Indices as of a `Choice`; evenly spaced where no layer has so many input channels.
 
-        Of queries, keys and values in one table the same are chosen, as they meet each other.
+        In stacked queries, keys and values the same channels are chosen in each, as they are multiplied together.
         """
         width, left = divmod(length, PACKED)
         if length not in self.squares and width in self.squares and left == wanted % PACKED == 0:
@@ -47,10 +47,11 @@ class Telling:
 
 
 def telling(square: Tensor, wanted: int, parts: Tensor) -> Tensor:
-    """Places of channels, at most one of each part, from which the others follow best by a linear map.
+    """Indices of the channels, at most one per part, from which a linear map best predicts the others.
 
-    Chosen one by one: the next is that which explains most of what is left of all (Farahat, Ghodsi and Kamel, "An
-    efficient greedy method for unsupervised feature selection", ICDM 2011, section IV).
+    `square` is the (channels, channels) covariance. Greedy: the next channel is the one that explains most of what the
+    chosen ones leave unexplained (Farahat, Ghodsi and Kamel, "An efficient greedy method for unsupervised feature
+    selection", ICDM 2011, section IV).
     """
     left, chosen = square.clone(), torch.zeros(len(square), dtype=torch.bool)
     least = max(NOTHING * float(square.diagonal().max()), torch.finfo(square.dtype).tiny)
@@ -66,7 +67,7 @@ def telling(square: Tensor, wanted: int, parts: Tensor) -> Tensor:
 
 
 def lies_in_parts(network: nn.Module) -> bool:
-    """Whether some layer treats its channels in parts of one size: heads of an attention, groups."""
+    """Whether some layer divides its channels into parts of equal size, such as attention heads or groups."""
     for module in network.modules():
         name = type(module).__name__.lower()
         if "attention" in name or "attn" in name or getattr(module, "num_groups", 1) > 1:

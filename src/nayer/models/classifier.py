@@ -19,7 +19,7 @@ from nayer.models.weights import differences
 
 
 class Classifier(nn.Module):
-    """A network with all that is needed to use it: class names, image shape, normalisation, where it came from."""
+    """A network with all that is needed to use it: class names, image shape, normalisation and provenance."""
 
     mean: Tensor
     std: Tensor
@@ -47,13 +47,13 @@ class Classifier(nn.Module):
         return logits
 
     def parts(self) -> dict[str, Any]:
-        """Description and weights, for another process."""
+        """Description and weights, in a form that can be sent to another process."""
         described = {"class_names": self.class_names, "images": self.images, "provenance": self.provenance}
         return {"architecture": self.architecture, **described, "weights": self.network.state_dict()}
 
     @classmethod
     def of_parts(cls, parts: dict[str, Any]) -> Classifier:
-        """The classifier again, in evaluation mode; its network is built by its name, so it must be known here."""
+        """The classifier rebuilt from `parts`, in evaluation mode; this process must know its architecture's name."""
         classifier = cls.build(parts["architecture"], parts["class_names"], parts["images"])
         classifier.network.load_state_dict(parts["weights"])
         classifier.provenance = parts["provenance"]
@@ -86,8 +86,8 @@ class Classifier(nn.Module):
     def load(cls, path: Path) -> Classifier:
         """Read a classifier file; the result is in evaluation mode.
 
-        Code of a user's own that the file names as its architecture is run only if it is trusted: if it stands in the
-        parameters of a Kedro run, or `nayer.models.architectures.trust` was told.
+        If the file's architecture is a user's own code, that is run only where it is trusted: because the parameters of
+        a Kedro run name it, or because it was passed to `nayer.models.architectures.trust`.
 
         Raises:
             InputError: the file is missing, damaged, foreign, names code that is not trusted, or its weights do not
@@ -117,7 +117,7 @@ def _network(header: Header, weights: dict[str, Tensor], key: str) -> nn.Module:
         )
     said = header.architecture, header.images.channels, len(header.class_names), key, header.images.size
     if not is_own(header.architecture):
-        # Without memory first: a file may name a network of any size. Torchvision's regnets cannot be built so.
+        # First on `meta`, which takes no memory: a file may name a huge network. Torchvision's regnets fail there.
         with refusable(), torch.device("meta"):
             _check_fit(weights, build_network(*said))
     network = build_network(*said)
@@ -132,5 +132,5 @@ def _check_fit(weights: dict[str, Tensor], network: nn.Module) -> None:
 
 
 def freeze(classifier: Classifier) -> Classifier:
-    """Put a classifier in evaluation mode and take its weights out of the gradient; returns it."""
+    """Put a classifier in evaluation mode, turn off the gradients of its weights, and return it."""
     return classifier.eval().requires_grad_(False)

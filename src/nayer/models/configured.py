@@ -1,7 +1,7 @@
-"""Networks of transformers by their configuration: `transformers:vit{"hidden_size": 64, "image_size": 32}`.
+"""Networks of transformers, named by their configuration: `transformers:vit{"hidden_size": 64, "image_size": 32}`.
 
-The braces hold what differs from the defaults of the kind; a classifier file that says so needs no other file. Of a
-configuration nothing is run: a kind that transformers does not know itself is refused.
+The braces hold what differs from the defaults of that kind of model, so that a classifier file needs no configuration
+beside it. A configuration never runs code: a kind that transformers itself does not know is refused.
 """
 
 import json
@@ -17,49 +17,49 @@ from torch import Tensor, nn
 
 from nayer.core.errors import InputError, first_line, unknown
 
-# What follows from the number of classes and channels, or only says where a configuration came from.
+# Keys that follow from the numbers of classes and channels, or only record where a configuration came from.
 TOLD_OTHERWISE = {
     *("id2label", "label2id", "num_labels", "num_channels", "model_type", "problem_type", "architectures"),
     *("stage_names", "out_features", "out_indices", "transformers_version", "dtype", "torch_dtype", "_name_or_path"),
 }
-# Its configuration names files and addresses that timm would open.
+# A kind whose configuration names files and addresses that timm would open.
 FOREIGN = "timm_wrapper"
-# Networks of today stay far below; a file that claims more would take memory, or hours, before it is found out.
+# Largest value, and largest count of numbers. Real networks stay far below; more would cost memory or hours first.
 MOST, MOST_NUMBERS = 65_536, 4_096
-# Names of how many layers there are, not of how wide these are: stage by stage or not, so many may be there together.
+# Keys that count layers. Some list them by stage, so the limit holds for the sum of the values under one key.
 LAYERS = re.compile(r"^depths?$|_depths?$|(^|_)(n|num|numb_of)_(\w+_)?(layer|block|stage|repeat)s?$")
 MOST_BY_NAME = (
     (LAYERS, 1_000),
     (re.compile(r"^depth_(coefficient|multiplier)$"), 16),
     (re.compile(r"vocab_size$"), 2**20),
 )
-# Places of words, by which nothing is built.
+# Endings of keys that hold token ids, which may be large as nothing is built from them.
 PLACES = ("_token_id", "_token_index")
-# Numbers that no file holds: tables of places, made anew with the network.
+# Limit on values in buffers, such as position tables: built with the network, they need not lie in any file.
 MOST_IN_BUFFERS = 2**26
 
 
 class Logits(nn.Module):
-    """A classifier of transformers that gives its logits (N, classes) alone."""
+    """A classifier of transformers that returns only its logits (N, classes)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, channels, H, W) -> (N, classes)."""
+        """(N, channels, H, W) normalised images -> (N, classes) logits."""
         logits: Tensor = self.model(pixel_values=pixels).logits
         return logits
 
 
 def kinds() -> dict[str, Any]:
-    """The kinds of image classifiers that transformers knows, with their classes of configuration."""
+    """The kinds of image classifiers that transformers knows, each with its configuration class."""
     configurations = import_module("transformers").CONFIG_MAPPING
     return {kind: configurations[kind] for kind in classes_by_kind() if kind != FOREIGN}
 
 
 def classes_by_kind() -> Mapping[str, str | tuple[str, ...]]:
-    """The names of the classes of networks, of some kinds several."""
+    """The class names of the networks of each kind; some kinds have several."""
     auto: Any = import_module("transformers.models.auto.modeling_auto")
     found: Mapping[str, str | tuple[str, ...]] = auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
     return found
@@ -69,7 +69,7 @@ def configuration(name: str, key: str) -> Any:
     """The configuration that `KIND{...}` stands for.
 
     Raises:
-        InputError: there is no such kind, the braces hold no JSON, or numbers that no network has.
+        InputError: there is no such kind, or the braces hold no JSON or sizes that no real network has.
     """
     kind, brace, rest = name.partition("{")
     known = kinds()
@@ -81,17 +81,17 @@ def configuration(name: str, key: str) -> Any:
         return known[kind](**options)
     except InputError:
         raise
-    except Exception as error:  # each kind has its own demands
+    except Exception as error:  # kinds raise errors of all types
         raise InputError(
             f"{key}: the configuration of 'transformers:{kind}' is refused ({first_line(error)}); correct it."
         ) from error
 
 
 def check_sizes(options: Any, key: str) -> None:
-    """Refuse sizes that no network of today has, before anything is built by them.
+    """Refuse sizes that no real network has, before anything is built with them.
 
     Raises:
-        InputError: names the first.
+        InputError: names the first such size.
     """
     said = list(islice(numbers(options), MOST_NUMBERS + 1))
     if len(said) > MOST_NUMBERS:
@@ -112,7 +112,7 @@ def check_sizes(options: Any, key: str) -> None:
 
 
 def numbers(options: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """All numbers in nested JSON, with the names that they stand under."""
+    """All numbers in nested JSON, each with the key that it stands under."""
     if isinstance(options, dict):
         for key, value in options.items():
             yield from numbers(value, str(key))
@@ -124,10 +124,10 @@ def numbers(options: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 
 def without_memory(make: Callable[[], nn.Module], named: str, key: str) -> nn.Module:
-    """The network that is made, on the device `meta`: no file shows how large its tables will be.
+    """The network built on the device `meta`, without memory: no file shows how large its buffers will be.
 
     Raises:
-        InputError: they are larger than those of any network of today.
+        InputError: its buffers are larger than those of any real network.
     """
     with torch.device("meta"):
         network = make()
@@ -141,7 +141,7 @@ def without_memory(make: Callable[[], nn.Module], named: str, key: str) -> nn.Mo
 
 
 def spelt(config: Any) -> str:
-    """The architecture's name, from which `configuration` makes the same again."""
+    """The architecture's name, from which `configuration` makes an equal configuration again."""
     defaults = type(config)().to_dict()
     differing = {
         key: value
@@ -167,7 +167,7 @@ def respelt(name: str, changes: Callable[[dict[str, Any]], dict[str, Any]], key:
     kept = {each: value for each, value in values.items() if each not in TOLD_OTHERWISE}
     try:
         return spelt(type(config)(**kept, architectures=config.architectures))
-    except Exception as error:  # each kind has its own demands
+    except Exception as error:  # kinds raise errors of all types
         raise InputError(
             f"{key}: the configuration of 'transformers:{config.model_type}' cannot be changed so "
             f"({first_line(error)}); name another network."
@@ -191,7 +191,7 @@ def configured_network(name: str, channels: int, classes: int, key: str) -> nn.M
         return Logits(make())
     except InputError:
         raise
-    except Exception as error:  # each kind has its own demands
+    except Exception as error:  # kinds raise errors of all types
         kind = config.model_type
         raise InputError(
             f"{key}: 'transformers:{kind}' cannot be built ({type(error).__name__}: {first_line(error)}); take another."

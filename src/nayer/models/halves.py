@@ -1,4 +1,4 @@
-"""The network of a teacher at half its width: a student a fourth of its size that can start from its weights."""
+"""A teacher's network at half its width: a student of a fourth of its size that can start from its weights."""
 
 import re
 from collections.abc import Iterator
@@ -11,20 +11,20 @@ from nayer.models.configured import respelt
 from nayer.models.narrowing import half
 
 HALF = "half"
-# Keys of transformers' configurations that say how many channels there are; heads stay as many, each of them narrower.
+# Keys of transformers' configurations that hold widths. The number of heads stays, so each head becomes narrower.
 WIDTHS = {
     *("hidden_size", "hidden_sizes", "intermediate_size", "pooler_output_size", "embedding_size"),
     *("embed_dim", "embed_dims", "depth_multiplier", "width_multiplier", "width_coefficient"),
 }
-# Of its weights, where a kind has other widths that nobody halved.
+# Largest share of the teacher's weights that a half may have; more means that some widths were not halved.
 MOST = 0.7
 
 
 def half_of(teacher: Classifier, key: str) -> Classifier:
-    """Its network at half its width, with fresh weights.
+    """The teacher's network at half its width, with fresh weights.
 
     Raises:
-        InputError: nobody knows how.
+        InputError: the network cannot be halved, or has been halved as often as is possible.
     """
     images, names = teacher.images, teacher.class_names
     said = teacher.architecture.partition("{")[0]
@@ -45,7 +45,7 @@ def half_of(teacher: Classifier, key: str) -> Classifier:
 
 
 def half_as_wide(architecture: str, key: str) -> Iterator[str]:
-    """What a network of half the width may be called: best as one of its kind, else as the half of this one."""
+    """Possible names of the network at half its width, best first: one of the same kind, then `half:` and its name."""
     kind, colon, name = architecture.partition(":")
     if kind == "transformers" and colon:
         with refusable():
@@ -56,12 +56,12 @@ def half_as_wide(architecture: str, key: str) -> Iterator[str]:
 
 
 def halved_widths(values: dict[str, Any]) -> dict[str, Any]:
-    """Of a configuration's values those that say a width, halved."""
+    """The widths among a configuration's values, halved."""
     return {name: halved(value) for name, value in values.items() if name in WIDTHS and value}
 
 
 def halved(value: Any) -> Any:
-    """A number, or a list of them."""
+    """Half of a width, or of each width in a list."""
     if isinstance(value, list):
         return [halved(each) for each in value]
     return value / 2 if isinstance(value, float) else half(value)

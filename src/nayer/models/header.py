@@ -1,4 +1,4 @@
-"""What a classifier file says about its weights: a stranger's may say anything, so it is checked before it is used."""
+"""Header of a classifier file: validated before it is used, as a stranger's file may say anything."""
 
 from typing import Annotated
 
@@ -17,13 +17,13 @@ def _printable(text: str) -> str:
     return text
 
 
-# More would be no finite number in fp32, less would be divided by as 0.
+# Far beyond these limits, a value is infinite in fp32, and a std is 0, by which images would be divided.
 Scale = Annotated[float, Field(ge=-1e6, le=1e6)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 
 
 class Images(BaseModel):
-    """An `ImageSpec`."""
+    """An `ImageSpec` as the file states it."""
 
     model_config = ConfigDict(strict=True)
 
@@ -33,7 +33,7 @@ class Images(BaseModel):
     std: list[Annotated[Scale, Field(gt=1e-6)]]
 
     def spec(self) -> ImageSpec:
-        """The same, if there is one mean and one std for each channel."""
+        """The `ImageSpec`; raise ValueError unless there is one mean and one std for each channel."""
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(
                 f"{self.channels} channels, but {len(self.mean)} values of mean and {len(self.std)} of std"
@@ -42,7 +42,7 @@ class Images(BaseModel):
 
 
 class Header(BaseModel):
-    """All that a classifier file says."""
+    """All that a classifier file states beside its weights."""
 
     model_config = ConfigDict(strict=True)
 

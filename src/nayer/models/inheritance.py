@@ -1,8 +1,8 @@
 """Weights of a larger network of the same family for a smaller one, layer by layer and channel by channel.
 
-The first layers of each stage, and of a layer evenly spaced channels, or others that somebody chooses, the same
-everywhere a width is cut to the same size: Xu et al., "Initializing Models with Larger Ones", arXiv 2311.18823,
-section 3. No data are needed.
+The smaller network takes the first layers of each stage, and of each layer evenly spaced channels or those of another
+`Choice`. Wherever the same width is cut to the same size, the same channels are taken: Xu et al., "Initializing Models
+with Larger Ones", arXiv 2311.18823, section 3. No data are needed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,21 +16,21 @@ from nayer.models.channels import Choice, evenly
 
 
 def inherit(heir: nn.Module, network: nn.Module, choice: Choice = evenly) -> None:
-    """Put what it has a counterpart for into `heir`, in place; the rest keeps the values it has."""
+    """Copy the weights of `network` into their counterparts in `heir`, in place; the heir's other weights stay."""
     weights, own = network.state_dict(), heir.state_dict()
     for name, source in counterparts(heir, network).items():
         own[name].copy_(selected(weights[source], own[name].shape, choice))
 
 
 def inherited_share(heir: nn.Module, network: nn.Module) -> float:
-    """Of the heir's weights, those that have a counterpart, 0..1; no value is read."""
+    """Share of the heir's weights that have a counterpart in `network`, 0..1; no value is read."""
     sizes = {name: each.numel() for name, each in heir.state_dict().items()}
     share: float = sum(sizes[name] for name in counterparts(heir, network)) / sum(sizes.values())
     return share
 
 
 def counterparts(heir: nn.Module, network: nn.Module) -> dict[str, str]:
-    """Names of the heir's tensors, and of those of which they are a part."""
+    """Names of the heir's tensors -> names of the tensors of `network` that they can be cut from."""
     own, theirs = heir.state_dict(), network.state_dict()
     found = {}
     for path, other, module in corresponding(heir, network):
@@ -44,10 +44,10 @@ def counterparts(heir: nn.Module, network: nn.Module) -> dict[str, str]:
 def corresponding(
     heir: nn.Module, network: nn.Module, path: str = "", other: str = ""
 ) -> Iterator[tuple[str, str, nn.Module]]:
-    """Prefixes of the names in the heir and in the network of modules that correspond, and the heir's.
+    """Corresponding modules: prefix of the names in the heir, prefix in the network, and the heir's module.
 
-    They have the same name, but for blocks in a row (`nn.Sequential`): there the first blocks of a stage correspond,
-    and a stage begins where a block strides.
+    Modules correspond by name, except for blocks in a row (`nn.Sequential`): there the first blocks of each stage
+    correspond, and a stage begins where a block has a stride.
     """
     yield path, other, heir
     mine, theirs = dict(heir.named_children()), dict(network.named_children())
@@ -59,7 +59,7 @@ def corresponding(
 
 
 def stages(row: nn.Sequential) -> list[list[str]]:
-    """Names of blocks in a row; one that strides begins a stage."""
+    """Names of the blocks in a row, by stage; a block with a stride begins a new stage."""
     found: list[list[str]] = [[]]
     for name, block in row.named_children():
         strides = any(max(each.stride) > 1 for each in block.modules() if isinstance(each, nn.Conv2d))
@@ -70,9 +70,10 @@ def stages(row: nn.Sequential) -> list[list[str]]:
 
 
 def is_part(small: Tensor, large: Tensor, module: nn.Module) -> bool:
-    """Whether channels of one can make the other: as many dimensions, none larger, kernels of the same size.
+    """Whether `small` can be cut from `large` by channels: as many dimensions, none larger, kernels of the same size.
 
-    Of a table (1, tokens, channels) of a module that is no convolution the channels alone are fewer.
+    A table such as (1, tokens, channels), of a module that is no convolution, may also be smaller in its last
+    dimension alone.
     """
     table = small.ndim > 2 and not isinstance(module, _ConvNd)
     alike = small.shape[2:] == large.shape[2:] or (table and small.shape[:-1] == large.shape[:-1])

@@ -1,8 +1,9 @@
-"""A smaller network made of a larger one by what that does with pictures: chosen channels, fitted layers, no gradient.
+"""A smaller network made from a larger one by its outputs on pictures: chosen channels, fitted layers, no gradient.
 
-It inherits the channels that tell most of the others. Each of its layers, from first to last, then gets the weights
-with which it answers most like its counterpart to what now comes to it (He, Zhang and Sun, "Channel Pruning for
-Accelerating Very Deep Neural Networks", arXiv 1707.06168, section 3.1; they do it on training images).
+The smaller network inherits the channels from which the others are best predicted. Then each of its layers, from first
+to last, is fitted by least squares, so that its outputs for the inputs it now gets come closest to those of its
+counterpart (He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", arXiv 1707.06168, section
+3.1; they do it on training images).
 """
 
 from collections.abc import Iterable
@@ -18,14 +19,14 @@ from torch import Tensor, nn
 from nayer.models.channels import Choice, Telling, lies_in_parts
 from nayer.models.inheritance import corresponding, counterparts, inherit, selected
 
-# Places at which a layer is compared, of all pictures together; fewer where what is said there by all layers, or what
-# one of them is given, would take gigabytes.
+# Positions at which a layer's outputs are compared, of all pictures together; fewer where the outputs of all layers, or
+# the inputs of one, would take gigabytes.
 ROWS, MOST_SAID, MOST_GIVEN = 2**15, 2**28, 2**26
-# A layer of more inputs keeps what it has, and of more channels evenly spaced ones: the equations would take minutes.
+# A layer with more inputs is not fitted, one with more channels keeps evenly spaced ones: solving would take minutes.
 MOST_INPUTS, MOST_CHANNELS = 8192, 4096
-# By how much of the mean square of the inputs weights are held where they are.
+# Penalty on changes of the weights, as a share of the mean square of the inputs.
 RIDGE = 0.01
-# Of 512 pictures of 64 x 64, and of fewer larger ones.
+# As many pixels as 512 pictures of 64 x 64 have; larger pictures are fewer.
 PIXELS, MOST_PICTURES = 2**21, 512
 
 Layer = nn.Conv2d | nn.Linear
@@ -33,28 +34,28 @@ Layer = nn.Conv2d | nn.Linear
 
 @dataclass(frozen=True)
 class Answers:
-    """What a layer of the larger network says at some places of the pictures."""
+    """Outputs of a layer of the larger network at some positions of the pictures."""
 
     asked: torch.Size
-    """Shape of what came to it, without the channels."""
+    """Shape of the layer's input, without the channels."""
     places: Tensor
-    """(rows, 3): picture, down and across, or (rows, 1)."""
+    """Indices of the positions, (rows, dimensions but channels): of a convolution picture, row and column."""
     values: Tensor
-    """(rows, outputs)."""
+    """Outputs at these positions, (rows, outputs)."""
     square: Tensor | None
-    """inputs.T @ inputs of what came to it, (channels, channels), of one size for all layers; None of too many."""
+    """Covariance of the input channels, (channels, channels), scaled to trace 1; None for too many channels."""
 
 
 def pictures_for(size: int) -> int:
-    """How many pictures of size x size are enough and do not take gigabytes."""
+    """Number of pictures of size x size that is enough without taking gigabytes."""
     return max(1, min(MOST_PICTURES, PIXELS // size**2))
 
 
 @torch.no_grad()
 def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
-    """Make `heir` of `network`, of whose family it is, in place; both in evaluation mode.
+    """Fill `heir` in place with weights made from `network`, of the same family; both in evaluation mode.
 
-    `images`: (N, C, H, W), as both take them. Convolutions of groups, such as depthwise ones, keep what they inherit.
+    `images`: (N, C, H, W), as both take them. Grouped convolutions, such as depthwise ones, keep what they inherit.
     """
     layers = fitted_layers(heir, network)
     rows = min(ROWS, MOST_SAID // max(1, sum(len(theirs.weight) for _, theirs in layers)))
@@ -72,7 +73,7 @@ def reconstruct(heir: nn.Module, network: nn.Module, images: Tensor) -> None:
 
 
 def squares(heard: Iterable[Answers]) -> dict[int, Tensor]:
-    """By how many channels came to a layer, the sum over the layers."""
+    """Number of channels -> sum of the input covariances of all layers with so many."""
     found: dict[int, Tensor] = {}
     for square in (answers.square for answers in heard if answers.square is not None):
         found[len(square)] = found.get(len(square), 0) + square
@@ -80,7 +81,7 @@ def squares(heard: Iterable[Answers]) -> dict[int, Tensor]:
 
 
 def fitted_layers(heir: nn.Module, network: nn.Module) -> list[tuple[Layer, Layer]]:
-    """Layers that are a product with their weights, and those of the network that they come from."""
+    """Pairs of layers, the heir's and its counterpart in the network, that can be fitted by least squares."""
     found, modules = counterparts(heir, network), dict(network.named_modules())
     layers: list[tuple[Layer, Layer]] = []
     for path, other, mine in corresponding(heir, network):
@@ -93,21 +94,21 @@ def fitted_layers(heir: nn.Module, network: nn.Module) -> list[tuple[Layer, Laye
 
 
 def is_product(layer: nn.Module) -> TypeGuard[Layer]:
-    """Whether each answer is a product of the weights with what is there; a subclass might do anything."""
+    """Whether outputs are products of the weights with inputs; exact types only, as a subclass might do anything."""
     if type(layer) is nn.Conv2d:
         return layer.groups == 1 and layer.padding_mode == "zeros" and isinstance(layer.padding, tuple)
     return type(layer) is nn.Linear
 
 
 def geometry(layer: Layer) -> list[Any]:
-    """By what two layers of different channels go alike over an image."""
+    """Settings that must be equal for two layers to see the same windows of an image."""
     return [getattr(layer, name, None) for name in ("kernel_size", "stride", "padding", "dilation")]
 
 
 def _listen(
     heard: dict[Layer, Answers], mine: Layer, rows: int, theirs: Layer, given: tuple[Tensor, ...], said: Tensor
 ) -> None:
-    """Keep what a layer said at some places; of one that is asked twice in a pass, what it said first."""
+    """Record a layer's outputs at some positions; for a layer called twice in a pass, those of the first call."""
     if mine in heard or not given:
         return
     values, inputs = by_place(theirs, said), by_place(theirs, given[0])
@@ -119,7 +120,7 @@ def _listen(
 
 
 def spread(inputs: Tensor, rows: int) -> Tensor:
-    """How channels (places, channels) vary together at some places: (channels, channels) of trace 1."""
+    """Covariance of inputs (positions, channels) at some of the positions: (channels, channels), scaled to trace 1."""
     rows = min(rows, MOST_GIVEN // inputs.shape[-1])
     some = inputs[torch.randperm(len(inputs))[:rows].to(inputs.device)].cpu().double()
     square = (some - some.mean(0)).T @ (some - some.mean(0))
@@ -127,7 +128,7 @@ def spread(inputs: Tensor, rows: int) -> Tensor:
 
 
 def _answer_alike(heard: dict[Layer, Answers], choice: Choice, layer: Layer, given: tuple[Tensor, ...]) -> None:
-    """Before a layer is asked, the weights with which it says what its counterpart did."""
+    """Just before a layer is called, fit its weights so that it gives its counterpart's outputs."""
     answers = heard.pop(layer, None)
     if answers is None or not given or answers.asked != by_place(layer, given[0]).shape[:-1]:
         return
@@ -144,12 +145,12 @@ def _answer_alike(heard: dict[Layer, Answers], choice: Choice, layer: Layer, giv
 
 
 def by_place(layer: Layer, value: Tensor) -> Tensor:
-    """Of what comes to a layer or from it, the channels last."""
+    """Inputs or outputs of a layer with the channels last."""
     return value.movedim(1, -1) if isinstance(layer, nn.Conv2d) else value
 
 
 def inputs_at(layer: Layer, given: Tensor, places: Tensor) -> Tensor:
-    """What a layer multiplies with its weights at `places`, of a convolution whole windows: (rows, inputs)."""
+    """Inputs that a layer multiplies with its weights at `places`, (rows, inputs); of a convolution whole windows."""
     if isinstance(layer, nn.Linear):
         return given[places.unbind(1)]
     down, across = (int(each) for each in layer.padding)
@@ -165,7 +166,7 @@ def inputs_at(layer: Layer, given: Tensor, places: Tensor) -> Tensor:
 
 
 def least_squares(inputs: Tensor, wanted: Tensor) -> Tensor:
-    """The x (inputs, outputs) with the least |inputs @ x - wanted|^2 + ridge |x|^2."""
+    """The x (inputs, outputs) that minimises |inputs @ x - wanted|^2 + ridge |x|^2."""
     square = inputs.T @ inputs
     square.diagonal().add_(RIDGE * square.diagonal().mean() + torch.finfo(square.dtype).tiny)
     solution: Tensor = torch.linalg.solve(square, inputs.T @ wanted)

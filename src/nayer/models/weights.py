@@ -1,4 +1,4 @@
-"""Weights for a network: what keeps them from fitting, and what to set then."""
+"""Load weights into a network, or say why they do not fit and which parameter to set."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,20 +7,20 @@ from torch import Tensor, nn
 
 from nayer.core.errors import InputError
 
-# What DataParallel, AveragedModel, Lightning, torch.compile, and our own packages put before every key.
+# Prefixes that DataParallel, AveragedModel, Lightning, torch.compile and our own modules put before every key.
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "classifier.")
 COUNTER = "num_batches_tracked"
 LISTED = 3
-# What weights are; others, such as float8, mean nothing without the scales that belong to them.
+# Types that weights may have; others, such as float8, mean nothing without the scales that belong to them.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def fit(network: nn.Module, weights: Mapping[str, Tensor], where: str, key: str) -> None:
-    """Load weights into a network whose keys they have, apart from a common prefix.
+    """Load weights into a network with the same keys, apart from common prefixes.
 
     Raises:
-        InputError: keys or shapes differ, or values are not finite; says which, and what to set.
+        InputError: keys, shapes or types differ, or values are not finite; says which, and what to set.
     """
     expected = network.state_dict()
     found = strip(weights, expected)
@@ -37,7 +37,7 @@ def fit(network: nn.Module, weights: Mapping[str, Tensor], where: str, key: str)
 
 
 def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Why weights cannot take the place of the expected ones, which may lie on the device `meta`; no value is read."""
+    """Reasons why weights cannot replace the expected ones, which may lie on the device `meta`; no value is read."""
     complaints = []
     if missing := sorted(expected.keys() - found.keys()):
         complaints.append(f"misses {listed(missing)}")
@@ -49,13 +49,13 @@ def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 
 
 def misfits_among(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, str]:
-    """The names of tensors that cannot take the place of the expected ones, and why."""
+    """Names of the tensors that cannot replace the expected ones, each with the reason."""
     whys = {name: misfit(found[name], wanted) for name, wanted in expected.items() if name in found}
     return {name: why for name, why in whys.items() if why}
 
 
 def misfit(value: Tensor, wanted: Tensor) -> str | None:
-    """Why a tensor cannot take the place of another; None if it can. No value is read."""
+    """Why a tensor cannot replace another; None if it can. No value is read."""
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
         return "is no plain tensor (sparse, quantised or without content)"
     if value.shape != wanted.shape:
@@ -66,7 +66,7 @@ def misfit(value: Tensor, wanted: Tensor) -> str | None:
 
 
 def strip(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights without the prefixes that all of them share, as far as the network does not have them itself."""
+    """The weights without common prefixes of their names, stripped until some name is one of the network's own."""
     found = {name: value for name, value in weights.items() if name != "n_averaged"}
     while found and not found.keys() & expected.keys():
         prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in found)), None)
@@ -77,19 +77,19 @@ def strip(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict
 
 
 def listed(names: list[str]) -> str:
-    """Some of the names, and how many more there are."""
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
 
 
 def other_head(apart: Iterable[str], expected: Iterable[str]) -> str | None:
-    """The name of a network's last part, if it is the only one in which these names lie."""
+    """The name of a network's last part if all the names in `apart` lie in it, else None."""
     parts = list(dict.fromkeys(name.partition(".")[0] for name in expected))
     return parts[-1] if len(parts) > 1 and {name.partition(".")[0] for name in apart} == {parts[-1]} else None
 
 
 def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What most likely has to be set for the weights to fit."""
+    """Advice on what most likely has to be set for the weights to fit."""
     misfits = [*misfits_among(found, expected)]
     names = expected.keys() ^ found.keys()
     if names and (head := other_head({*names, *misfits}, expected)):
@@ -109,7 +109,7 @@ def way_out(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
         last = [name for name in expected if expected[name].ndim > 1][-1]
         if set(misfits) <= {last, last.replace("weight", "bias")}:
             return f"they know {found[last].shape[0]} classes: give as many names in data.class_names"
-        if any("pos" in name for name in misfits):  # a table of places, as long as the images are large
+        if any("pos" in name for name in misfits):  # a table of positions, whose length depends on the image size
             return (
                 "set data.image_size and teacher.architecture to those they were trained with, the latter by name or "
                 "as package.module:factory"

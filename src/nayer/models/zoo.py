@@ -1,9 +1,9 @@
 """Networks of torchvision, timm and transformers by name: `torchvision:resnet18`, `timm:resnet18`.
 
-Those that are made for one size of images, such as a ViT with its table of places, are made for that of the scenario.
-Of timm's, braces may say other sizes: `timm:vit_tiny_patch16_224{"patch_size":4}`.
+Networks of torchvision and timm built for one image size, such as a ViT with its position table, are built for that of
+the scenario. For timm, braces may set other sizes: `timm:vit_tiny_patch16_224{"patch_size":4}`.
 
-They are imported only when used: they take seconds to import, and timm is an extra.
+The libraries are imported only when used: that takes seconds, and timm is an optional extra.
 """
 
 import json
@@ -19,16 +19,18 @@ from nayer.models.configured import check_sizes, configured_network, without_mem
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 RGB = 3
-# The first two normalise once more inside, if the weights are published ones; of the last, the files have other keys.
+# Excluded: with published weights, the first two normalise once more inside; the last has other keys in its files.
 NOT_AS_PUBLISHED = ("googlenet", "inception", "densenet")
-# What braces may say: numbers alone, nothing that names files, weights or code.
+# What braces may set: numbers alone, nothing that names files, weights or code.
 SIZES = ("patch_size", "window_size", "embed_dim", "depth", "depths", "num_heads", "mlp_ratio")
-# Of timm's networks of one size those that take any other as they are: they scale the images, or their tables.
+# timm's networks of a fixed size that still take any other: they resize the images, or their position tables.
 ANY_SIZE = ("crossvit", "efficientvit_m", "mvitv2", "resnet", "samvit", "vit_intern")
 
 
 def published_network(library: str, name: str, channels: int, classes: int, key: str, size: int | None) -> nn.Module:
-    """A network of a library with fresh weights, for images of that size, or of the library's own.
+    """A network of a library with fresh weights, for images of `size` or, without it, of the library's own size.
+
+    Networks of transformers have the size, where they need one, in their name.
 
     Raises:
         InputError: the library is not installed, has no such network, or the network takes other images.
@@ -66,17 +68,17 @@ def _timm_network(said: str, channels: int, classes: int, key: str, size: int | 
     if options:
         empty = _built(partial(without_memory, make, f"timm:{name}", key), name, key)
         patches = getattr(empty, "patch_embed", None)
-        # timm would leave the right and lower edge of images out; of its own weights, some are made so.
+        # timm would silently drop the images' right and lower edges; its own weights trained that way are accepted.
         if size and isinstance(patches, timm.layers.PatchEmbed) and (brace or size != published.input_size[-1]):
             check_patches(f"timm:{name}", max(patches.patch_size), size, key)
     return _built(make, name, key)
 
 
 def timm_sizes(text: str, name: str, key: str) -> dict[str, Any]:
-    """What braces behind a name of timm say.
+    """The sizes in the braces behind a name of timm.
 
     Raises:
-        InputError: something else than sizes, or sizes that no network has.
+        InputError: the braces hold something other than sizes, or sizes that no real network has.
     """
     try:
         sizes = json.loads(text or "{}")
@@ -94,15 +96,15 @@ def timm_sizes(text: str, name: str, key: str) -> dict[str, Any]:
 
 
 def is_size(value: Any) -> bool:
-    """A number, or a list of them."""
+    """Whether the value is a number or a list of numbers."""
     return all(isinstance(each, int | float) for each in (value if isinstance(value, list) else [value]))
 
 
 def check_patches(named: str, patch: int, size: int, key: str) -> None:
-    """Refuse images that are not cut into whole patches.
+    """Refuse an image size that is no multiple of the patch size.
 
     Raises:
-        InputError: names sizes that are.
+        InputError: names the nearest sizes that are.
     """
     if left := size % patch:
         sides = " or ".join(str(each) for each in (size - left, size - left + patch) if each)
@@ -114,7 +116,7 @@ def check_patches(named: str, patch: int, size: int, key: str) -> None:
 
 
 def torchvision_names(models: Any) -> list[str]:
-    """Image classifiers that take images normalised once, and whose files fit them."""
+    """Names of torchvision's image classifiers, without those that cannot be read as published."""
     return [name for name in models.list_models(module=models) if not name.startswith(NOT_AS_PUBLISHED)]
 
 
@@ -141,5 +143,5 @@ def _built(build: Callable[[], nn.Module], name: str, key: str) -> nn.Module:
         return build()
     except InputError:
         raise
-    except Exception as error:  # each network has its own demands
+    except Exception as error:  # networks raise errors of all types
         raise InputError(f"{key}: '{name}' cannot be built ({type(error).__name__}: {error}); take another.") from error

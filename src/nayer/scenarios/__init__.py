@@ -1,1 +1,1 @@
-"""Scenarios: the making of new ones, and the DVC pipeline file of one, made from what Kedro knows."""
+"""Scenarios: creating a new one, and generating the DVC pipeline file of any from its Kedro pipelines."""

@@ -1,4 +1,4 @@
-"""A scenario for a teacher that somebody brings: the files of `conf/<name>`, made from a scenario of like images."""
+"""Create a scenario for an existing teacher: the files of `conf/<name>`, based on another scenario or a recipe."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -36,10 +36,10 @@ NAMES_FILE = "class_names.txt"
 
 
 def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter) -> Classifier:
-    """Write `conf/<name>`; the teacher is tried first and returned.
+    """Write `conf/<name>`; the teacher is loaded first, and returned.
 
     Raises:
-        InputError: the name is taken or none, or the teacher cannot be used; nothing is written.
+        InputError: the name is taken or invalid, or the options or the teacher cannot be used; nothing is written.
     """
     check_options(project, name, options)
     folder = project / "conf" / name
@@ -48,14 +48,14 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         data = DataConfig.model_validate({"channels": None, **groups["data"]})
         teacher = TeacherConfig.model_validate(groups["teacher"])
     except ValidationError as error:
-        # Of a value that may be a name or numbers, what is wrong with the numbers.
+        # For a value that may be a name or numbers, the last error says what is wrong with the numbers.
         raise InputError(f"{mistake(error.errors()[-1])}; say it otherwise.") from error
     if note := note_on_names(options, data):
         reporter.say(note)
     found = load_pretrained(teacher, data, SOURCES)
     if data.dataset == "test_folder":
         groups["data"]["channels"] = found.images.channels
-    # They travel with git, wherever they came from.
+    # Class names are kept in conf/, and so in git, wherever they came from.
     groups["data"]["class_names"] = f"conf/{name}/{NAMES_FILE}"
     groups["distill"] = distillation(project, options, found)
     made_of_it = groups["distill"]["student"].get("start", "random") != "random"
@@ -86,10 +86,10 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
 
 
 def as_run(project: Path, part: Path, groups: Mapping[str, Any], class_names: Iterable[str]) -> Parameters:
-    """Write the groups of parameters, and read them as a run of the scenario would.
+    """Write the groups of parameters, and read them back as a run of the scenario would.
 
     Raises:
-        InputError: it would refuse them.
+        InputError: a run would refuse them.
     """
     for group, values in groups.items():
         (part / f"parameters_{group}.yml").write_text(yaml.safe_dump({group: values}, sort_keys=False))
@@ -100,7 +100,7 @@ def as_run(project: Path, part: Path, groups: Mapping[str, Any], class_names: It
 
 
 def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[str, Any]]:
-    """The groups of parameters of the new scenario."""
+    """Groups of parameters of the new scenario, by name, except `distill`."""
     known = options.test_data in DATA_SETS
     source, about = describe(options.teacher, SOURCES)
     if about.note:
@@ -139,7 +139,7 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
 
 
 def told_of_crop(crop: float, test_data: str) -> str:
-    """How test pictures are shown to a teacher that knows them without their edges."""
+    """Message on how test pictures are shown to a teacher that takes pictures without their edges."""
     said = f"It is shown the middle {crop:.3g} of a picture's shorter side (CROP)"
     if test_data in DATA_SETS:
         return f"{said}; those of {test_data} are shown whole, so its accuracy may be lower than its owner knows it."
@@ -147,15 +147,15 @@ def told_of_crop(crop: float, test_data: str) -> str:
 
 
 def distillation(project: Path, options: TeacherOptions, teacher: Classifier) -> dict[str, Any]:
-    """That of the scenario that is taken over, or the recipe for minutes; with the student and the method asked for."""
+    """Parameters of `distill`: the scenario taken over or the recipe for minutes, with chosen student and method."""
     bare = not layers_with_statistics(teacher)
-    # A published recipe is one for teachers with BatchNorm: others get what helps them, whatever the schedule.
+    # Published recipes are for teachers with BatchNorm; others get what helps them, whatever the schedule.
     ours = not options.like and bool(options.minutes or (bare and not options.student))
     if options.minutes and not options.like:
         distill = recipe(teacher.images, len(teacher.class_names))
     else:
         model = project / "conf" / (options.like or MODEL) / "parameters_distill.yml"
-        # A scenario may leave all to conf/base.
+        # A scenario may leave either group to conf/base.
         distill = {"synthesis": {}, "student": {}} | yaml.safe_load(model.read_text())["distill"]
     if chosen := chosen_student(options.student, teacher, ours):
         distill["student"]["architecture"] = chosen
@@ -164,15 +164,15 @@ def distillation(project: Path, options: TeacherOptions, teacher: Classifier) ->
     if options.method:
         distill = by_method(options.method, distill)
     if bare:
-        distill["synthesis"]["bn_weight"] = 0.0  # a method that has no such term leaves it aside
-        # Grey images gained nothing where that was measured.
+        distill["synthesis"]["bn_weight"] = 0.0  # ignored by a method without this term
+        # On grey images, leaves gained nothing where that was measured.
         if ours and teacher.images.channels > 1:
             add_leaves(distill)
     return distill
 
 
 def add_leaves(distill: dict[str, Any]) -> None:
-    """Procedural pictures, where the method keeps what lies beside its images."""
-    if METHODS[distill["synthesis"].get("method", "nayer")].keeps_memory:  # as conf/base has it
+    """Add leaves and their cached views, if the method keeps a memory that can hold them."""
+    if METHODS[distill["synthesis"].get("method", "nayer")].keeps_memory:  # the default is that of conf/base
         distill["leaves"] = LEAVES * distill["synthesis"]["batch_size"]
         distill["student"]["cached_targets"] = VIEWS

@@ -1,7 +1,7 @@
-"""The DVC pipeline file of a scenario: one stage per pipeline, its files and parameters as Kedro knows them.
+"""The DVC pipeline file of a scenario: one stage per pipeline, with its files and parameters as Kedro knows them.
 
-Which code decides what a stage computes is told by the import graph of its nodes, with the chosen method alone: a new
-method, or another wording of the gate, makes no student stale.
+The code that a stage depends on is found by the import graph of its nodes, with only the chosen method: a new method,
+or another wording of the gate, makes no student stale.
 """
 
 import os
@@ -26,8 +26,8 @@ from nayer.teachers.config import TRAIN
 from nayer.workflow.catalog import files_of
 from nayer.workflow.parameters import Parameters
 
-# Of the machine's settings the precision changes what is learnt, and more of them in `distill`. The report
-# repeats all parameters and the scenario's name; it is made again when one of its figures is.
+# Of the runtime parameters, precision changes what is learnt, and in `distill` so do those of OF_DISTILL. A report also
+# repeats all parameters and the scenario's name, but is made again only when one of its figures is.
 TRACKED: dict[str, tuple[str, ...]] = {"runtime": ("runtime.precision",), "scenario": ()}
 OF_DISTILL = ("runtime.compile", "runtime.processes", "runtime.machines")
 METRICS = {"metrics", "int8_metrics"}
@@ -39,7 +39,7 @@ HEADER = "# Made by `make scenario NAME={scenario}` from the Kedro pipelines; do
 
 
 def render(project: Path, scenario: str) -> str:
-    """The content of the pipeline file; the project must be bootstrapped."""
+    """Content of the pipeline file; the project must be bootstrapped."""
     session = KedroSession.create(project_path=project, env=scenario)
     with session:
         context = session.load_context()
@@ -52,18 +52,18 @@ def render(project: Path, scenario: str) -> str:
 
 
 def asked_for(project: Path, scenario: str) -> list[str]:
-    """The pipelines after the chain that the scenario has parameters of its own for."""
+    """Pipelines on request for which the scenario has a parameter file of its own."""
     return [name for name in ON_REQUEST if (project / "conf" / scenario / f"parameters_{name}.yml").is_file()]
 
 
 def stage(
     project: Path, scenario: str, name: str, catalog: DataCatalog, parameters: Parameters, root: Path
 ) -> dict[str, Any]:
-    """One stage; the bytes of all outputs are DVC's."""
+    """One stage of the pipeline file; DVC stores all of its outputs."""
     pipeline: Pipeline = pipelines[name]
     inputs, outputs = pipeline.inputs(), pipeline.all_outputs()
     read = [*code_of(name, inputs, parameters.distill.synthesis), *raw_inputs(name, parameters)]
-    lock = "requirements-all.lock" if name in ON_REQUEST else "requirements.lock"  # those need an extra
+    lock = "requirements-all.lock" if name in ON_REQUEST else "requirements.lock"  # the former need an extra
     deps = {*(relative(path, project) for path in read), lock, *files(inputs, catalog, project)}
     described = {
         "cmd": f"kedro run --env {scenario} --pipelines {name}",
@@ -78,7 +78,7 @@ def stage(
 
 
 def code_of(name: str, inputs: Iterable[str], synthesis: SynthesisConfig) -> list[Path]:
-    """The source files behind the nodes of a stage, and templates beside them; of the methods, the chosen one's."""
+    """Source files behind the nodes of a stage, and templates beside them; of the methods, only the chosen one's."""
     chosen = [registry.method_of(synthesis).__module__] if "params:distill" in inputs else []
     wiring = [f"nayer.pipelines.{name}.{part}" for part in ("nodes", "pipeline")]
     code = code_behind(*wiring, *chosen, without=registry.__name__)
@@ -86,7 +86,7 @@ def code_of(name: str, inputs: Iterable[str], synthesis: SynthesisConfig) -> lis
 
 
 def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
-    """What a stage reads that no stage makes: data, class names, weights, a table, and networks of the user's own."""
+    """Inputs of a stage that no stage makes: data, class names, weights, a text encoder, the user's own networks."""
     data, teacher, student = parameters.data, parameters.teacher, parameters.distill.student
     found: list[Path] = []
     if name != "distill" and isinstance(data.class_names, str):
@@ -107,17 +107,17 @@ def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
 
 
 def files(names: Iterable[str], catalog: DataCatalog, project: Path) -> list[str]:
-    """The files behind datasets, relative to the project."""
+    """Paths of the files behind datasets, relative to the project."""
     return sorted(relative(path, project) for path in files_of(catalog, names).values())
 
 
 def relative(path: Path, project: Path) -> str:
-    """A path as a pipeline file says it; what lies outside of the project stays absolute."""
+    """Path relative to the project; one outside the project stays absolute."""
     return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
 
 
 def tracked_parameters(project: Path, scenario: str, stage: str, inputs: Iterable[str]) -> list[dict[str, list[str]]]:
-    """For every parameter file of base and scenario that has them, the parameters that the stage reads."""
+    """For every parameter file of base and scenario, those of its parameters that the stage reads, if any."""
     groups = sorted(name.removeprefix("params:").split(".")[0] for name in inputs if name.startswith("params:"))
     wanted = [key for name in groups for key in TRACKED.get(name, (name,))] + list(
         OF_DISTILL if stage == "distill" else ()
@@ -132,13 +132,13 @@ def tracked_parameters(project: Path, scenario: str, stage: str, inputs: Iterabl
 
 
 def has(values: Any, key: str) -> bool:
-    """Whether nested mappings hold a dotted key."""
+    """Whether nested mappings contain a dotted key."""
     first, _, rest = key.partition(".")
     return isinstance(values, Mapping) and first in values and (not rest or has(values[first], rest))
 
 
 def plots(catalog: DataCatalog, project: Path, root: Path, synthesis: SynthesisConfig) -> list[dict[str, Any]]:
-    """Curves by epoch for `dvc plots show`."""
+    """Definitions of curves by epoch for `dvc plots show`."""
     terms = {"distill_history": {"synthesis": list(registry.method_of(synthesis).terms(synthesis))}}
     return [
         {f"{history} {title}": {"x": "epoch", "y": {str(root / file): columns}}}

@@ -1,16 +1,16 @@
-"""The same scenario by another method."""
+"""The distillation of a scenario, changed to another method."""
 
 from typing import Any
 
 from nayer.core.errors import unknown
 from nayer.synthesis.registry import METHODS
 
-# Chosen for the size of the images, whatever a paper took for another.
+# Kept from the scenario, as it fits the size of its images, whatever a paper chose for another size.
 GENERATOR_SIZE = "generator_width"
 
 
 def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
-    """A distillation by another method: what that leaves to a scenario is taken over, the rest is as published.
+    """Distillation by another method: parameters that it leaves to a scenario are kept, the rest is as published.
 
     Raises:
         InputError: there is no such method.
@@ -26,5 +26,5 @@ def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
         batches = max(1, student["steps"] // method.alternates)
         synthesis |= {"batches": batches, "warmup_batches": batches}
         student["steps"] = batches * method.alternates
-        student["batch_size"] = min(student["batch_size"], synthesis["batch_size"])  # it has no more images
+        student["batch_size"] = min(student["batch_size"], synthesis["batch_size"])  # a step sees no more images
     return {**distill, "synthesis": {**synthesis, "method": name}, "student": student}

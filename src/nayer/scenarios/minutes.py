@@ -1,7 +1,7 @@
-"""A distillation that fills so many minutes of this machine.
+"""A distillation with a schedule that fills a given number of minutes on this machine.
 
-The recipe is NAYER as published, but for what was seen to help in minutes (docs/results/minutes.md); its schedule comes
-from what steps cost here. Both are written down once: from then on a run is as reproducible as any.
+The recipe is NAYER as published, except for what was seen to help in short runs (docs/results/minutes.md); its schedule
+follows from the measured cost of steps. Both are written down once, so that a run is as reproducible as any other.
 """
 
 import time
@@ -43,32 +43,32 @@ from nayer.synthesis.registry import METHODS
 from nayer.workflow.parameters import Parameters
 
 STUDENT_SHARE, MOST_EPOCHS = 0.5, 60
-# Of the images, those before the student learns: one that starts from its teacher knows something at once.
+# Share of the images made in the warm-up: less for a student that starts from its teacher and knows something at once.
 WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08, "reconstructed": 0.08}
-# Images of each class that a run should have at least.
+# Images of each class that a run should make at least; with fewer, the user gets a note.
 ENOUGH = 10
-# On what a first step says, for what is not measured yet.
+# Factor on an estimate from the first step alone, for what is not measured yet.
 MARGIN = 1.25
 UNSTARTED: dict[str, Any] = {"synthesis": {}, "student": {"start": "random"}}
-# Procedural pictures beside each image of a teacher without BatchNorm (docs/results/priors.md), and how many views of
-# both are cached: the student sees so many pictures seldom.
+# Leaves beside each synthetic image for a teacher without BatchNorm (docs/results/priors.md), and cached views of both:
+# few, because with so many pictures the student sees each one seldom.
 LEAVES, VIEWS = 3, 2
-# Of a student made of its teacher: any from 1 to 8 does (docs/results/records/2026-11-27-features.md).
+# For a student that starts from its teacher: any value from 1 to 8 works (docs/results/records/2026-11-27-features.md).
 FEATURE_WEIGHT = 3.0
-# The student of a WRN, and of what has no half.
+# Student of a WRN, and of a teacher of which no half is known.
 SMALL_WRN = "wrn-16-1"
-# Images of a batch, fewer where they are large: a batch of conf/imagenet has as many pixels.
+# Images of a batch, and the most pixels of one, those of a batch of conf/imagenet: with large images it is smaller.
 BATCH, MOST_PIXELS = 200, 48 * 224**2
-# What distill.augmentation takes.
+# Largest padding that distill.augmentation accepts.
 MOST_PADDING = 127
-# Of every text encoder that comes with the project; other widths cost the same but for a percent.
+# Width of the embeddings of every bundled text encoder; with other widths, costs differ by about a percent.
 EMBEDDING_WIDTH = 384
 
 
 def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
-    """NAYER for minutes; its schedule is a mere place holder."""
+    """NAYER's recipe for runs of some minutes; its schedule is a placeholder."""
     batch = min(BATCH, max(MIN_SHARE, MOST_PIXELS // images.size**2))
-    batch = batch // classes * classes or batch  # no set of classes is cut short
+    batch = batch // classes * classes or batch  # only whole sets of all classes, where one fits
     return {
         "warmup_epochs": 1,
         "epochs": 1,
@@ -94,9 +94,9 @@ def recipe(images: ImageSpec, classes: int) -> dict[str, Any]:
 
 
 def from_its_teacher(features: bool) -> dict[str, Any]:
-    """What the recipe's student is set to where it is made of its teacher: a lower rate, which first rises.
+    """Parameters of the recipe's student if it starts from its teacher: a lower learning rate, which first rises.
 
-    It is compared with its teacher by features, too, where both have some.
+    With `features`, student and teacher are compared by their features, too.
     """
     made = {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
     return made | {"feature_weight": FEATURE_WEIGHT} if features else made
@@ -104,32 +104,32 @@ def from_its_teacher(features: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Filling:
-    """A distillation of so many classes that is to fill the minutes of a run."""
+    """A distillation whose schedule is to fill the minutes of a run."""
 
     minutes: float
     config: DistillConfig
     classes: int
 
     def batches(self, each: int) -> int:
-        """Synthetic batches with so many images of each class, or the fewest that there can be."""
+        """Number of synthetic batches for `each` images per class, or the fewest that the method can have."""
         fewest = 1 if METHODS[self.config.synthesis.method].alternates else 2
         return max(fewest, ceil(each * self.classes / self.config.synthesis.batch_size))
 
     def rest(self, beside: float, cost: StepSeconds) -> float:
-        """Seconds of a run but for its schedule: those beside the distillation, its estimate and its probes."""
+        """Seconds of a run outside its schedule: `beside` the distillation, its cost estimate and its probe images."""
         probes = ceil(self.config.probe_images / self.config.synthesis.batch_size)
         return beside + estimate_seconds(self.config, cost) + probes * cost.batch(self.config.synthesis.steps)
 
     def needed(self, each: int, beside: float, cost: StepSeconds) -> float:
-        """Minutes of a run with so many images of each class."""
+        """Minutes that a run with `each` images per class takes."""
         made = seconds_for(self.config, cost, STUDENT_SHARE, self.batches(each))
         return (self.rest(beside, cost) + made) / 60
 
     def check_first(self, beside: float, step: float) -> None:
-        """Refuse by a first step what is clearly too little, before more of them are timed.
+        """Refuse minutes that are clearly too few, judged by the seconds of one step, before more steps are timed.
 
         Raises:
-            InputError: not half of what is needed; a margin stands for what is not measured yet.
+            InputError: they are not half of what is needed; the message adds a margin for what is not measured yet.
         """
         roughly = StepSeconds(few_steps=step, many_steps=MANY * step, add=step, student_step=0.0)
         needed = self.needed(1, beside, roughly)
@@ -137,10 +137,10 @@ class Filling:
             raise self.too_few(MARGIN * needed)
 
     def schedule(self, beside: float, cost: StepSeconds) -> dict[str, Any]:
-        """What fits beside so many seconds of other work.
+        """Schedule that fits into the minutes after `beside` seconds of other work.
 
         Raises:
-            InputError: not an image of each class.
+            InputError: there is no time for one image of each class.
         """
         needed = self.needed(1, beside, cost)
         if self.minutes < needed:
@@ -149,7 +149,7 @@ class Filling:
         return schedule_for(self.config, cost, Budget(left, STUDENT_SHARE, cost.student_step, warmup, MOST_EPOCHS))
 
     def too_few(self, needed: float) -> InputError:
-        """Where a run with an image of each class needs more."""
+        """Error that says how many minutes a run with one image of each class needs."""
         images = self.batches(1) * self.config.synthesis.batch_size
         return InputError(
             f"MINUTES: {self.minutes:g}, but a run with the fewest images that make sense, {images:,} for "
@@ -158,10 +158,10 @@ class Filling:
 
 
 def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: Reporter) -> dict[str, Any]:
-    """The schedule with which a run of these parameters takes so many minutes, as they stand in `distill`.
+    """Schedule with which a run of these parameters takes that many minutes, as parameters of `distill`.
 
     Raises:
-        InputError: they are too few for it.
+        InputError: the minutes are too few.
     """
     reporter.say(f"Measuring what steps cost on this machine, to fill {minutes:g} min ...")
     config, runtime, names = parameters.distill, parameters.runtime, teacher.class_names
@@ -173,7 +173,7 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
     table = LabelEmbeddings(torch.randn(len(names), EMBEDDING_WIDTH), names, "random", "", "unused")
     planned = partial(plan, freeze(teacher), table, runtime=runtime, seed=0)
     filling = Filling(minutes, config, len(names))
-    # Steps cost the same wherever a student starts from, and that start may take minutes.
+    # Time a student with a random start: its steps cost the same, and making any other start may take minutes.
     made = planned(shortened(scaled(values, UNSTARTED)))
     beside = rest_seconds(parameters, (teacher, blank_student(teacher, config.student)), made.device)
     state = build(made)
@@ -197,7 +197,7 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
 
 
 def told(filling: Filling, beside: float, cost: StepSeconds, whole: Plan, kept: int) -> Iterator[str]:
-    """The schedule in numbers; how many minutes would make enough images; and how many of them are kept."""
+    """Messages: the schedule in numbers, the minutes that would make enough images, and how many images are kept."""
     schedule, config = whole.schedule, filling.config
     promised = counted_seconds(whole.config.model_dump(), cost, schedule.total_epochs)
     yield (
@@ -218,9 +218,10 @@ def told(filling: Filling, beside: float, cost: StepSeconds, whole: Plan, kept: 
 
 
 def most_images(whole: Plan, runtime: RuntimeConfig) -> int:
-    """Those of its memory that need not lie on disk: a GPU's steps would be slow, and several processes refuse it.
+    """Number of images that the memory can hold without a file on disk.
 
-    A CPU's are not: the system keeps such a file in its memory.
+    With one, steps on a GPU would be slow, and several processes refuse it. A single process on a CPU has no limit: the
+    operating system keeps such a file in its cache.
     """
     processes = runtime.processes * runtime.machines
     if processes == 1 and whole.device.type == "cpu":
@@ -230,7 +231,7 @@ def most_images(whole: Plan, runtime: RuntimeConfig) -> int:
 
 
 def time_compiled(made: Plan, cost: StepSeconds, reporter: Reporter) -> tuple[StepSeconds, float]:
-    """What steps cost when compiled, and the seconds that compiling takes; as before where nothing can be compiled."""
+    """Cost of steps when compiled, and seconds that compiling takes; unchanged `cost` and 0 if compiling fails."""
     reporter.say("A run of that length compiles its networks: measuring that, which takes a minute or two ...")
     made = replace(made, compile=True)
     state = build(made)

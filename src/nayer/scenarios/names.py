@@ -1,4 +1,4 @@
-"""What the classes of a teacher are called, beside a data set that has names for them itself."""
+"""Class names of a teacher, compared with those of a data set that names its classes itself."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from nayer.scenarios.options import TeacherOptions
 
 
 def note_on_names(options: TeacherOptions, data: DataConfig) -> str | None:
-    """What an owner must know whose classes are taken to be in the order of the data set.
+    """Note for the user if the teacher's classes are assumed to be in the order of the data set; None otherwise.
 
     Raises:
-        InputError: its own names and the data set's have nothing to do with each other, and the owner gave no others.
+        InputError: the teacher's own names and the data set's have none in common, and the user gave no others.
     """
     own = datasets.own_names(data)
-    if own is None or data.dataset == "test_folder":  # whose folders must be named as the classes are
+    if own is None or data.dataset == "test_folder":  # its folders must be named like the classes
         return None
     if data.class_names is None:
         return f"It names no classes, so they are taken to be those of '{data.dataset}', in its order: {listed(own)}."
@@ -33,5 +33,5 @@ def note_on_names(options: TeacherOptions, data: DataConfig) -> str | None:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names, of many the first."""
+    """Names as one text; of many, only the first."""
     return ", ".join(names if len(names) <= MAX_LISTED else [*names[:LISTED], f"... ({len(names)} in all)"])

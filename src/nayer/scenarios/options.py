@@ -1,4 +1,4 @@
-"""What the owner of a teacher says about it, and what can be known to be wrong with that without loading torch."""
+"""What a user says about a teacher and its new scenario, with the checks that need no torch."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 @dataclass(frozen=True)
 class TeacherOptions:
-    """What the owner of a teacher says about it."""
+    """What a user says about a teacher and the scenario to create for it."""
 
     teacher: str
     """A file of weights, an MLflow URI, torchvision:NAME, timm:NAME, timm: or transformers: with a folder or hub id."""
@@ -27,21 +27,21 @@ class TeacherOptions:
     test_data: str = "none"
     """A data set by name, a folder with one sub-folder of pictures per class, or none."""
     crop: float | None = None
-    """The share of a picture's shorter side that it is shown; left out, what the teacher tells, or all."""
+    """Share of a picture's shorter side that the teacher is shown; left out, what the teacher's files say, or all."""
     student: str | None = None
     method: str | None = None
-    """The method of synthesis, with its published settings; left out, that of the scenario that is taken over."""
+    """Method of synthesis, with its published settings; left out, the one of the distillation that is taken over."""
     like: str | None = None
-    """The scenario from which the distillation is taken over; left out, MODEL, or, with minutes, their recipe."""
+    """Scenario from which the distillation is taken over; left out, MODEL or, with `minutes`, the recipe for them."""
     minutes: float | None = None
-    """What a run of the scenario may take on this machine; left out, the schedule of `like`."""
+    """Minutes that a run of the scenario may take on this machine; left out, the schedule of `like` is kept."""
 
 
 def check_options(project: Path, name: str, options: TeacherOptions) -> None:
-    """Refuse a name that is taken or none, and files that are missing.
+    """Refuse a name that is taken or invalid, missing files, and values out of range.
 
     Raises:
-        InputError: the first thing found; nothing is written.
+        InputError: the first mistake found; nothing is written.
     """
     if not NAME.fullmatch(name) or name in NOT_SCENARIOS:
         raise InputError(f"NAME: '{name}' is no name for a scenario; take small letters, digits and underscores.")
@@ -83,23 +83,23 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
 
 
 def check_said(teacher: str, **said: object) -> None:
-    """Refuse to make a scenario while something about the teacher is known to nobody.
+    """Refuse to create a scenario if something about the teacher is neither given nor known from the teacher itself.
 
     Raises:
-        InputError: names the first such thing.
+        InputError: names the first value that is missing.
     """
     if missing := [key for key, value in said.items() if not value]:
         raise InputError(f"{missing[0]}: is missing, and '{teacher}' does not tell it; give it.")
 
 
 def may_describe_itself(file: Path) -> bool:
-    """Whether it begins as a safetensors file, of which ours say all that is asked; others say nothing."""
+    """Whether it begins as a safetensors file: this project's own tell all that is asked, all other files nothing."""
     with file.open("rb") as opened:
         return opened.read(9)[8:] == b"{"
 
 
 def preset_or_values(text: str) -> str | dict[str, list[float]]:
-    """`cifar10` as it is, `0.5,0.5/0.2,0.2` as mean and std."""
+    """Normalisation as a parameter: `cifar10` stays as it is, `0.5,0.5/0.2,0.2` becomes mean and std."""
     if "/" not in text:
         return text
     try:

@@ -1,4 +1,4 @@
-"""What a run does beside its distillation, in seconds of this machine."""
+"""Seconds that a run takes on this machine in addition to its distillation."""
 
 import copy
 import time
@@ -15,14 +15,14 @@ from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
 from nayer.workflow.parameters import Parameters
 
-# For its start, the text encoder, figures and the report.
+# Start-up, text encoder, figures and report.
 OVERHEAD_SECONDS = 25
-# Pictures of a folder that are read, and pixels that are looked at, to know how long all of them take.
+# Pictures of a folder that are read, and pixels of the batch that is predicted, to estimate the time for all of them.
 SOME_PICTURES, SOME_PIXELS = 32, 2**21
 
 
 def rest_seconds(parameters: Parameters, models: Iterable[Classifier], device: torch.device) -> float:
-    """Of a whole run but for its distillation, with the evaluation of these models."""
+    """Seconds of a whole run without its distillation, but with the evaluation of these models."""
     data, evaluate = parameters.data, parameters.evaluate
     count, seconds = (0, 0.0) if data.dataset == datasets.NONE else reading(data)
     looking = [
@@ -34,7 +34,7 @@ def rest_seconds(parameters: Parameters, models: Iterable[Classifier], device: t
 
 
 def reading(data: DataConfig) -> tuple[int, float]:
-    """How many there are, and the seconds that it takes to read them; of a folder's pictures, some are read."""
+    """Number of test images, and seconds to read them; for a folder of pictures, estimated from some of them."""
     began = time.perf_counter()
     if data.dataset != "test_folder":
         return len(datasets.load(data).test), time.perf_counter() - began
@@ -48,7 +48,7 @@ def reading(data: DataConfig) -> tuple[int, float]:
 
 
 def seconds_an_image(model: Classifier, batch: int, device: torch.device) -> float:
-    """Of the second pass of a batch, on the device; the model itself is left where it is."""
+    """Seconds per image of a prediction on the device, in the second pass of a batch; the model itself is not moved."""
     model, spec = copy.deepcopy(model), model.images
     count = max(1, min(batch, SOME_PIXELS // spec.size**2))
     images = torch.zeros(count, spec.channels, spec.size, spec.size, dtype=torch.uint8)

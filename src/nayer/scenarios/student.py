@@ -1,4 +1,4 @@
-"""The student of a new scenario: which network, where it starts, and how much smaller than its teacher it is."""
+"""The student of a new scenario: its network, its start, and how much smaller than its teacher it is."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from nayer.student.start import STUDENT_KEY, of_one_family
 
 
 def chosen_student(asked: str | None, teacher: Classifier, ours: bool) -> str | None:
-    """The architecture that is asked for; None stands for that of the scenario or the recipe.
+    """Architecture that was asked for; None stands for that of the scenario or the recipe.
 
-    Where the choice is `ours`, a teacher has itself at half the width, where that is known: such a student starts from
-    its weights, and others would have to learn what takes hours (docs/results/minutes.md, docs/results/priors.md). A
-    WRN has the recipe's own, where that is smaller.
+    If none was and the choice is `ours`, it is the teacher's network at half the width, where that is known: such a
+    student starts from the teacher's weights, and others would take hours to learn as much (docs/results/minutes.md,
+    docs/results/priors.md). A WRN gets the student of the recipe, if that is smaller.
 
     Raises:
-        InputError: half of the teacher is asked for and not known.
+        InputError: half of the teacher was asked for, but is not known.
     """
     if asked == HALF:
         return half_of(teacher, "STUDENT").architecture
@@ -33,14 +33,14 @@ def chosen_student(asked: str | None, teacher: Classifier, ours: bool) -> str | 
 
 
 def has_smaller(teacher: Classifier) -> bool:
-    """Whether the recipe's student is of its family and has fewer weights."""
+    """Whether the recipe's student is of the teacher's family, a WRN, and has fewer weights."""
     if not teacher.architecture.startswith("wrn-"):
         return False
     return Classifier.build(SMALL_WRN, teacher.class_names, teacher.images).parameter_count < teacher.parameter_count
 
 
 def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
-    """Made of the teacher's weights where the student is of its family: the better start for few steps."""
+    """Start of the student: from its teacher's weights if it is of its family, which is better for few steps."""
     student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY)
     if not of_one_family(student, teacher):
         return {"start": "random"}
@@ -48,7 +48,7 @@ def start(architecture: str, teacher: Classifier) -> dict[str, Any]:
 
 
 def compared(architecture: str, teacher: Classifier) -> str:
-    """How much smaller the student is, and if it is not, what to do."""
+    """Message on how much smaller than its teacher the student is, and what to do if it is not."""
     student = Classifier.build(architecture, teacher.class_names, teacher.images, STUDENT_KEY).eval()
     shape = (teacher.images.channels, teacher.images.size, teacher.images.size)
     sizes = {

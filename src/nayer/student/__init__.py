@@ -1,1 +1,1 @@
-"""How a student learns from synthetic images."""
+"""The student: how it is built and how it learns from synthetic images."""

@@ -13,35 +13,35 @@ class StudentConfig(Config):
     """The student and how it learns from synthetic images."""
 
     architecture: Architecture
-    """As of the teacher: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, your own, or
-    half: and any of these, with half the channels of every layer."""
+    """Network of the student, named as the teacher's: wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME,
+    timm:NAME, your own, or half: before any of these for half the channels in every layer."""
     start: Start
     """Weights before the first step: `random`, fresh ones; `teacher`, copied from the teacher's matching layers;
-    `reconstructed`, copied from its most telling channels, then fitted layer by layer to its outputs on procedural
-    pictures."""
+    `reconstructed`, copied from the teacher's most informative channels, then fitted layer by layer to its outputs on
+    drawn pictures (dead leaves)."""
     batch_size: BatchSize
-    """Images of a step."""
+    """Images per student step."""
     steps: Count
     """SGD steps per epoch."""
     cached_targets: Count | None
-    """Views kept of each image with the teacher's logits on them; null draws a new one and asks each time,
-    and so does a method that keeps no memory."""
+    """Views of each image that are cached with the teacher's logits on them; null draws a new view and runs the teacher
+    each time, as always with a method that keeps no memory."""
     refreshed_targets: Fraction
-    """Share of a batch whose cached views are drawn anew, with new logits; none if all views there are are cached."""
+    """Share of each batch whose cached views and logits are renewed; ignored if all possible views are cached."""
     priority: Weight
-    """Power of an image's divergence when last seen, by which it is drawn (SSD-KD); 0 draws all equally often."""
+    """Exponent of an image's divergence when last seen, in its chance of being drawn (SSD-KD); 0 draws all alike."""
     learning_rate: Rate
-    """Start of the cosine."""
+    """Learning rate at the start of the cosine schedule."""
     rise: Fraction
-    """Share of all steps in which the rate rises to where the cosine starts (one cycle); 0 starts there."""
+    """Share of all steps in which the learning rate first rises linearly (one cycle); 0 starts with the cosine."""
     final_learning_rate: Weight
-    """End of the cosine over the epochs after the warm-up."""
+    """Learning rate at the end of the cosine schedule, which spans the epochs after the warm-up."""
     momentum: Momentum
-    """Of SGD."""
+    """Momentum of SGD."""
     weight_decay: Weight
-    """Of SGD."""
+    """Weight decay of SGD."""
     temperature: Annotated[float, Field(ge=1e-3, le=MAX_VALUE)]
-    """Of the softened outputs that student and teacher are compared by; ZSKT compares them as they are."""
+    """Temperature of the distillation loss; the methods dafl, dfq and zskt always use 1."""
     feature_weight: Weight
-    """Of the distance between the features that student and teacher make their logits of, the student's seen through a
-    linear layer that learns with it and is thrown away (FitNets, arXiv 1412.6550); 0 compares logits alone."""
+    """Weight of the distance between the features of student and teacher before their last layer; a linear layer, which
+    learns along and is discarded, projects the student's (FitNets, arXiv 1412.6550). 0 compares logits alone."""

@@ -1,4 +1,4 @@
-"""What a student can be compared with its teacher by beside logits: the features that these are made of."""
+"""Features before the last linear layer, by which student and teacher can be compared in addition to logits."""
 
 from math import log2
 
@@ -10,27 +10,27 @@ from nayer.models.classifier import Classifier
 from nayer.student.config import StudentConfig
 from nayer.synthesis.parts.features import LayerInputs, as_given, head_of, inputs_by_layer
 
-# A head that answers nothing has none.
+# Keeps the logarithm finite for a head whose weights are all zero.
 LEAST_NORM = 1e-6
 KEY = "distill.student.feature_weight"
 
 
 class Answers:
-    """A classifier's logits and, beside them in one tensor, the features that its last linear layer makes these of.
+    """A classifier that returns its logits and, behind them in one tensor, the inputs of its last linear layer.
 
     Raises:
-        InputError: it has none.
+        InputError: the classifier has no such features.
     """
 
     def __init__(self, classifier: Classifier, projection: nn.Linear | None = None) -> None:
         head = feature_layer(classifier)
         self.classifier, self.projection, self.width = classifier, projection, head.in_features
         self.inputs = LayerInputs([head], as_given)
-        # Half precision holds features that are as large as the logits they make, and a power of two rounds none.
+        # Scaled to about the size of the logits, features fit half precision; a power of two adds no rounding error.
         self.scale = 2.0 ** round(log2(max(float(head.weight.detach().norm(dim=1).mean()), LEAST_NORM)))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) pixels in [0, 1] -> (N, classes + features), these scaled, or as the projection shows them."""
+        """Pixels (N, C, H, W) in [0, 1] -> (N, classes + features), with features projected, or else scaled."""
         with self.inputs.recording():
             logits = self.classifier(images)
             features = self.inputs.found[0]
@@ -38,10 +38,10 @@ class Answers:
 
 
 def feature_layer(classifier: Classifier) -> nn.Linear:
-    """The last linear layer, which is given the features.
+    """The last linear layer, whose inputs are the features.
 
     Raises:
-        InputError: there is none, or it is given something else than a row of features for each image.
+        InputError: there is none, or its inputs are not one row of features for each image.
     """
     head, instead = head_of(classifier), "; set it to 0 to compare logits alone."
     if head is None:
@@ -58,7 +58,7 @@ def feature_layer(classifier: Classifier) -> nn.Linear:
 
 
 def has_features(classifier: Classifier) -> bool:
-    """Whether it can be compared by features."""
+    """Whether a classifier can be compared by features."""
     try:
         feature_layer(classifier)
     except InputError:
@@ -67,9 +67,9 @@ def has_features(classifier: Classifier) -> bool:
 
 
 def feature_count(teacher: Classifier, config: StudentConfig) -> int:
-    """How many features of its teacher the student is compared by.
+    """Number of the teacher's features that the student is compared by; 0 if `feature_weight` is 0.
 
     Raises:
-        InputError: it is to be, and the teacher has none.
+        InputError: `feature_weight` is not 0, and the teacher has no features.
     """
     return Answers(teacher).width if config.feature_weight else 0

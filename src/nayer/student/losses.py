@@ -1,11 +1,11 @@
-"""What a student learns by, as pure functions of logits (N, classes) and features (N, features)."""
+"""Losses of the student as pure functions of logits (N, classes) and features (N, features)."""
 
 from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor
 
-# Under it, a teacher's features are the same for all images.
+# Below this, a teacher's features are taken as constant over all images.
 LEAST_VARIANCE = 1e-12
 
 
@@ -17,9 +17,9 @@ def distillation_loss(teacher_logits: Tensor, student_logits: Tensor, temperatur
 
 
 def feature_loss(teacher_features: Tensor, student_features: Tensor) -> Tensor:
-    """Mean square of the difference, both about their means in the batch, the teacher's brought to a variance of 1.
+    """Mean squared difference of features centred over the batch, the teacher's scaled to an overall variance of 1.
 
-    So what the student has to show is of one size, whatever its teacher's features are: to show nothing costs 1.
+    The scale of the loss thus does not depend on the teacher: constant student features cost 1.
     """
     teacher, student = (each.float() - each.float().mean(0) for each in (teacher_features, student_features))
     return F.mse_loss(student, teacher * teacher.square().mean().clamp_min(LEAST_VARIANCE).rsqrt())
@@ -28,7 +28,7 @@ def feature_loss(teacher_features: Tensor, student_features: Tensor) -> Tensor:
 def with_features(
     loss: Callable[[Tensor, Tensor], Tensor], classes: int, weight: float
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """A loss of logits, of answers (N, classes + features) that hold features behind these."""
+    """Extend a loss of logits to answers (N, classes + features), adding `weight` times the feature loss."""
 
     def whole(teacher: Tensor, student: Tensor) -> Tensor:
         compared = feature_loss(teacher[:, classes:], student[:, classes:])

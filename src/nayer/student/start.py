@@ -1,4 +1,4 @@
-"""The student before its first step."""
+"""Construction of the student and its weights before the first step."""
 
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
@@ -8,18 +8,19 @@ from nayer.student.config import StudentConfig
 from nayer.student.features import feature_count
 from nayer.synthesis.parts.matching import MatchedLeaves
 
-# Less is another family, of which a few names are the same by chance.
+# With a smaller share of matching weights, the student is of another family and a few names agree by chance.
 LEAST_SHARE = 0.5
-# Of the pictures that layers are fitted on, towards what a teacher's BatchNorm layers know.
+# Optimiser steps that match the pictures for fitting layers to the teacher's BatchNorm statistics.
 MATCHING_STEPS = 8
 STUDENT_KEY = "distill.student.architecture"
 
 
 def new_student(teacher: Classifier, config: StudentConfig) -> Classifier:
-    """On its teacher's device, with random weights, or with those of its teacher as far as it goes.
+    """A student on its teacher's device, with random weights or weights made from the teacher's (`config.start`).
 
     Raises:
-        InputError: the architecture is unknown, or not of the teacher's family and is to start from it.
+        InputError: the architecture is unknown, or is to start from a teacher of another family, or features are to
+            be compared and one of the two has none.
     """
     student = blank_student(teacher, config).to(teacher.mean.device)
     if config.start == "teacher":
@@ -31,10 +32,10 @@ def new_student(teacher: Classifier, config: StudentConfig) -> Classifier:
 
 
 def blank_student(teacher: Classifier, config: StudentConfig) -> Classifier:
-    """With random weights, and able to start and to be compared with its teacher as it is to.
+    """A student with random weights, checked to support the configured start and feature comparison.
 
     Raises:
-        InputError: as of `new_student`.
+        InputError: as for `new_student`.
     """
     student = Classifier.build(config.architecture, teacher.class_names, teacher.images, key=STUDENT_KEY)
     if config.start != "random" and not of_one_family(student, teacher):

@@ -1,4 +1,4 @@
-"""How a student learns from views of images, wherever they come from."""
+"""Training of the student on views of images, whatever their source."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ from nayer.student.config import StudentConfig
 from nayer.student.features import Answers
 
 Loss = Callable[[Tensor], Tensor]
-"""Student answers (N, classes), with features (N, classes + features) where it is compared by these -> scalar."""
+"""Student answers (N, classes), or (N, classes + features) where features are compared, -> scalar."""
 
 
 def rate_schedule(optimiser: Optimizer, config: StudentConfig, total_steps: int) -> LRScheduler:
-    """A cosine over all steps, or over those that a linear rise at the beginning leaves (one cycle)."""
+    """Cosine schedule over all steps, or over those that remain after a linear rise (one cycle)."""
     if not config.rise:
         return CosineAnnealingLR(optimiser, total_steps, eta_min=config.final_learning_rate)
     top, end = max(1, round(config.rise * total_steps)), config.final_learning_rate / config.learning_rate
@@ -35,9 +35,10 @@ def rate_schedule(optimiser: Optimizer, config: StudentConfig, total_steps: int)
 
 
 class StudentTrainer:
-    """SGD with a cosine over `total_steps` (arXiv 2310.00258, section 4.1); one `step` is one batch.
+    """SGD with a cosine schedule over `total_steps` (arXiv 2310.00258, section 4.1); one `step` is one batch.
 
-    With `features`, the number of its teacher's, a linear layer that shows the student's features as those learns, too.
+    With `features` above 0, the number of the teacher's, a linear layer from the student's features to these learns,
+    too.
     """
 
     def __init__(
@@ -67,9 +68,9 @@ class StudentTrainer:
         self.rate = torch.tensor(self.optimiser.param_groups[0]["lr"], device=student.mean.device)
 
     def step(self, views: Tensor, loss_of: Loss) -> tuple[Tensor, Tensor]:
-        """One step on views (N, C, H, W) in [0, 1]; returns the loss and the student's answers, both detached.
+        """Take one step on views (N, C, H, W) in [0, 1]; returns the loss and the student's answers, both detached.
 
-        It can be recorded; `advance` comes after each.
+        A step can be recorded as a CUDA graph; call `advance` after each.
         """
         self.student.train()
         with self.autocast():
@@ -83,7 +84,7 @@ class StudentTrainer:
         return loss.detach(), answers.detach()
 
     def advance(self) -> None:
-        """To the learning rate of the next step."""
+        """Move on to the learning rate of the next step."""
         self.schedule.step()
         self._tell_rate()
 
@@ -92,17 +93,17 @@ class StudentTrainer:
 
     @contextmanager
     def _rate_on_device(self) -> Iterator[None]:
-        """On a GPU the optimiser reads its rate there, where a recorded step finds that of now."""
+        """On a GPU, let the optimiser read its rate from a tensor, so that a recorded step uses the current one."""
         (group,) = self.optimiser.param_groups
         rate = group["lr"]
         group["lr"] = self.rate if self.rate.is_cuda else rate
         try:
             yield
-        finally:  # a recording that fails does so in here
+        finally:  # also when recording fails inside the block
             group["lr"] = rate
 
     def scale_rate(self, factor: float) -> None:
-        """From here on the learning rate is `factor` times what it would be; a cosine alone keeps its end."""
+        """Multiply the learning rate by `factor` from here on; a cosine without a rise keeps its final rate."""
         for group in self.optimiser.param_groups:
             group["lr"] *= factor
             group["initial_lr"] *= factor
@@ -110,7 +111,7 @@ class StudentTrainer:
         self._tell_rate()
 
     def state_dict(self) -> dict[str, Any]:
-        """Student, what learns beside it, optimiser and schedule."""
+        """Student, projection of its features if there is one, optimiser and schedule."""
         return {
             "networks": self.networks.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -118,7 +119,7 @@ class StudentTrainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])

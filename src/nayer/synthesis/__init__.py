@@ -1,1 +1,1 @@
-"""Images from a teacher alone: the contract of a method, the methods, what they share, and the memory of images."""
+"""Data-free image synthesis from a teacher: the method contract, the methods, their shared parts and the memory."""

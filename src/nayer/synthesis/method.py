@@ -1,4 +1,4 @@
-"""The contract of a method that makes images from a teacher: docs/add-a-method.md shows one of twenty lines."""
+"""The contract of a method that makes images from a teacher; docs/add-a-method.md walks through a small example."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ from nayer.engine.recording import Recorder
 from nayer.models.classifier import Classifier
 
 TOTAL = "synthesis_loss"
-"""The weighted sum of a method's terms."""
+"""Key of the weighted sum of a method's loss terms."""
 StudentLoss = Callable[[Tensor, Tensor], Tensor]
-"""(teacher logits, student logits), each (N, classes) -> scalar."""
+"""Loss of the student: (teacher logits, student logits), each (N, classes), -> scalar."""
 
 
 class SynthesisConfig(Config):
-    """What every method is set by. A method adds its own, with the published values as defaults."""
+    """Parameters of every method; each method adds its own, with the published values as defaults."""
 
     method: str
-    """Its name in the registry."""
+    """Name of the synthesis method."""
     batch_size: BatchSize
-    """Images made together."""
+    """Images per synthetic batch."""
     steps: Count
     """Optimiser steps per synthetic batch (g_steps)."""
     batches: Count
@@ -36,10 +36,10 @@ class SynthesisConfig(Config):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How synthetic batches and student steps take turns: `epochs` counts those of distillation, after the warm-up.
+    """Order of synthetic batches and student steps; `epochs` counts those of distillation, after the warm-up.
 
-    An epoch has one turn, all of its batches and then all of its student steps; of a method that alternates, one turn
-    per batch, each with its share of the student steps. In the last `closing_epochs` no more images are made.
+    An epoch is one turn: all of its batches, then all of its student steps. With a method that alternates, it has one
+    turn per batch, each with its share of the student steps. No images are made in the last `closing_epochs`.
     """
 
     warmup_epochs: int
@@ -50,134 +50,134 @@ class Schedule:
     steps: int
     """Optimiser steps per synthetic batch."""
     student_steps: int
-    """Per epoch after the warm-up."""
+    """Student steps per epoch after the warm-up."""
     alternates: bool = False
     closing_epochs: int = 0
 
     @property
     def total_epochs(self) -> int:
-        """Warm-up and distillation."""
+        """Epochs of warm-up and distillation together."""
         return self.warmup_epochs + self.epochs
 
     @property
     def making_epochs(self) -> int:
-        """Epochs of distillation in which images are made."""
+        """Distillation epochs in which images are made."""
         return self.epochs - self.closing_epochs
 
     @property
     def images(self) -> int:
-        """All images that the schedule makes."""
+        """Number of synthetic images made over the whole schedule."""
         return self.batch_size * (self.warmup_epochs * self.warmup_batches + self.making_epochs * self.batches)
 
     def warms_up(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 0, only makes images."""
+        """Whether an epoch, counted from 0, belongs to the warm-up, in which the student does not learn."""
         return epoch < self.warmup_epochs
 
     def batches_in(self, epoch: int) -> int:
-        """Synthetic batches of an epoch."""
+        """Number of synthetic batches in an epoch, counted from 0."""
         if epoch >= self.warmup_epochs + self.making_epochs:
             return 0
         return self.warmup_batches if self.warms_up(epoch) else self.batches
 
     def student_steps_in(self, epoch: int) -> int:
-        """Student steps of an epoch."""
+        """Number of student steps in an epoch, counted from 0."""
         return 0 if self.warms_up(epoch) else self.student_steps
 
     def turns_in(self, epoch: int) -> int:
-        """How often synthesis and student take turns in an epoch."""
+        """Number of turns (synthesis, then student steps) in an epoch, counted from 0."""
         return self.batches_in(epoch) if self.alternates else 1
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a method works with, all of it on the device where everything happens."""
+    """Everything that a method works with; its tensors are all on the device of the run."""
 
     teacher: Classifier
-    """Frozen; compiled or not."""
+    """Frozen teacher, compiled or not."""
     embeddings: Tensor | None
-    """Label-text embeddings (classes, D); None for a method that needs none."""
+    """Label embeddings (classes, D); None for a method that needs none."""
     schedule: Schedule
     augment: Augmentation
     autocast: Callable[[], AbstractContextManager[Any]]
-    """Opens the precision of the forward passes."""
+    """Context manager that sets the precision of forward passes."""
     compiled: bool = False
-    """Whether a method compiles its own networks."""
+    """Whether the method should compile its own networks."""
     recorder: Recorder = field(default_factory=Recorder)
-    """Of steps on a GPU."""
+    """Records optimiser steps as CUDA graphs on a GPU; the default runs them as they are."""
 
     @property
     def classes(self) -> int:
-        """Of the teacher."""
+        """Number of the teacher's classes."""
         return len(self.teacher.class_names)
 
 
 @dataclass(frozen=True, eq=False)
 class SyntheticBatch:
-    """What one `step` made."""
+    """The images that one `step` made, with their labels and losses."""
 
     images: Tensor
     """uint8 (N, C, H, W), before augmentation."""
     labels: Tensor
-    """The classes (N,) they were made for."""
+    """Classes (N,) that the images were made for."""
     losses: dict[str, Tensor]
-    """The terms of the last step by name, unweighted, and their weighted sum as TOTAL: scalars on the device."""
+    """Unweighted loss terms of the last step by name, and their weighted sum as TOTAL: scalars on the device."""
     predictions: Tensor
-    """The classes (N,) that the teacher saw."""
+    """Classes (N,) that the teacher predicted in the last step."""
 
 
 Settings = TypeVar("Settings", bound=SynthesisConfig)
 
 
 class Method(ABC, Generic[Settings]):
-    """A method of data-free image synthesis; its parameters are a SynthesisConfig of its own."""
+    """A method of data-free image synthesis, with its own subclass of SynthesisConfig as parameters."""
 
     title: ClassVar[str]
-    """Its name as papers write it."""
+    """Name of the method as papers write it."""
     reference: ClassVar[str]
-    """The paper."""
+    """The paper that describes the method."""
     Config: ClassVar[type[SynthesisConfig]]
     loss_names: ClassVar[Mapping[str, str]]
-    """The terms of its loss: the name in histories, and what a figure calls it."""
+    """Terms of the loss: from the name in histories to the label in figures."""
     needs_embeddings: ClassVar[bool] = True
     keeps_memory: ClassVar[bool] = True
-    """Whether the student learns from all images made so far, or from the newest batch alone."""
+    """Whether the student learns from all images in the memory, rather than from the newest batch alone."""
     alternates: ClassVar[int] = 0
-    """Student steps that published runs take after each batch; 0: the student learns after all batches of an epoch."""
+    """Student steps after each batch in published runs; 0 if the student learns after all batches of an epoch."""
     student_loss: StudentLoss | None = None
-    """Of its own; None takes the distillation loss of the student's parameters."""
+    """Student loss specific to the method; None uses the distillation loss with the temperature of the parameters."""
 
     def __init__(self, context: Context, config: Settings) -> None:
         self.context, self.config = context, config
 
     @classmethod
     def check(cls, config: Settings, teacher: Classifier) -> list[str]:
-        """Refuse, by an InputError, a teacher that the method cannot work with; returns warnings."""
+        """Raise an InputError if the method cannot work with this teacher; returns warnings."""
         return []
 
     @classmethod
     def terms(cls, config: Settings) -> Mapping[str, str]:
-        """The terms that these parameters have: those of `loss_names`, unless a method says otherwise."""
+        """Loss terms that are computed with these parameters, by name; all of `loss_names` unless overridden."""
         return cls.loss_names
 
     def start_epoch(self, epoch: int) -> None:
-        """Called before the first batch of an epoch, counted from 0."""
+        """Prepare for an epoch, counted from 0; called before its first batch."""
 
     @abstractmethod
     def step(self, student: Classifier) -> SyntheticBatch:
-        """Make one batch; the student is looked at, never changed."""
+        """Make one batch; the student may be evaluated but is never changed."""
 
     def learning(self, student: Classifier) -> AbstractContextManager[Any]:
-        """Around a student step, in which teacher and student are shown the same views: what `student_loss` needs."""
+        """Context around a student step, to record what `student_loss` needs from the passes on the shared views."""
         return nullcontext()
 
     @abstractmethod
     def recover(self) -> None:
-        """After a failure: fresh networks, and nothing left of what the old ones spoilt."""
+        """Start over after a failure, with fresh networks and without any state that may be corrupted."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs to make the same images."""
+        """Everything that a resumed run needs to make the same images."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""

@@ -1,4 +1,4 @@
-"""The methods by name: a new one is a file in `methods/` and a line here."""
+"""Registry of the synthesis methods by name; a new one is a file in `methods/` plus its import and entry here."""
 
 from functools import reduce
 from operator import or_
@@ -31,7 +31,7 @@ METHODS: dict[str, type[Method[Any]]] = {
 
 
 def of_its_method(values: Any) -> Any:
-    """What a scenario states for one method is left aside under another; what no method knows is not."""
+    """Drop keys that only other methods have, so that a scenario can switch method; unknown ones stay to be refused."""
     method = METHODS.get(str(values.get("method"))) if isinstance(values, dict) else None
     if method is None:
         return values
@@ -42,12 +42,11 @@ def of_its_method(values: Any) -> Any:
 if TYPE_CHECKING:
     AnySynthesisConfig = SynthesisConfig
 else:
-    # Which of them, `method` says.
     KINDS = reduce(or_, (each.Config for each in METHODS.values()))
     ONE = Annotated[KINDS, Field(discriminator="method")]
     AnySynthesisConfig = SerializeAsAny[Annotated[ONE, BeforeValidator(of_its_method)]]
 
 
 def method_of(config: SynthesisConfig) -> type[Method[Any]]:
-    """The method that a configuration is of."""
+    """The method class that a configuration belongs to."""
     return METHODS[config.method]

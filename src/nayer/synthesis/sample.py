@@ -1,4 +1,4 @@
-"""Some synthetic images and their file: a look at what a student learnt from, or never did."""
+"""A sample of synthetic images and its file: images a student learnt from, or probes that it never did."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,18 @@ from nayer.core.tensors import load_tensors, save_tensors
 
 @dataclass(frozen=True)
 class SyntheticSample:
-    """Some synthetic images: uint8 (N, C, H, W) with labels (N,)."""
+    """A sample of synthetic images, uint8 (N, C, H, W), with labels (N,)."""
 
     images: Tensor
     labels: Tensor
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file."""
+        """Write images and labels to one safetensors file."""
         save_tensors(path, {"images": self.images, "labels": self.labels}, "synthetic sample", {})
 
     @classmethod
     def load(cls, path: Path) -> "SyntheticSample":
-        """Read a file of `save`.
+        """Read a file that `save` wrote.
 
         Raises:
             InputError: the file is missing, damaged or foreign.
@@ -40,7 +40,7 @@ class SyntheticSample:
 
 
 def _go_together(images: Tensor, labels: Tensor) -> bool:
-    """Whether these are images and their labels."""
+    """Whether types and shapes are those of images and their labels."""
     kinds = images.dtype == torch.uint8 and labels.dtype == torch.int64
     shapes = images.ndim == 4 and 0 not in images.shape[1:] and labels.shape == images.shape[:1]
     return kinds and shapes and bool((labels >= 0).all())

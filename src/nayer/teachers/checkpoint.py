@@ -1,4 +1,4 @@
-"""A file of weights that was made elsewhere: read without running a pickle, found in what wraps them."""
+"""Read a weights file that was made elsewhere, without running pickled code, whatever the weights are wrapped in."""
 
 import pickle
 import warnings
@@ -14,7 +14,7 @@ from nayer.core.errors import InputError, first_line
 from nayer.core.tensors import check_unfolding
 from nayer.teachers.pt2 import load_exported
 
-# Under which training scripts keep the weights, the averaged ones last: they are taken where there are no others.
+# Keys under which training scripts keep the weights; averaged ones come last, used only where there are no others.
 WRAPPERS = (
     "state_dict",
     "model_state_dict",
@@ -26,12 +26,12 @@ WRAPPERS = (
     "model_ema",
     "ema",
 )
-# How a zip archive begins, and a pickle of protocol 2 or later.
+# First bytes of a zip archive, and of a pickle of protocol 2 or later.
 MAGIC = (b"PK", b"\x80")
 
 
 def read_weights(path: Path, key: str) -> dict[str, Tensor]:
-    """The state dict in a .safetensors or .pt2 file, or in a file of `torch.save`, old or new.
+    """The state dict in a .safetensors or .pt2 file, or in a `torch.save` file of the old or the new format.
 
     Raises:
         InputError: the file is missing, cut short, holds code or no weights; `key` is the parameter in the message.
@@ -49,7 +49,7 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
             f"{key}: '{path}' holds more than weights (a whole model, or code), which is never run here; where you "
             "trust it, write torch.save(model.state_dict(), ...) or a safetensors file, and give that."
         ) from error
-    except Exception as error:  # a damaged file may raise anything, MemoryError among it
+    except Exception as error:  # a damaged file may raise anything, even MemoryError
         if "TorchScript" in str(error):
             raise InputError(
                 f"{key}: '{path}' is a TorchScript program; where you trust it, write "
@@ -77,7 +77,7 @@ READERS: Mapping[str, Callable[[Path], Any]] = {".safetensors": load_file, ".pt2
 def find_weights(content: Any, seen: set[int] | None = None) -> dict[str, Tensor]:
     """The tensors by name in a state dict or in a training script's checkpoint; empty if there are none."""
     seen = set() if seen is None else seen
-    # A stranger's mappings may hold themselves, or each other so often that the ways through them have no end.
+    # A stranger's mappings may contain themselves, or each other so often that following every path never ends.
     if not isinstance(content, Mapping) or id(content) in seen:
         return {}
     seen.add(id(content))

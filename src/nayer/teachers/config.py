@@ -21,7 +21,7 @@ from nayer.core.config import (
 from nayer.core.images import AugmentationConfig
 
 TRAIN = "train"
-"""The source of a teacher that does not exist yet."""
+"""Value of `teacher.source` for a teacher that has yet to be trained."""
 
 
 class TrainingConfig(Config):
@@ -30,46 +30,48 @@ class TrainingConfig(Config):
     epochs: Count
     """Passes over the training images."""
     batch_size: BatchSize
-    """Images of a step."""
+    """Training images per step."""
     learning_rate: Rate
-    """Peak of the one-cycle schedule."""
+    """Peak learning rate of the one-cycle schedule."""
     warmup: Fraction
-    """Share of the steps in which the rate rises."""
+    """Share of all steps during which the learning rate rises to its peak."""
     momentum: Momentum
-    """Of SGD."""
+    """Momentum of SGD."""
     weight_decay: Weight
-    """Of SGD."""
+    """Weight decay of SGD."""
     label_smoothing: Fraction
-    """Share of the label that is spread over all classes; students of such a teacher are worse (arXiv 1906.02629)."""
+    """Share of each label that is spread over all classes; students of such a teacher are worse (arXiv 1906.02629)."""
     augmentation: AugmentationConfig
-    """Of the training images."""
+    """Augmentation of the training images."""
 
 
-# In fp32, less is a division by zero.
+# A far smaller value would be 0 in fp32, by which images would be divided.
 Deviation = Annotated[float, Field(ge=1e-6, le=MAX_VALUE)]
 
 
 class Normalisation(Config):
-    """What a teacher that exists expects its images to be normalised by, per channel on the [0, 1] scale."""
+    """Mean and standard deviation that existing weights expect, per channel on the [0, 1] scale."""
 
     mean: Annotated[list[Finite], Field(min_length=1)]
     std: Annotated[list[Deviation], Field(min_length=1)]
 
 
 class TeacherConfig(Config):
-    """The teacher: trained here, or one that exists."""
+    """The teacher: trained here, or made from existing weights."""
 
     source: Text
-    """train it on the real data, or take weights that exist: of a file, mlflow, torchvision, timm or transformers."""
+    """train (on the real data), or the origin of existing weights: file, mlflow, torchvision, timm or transformers."""
     weights: Place | None
-    """A file (.safetensors, .pt2, or what torch.save wrote; no pickle is run), an MLflow URI such as models:/name/3,
-    the published name (ResNet18_Weights.IMAGENET1K_V1, resnet18.a1_in1k@commit), or of transformers a folder or an id
-    on the hub, owner/name@commit. A commit may be any revision of the hub; without one it is the newest."""
+    """Existing weights, for any source but train: a file (.safetensors, .pt2, or written by torch.save; no pickled code
+    is run), an MLflow URI such as models:/name/3, a published name (ResNet18_Weights.IMAGENET1K_V1,
+    resnet18.a1_in1k@commit), or, for timm and transformers, a folder or an id on the hub, owner/name@commit. A commit
+    may be any revision on the hub; without one, the newest is taken."""
     architecture: Architecture
-    """wrn-D-W, resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME, timm:NAME{sizes that differ, such as
-    "patch_size":4}, transformers:KIND{what differs from that kind's defaults}, package.module:factory of your own, or
-    half: and any of these."""
+    """The teacher's network: wrn-D-W (depth, width), resnet-18, resnet-34, vgg-11-bn, torchvision:NAME, timm:NAME,
+    timm:NAME{sizes that differ, such as "patch_size":4}, transformers:KIND{values that differ from that kind's
+    defaults}, package.module:factory of your own, or half: in front of any of these."""
     normalisation: Text | Normalisation | None
-    """For weights that exist: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or mean and std."""
+    """Normalisation that existing weights expect: digits, fashion_mnist, cifar10, cifar100, imagenet, half, none, or
+    mean and std."""
     training: TrainingConfig | None
-    """The recipe; null where nothing is trained."""
+    """Training recipe; null where nothing is trained."""

@@ -1,15 +1,15 @@
-"""What a teacher that exists says about itself."""
+"""Description of an existing teacher, as its own files or its library give it."""
 
 from dataclasses import dataclass
 from typing import Any
 
-# Grey and coloured images can be made, and no network of today takes larger ones.
+# Images can be made in grey or in colour, and no network of today takes more pixels a side.
 CHANNELS, MOST_SIDE = (1, 3), 1024
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a model says about itself; None where it does not."""
+    """What is known about an existing teacher; a field is None where neither its files nor its library state it."""
 
     architecture: str | None
     weights: str
@@ -18,11 +18,11 @@ class Description:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     crop: float = 1.0
-    """The share of a picture's shorter side that its owner shows it, from the middle."""
+    """Share of a picture's shorter side, cut from the middle, that the teacher is shown."""
     note: str | None = None
-    """What its owner must know, in a sentence."""
+    """One sentence of warning to print to the user; None without."""
 
 
 def share_shown(said: Any) -> float:
-    """What a stranger's file says of that share, if it is one; whole pictures otherwise."""
+    """A file's value for `Description.crop` if it is a valid share, otherwise 1: the whole picture."""
     return float(said) if isinstance(said, int | float) and 0 < said <= 1 else 1.0

@@ -9,18 +9,18 @@ from nayer.core.errors import InputError, first_line
 from nayer.core.hub import snapshot
 
 CONFIG = "config.json"
-# No configuration is larger.
+# Bytes; no real configuration is larger.
 MOST_JSON = 2**24
 
 
 def folder_of(teacher: str, files: Sequence[str], key: str) -> Path:
-    """The local folder of `library:folder`, or that of the hub's snapshot with these files.
+    """The local folder that `library:folder` names, or that of a snapshot of the hub with these files.
 
-    Of `library:owner/name` the newest, or that of `library:owner/name@revision`. A snapshot is fetched once, then taken
-    from the cache.
+    `library:owner/name` means the newest revision, `library:owner/name@revision` that one. A snapshot is fetched once,
+    then taken from the cache.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is no such folder, and no such snapshot can be fetched.
     """
     name = teacher.partition(":")[2]
     folder = Path(name).expanduser()
@@ -39,15 +39,15 @@ def folder_of(teacher: str, files: Sequence[str], key: str) -> Path:
 
 
 def pinned(name: str, folder: Path) -> str:
-    """An id on the hub with the commit of its snapshot, so that it always means the same teacher; a folder as it is."""
+    """A hub id with its snapshot's commit, so that it always means the same teacher; a local folder stays as it is."""
     return name if folder == Path(name).expanduser() else f"{name.partition('@')[0]}@{folder.name}"
 
 
 def read_json(file: Path, key: str) -> dict[str, Any]:
-    """A JSON object.
+    """The JSON object in a file.
 
     Raises:
-        InputError: the file is missing or holds none.
+        InputError: the file is missing, too large or holds no JSON object.
     """
     try:
         if file.stat().st_size > MOST_JSON:

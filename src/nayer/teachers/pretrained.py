@@ -1,4 +1,4 @@
-"""A teacher that was trained elsewhere, as a classifier; no image is read."""
+"""Load a teacher that was trained elsewhere as a classifier; no image is read."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ def load_pretrained(config: TeacherConfig, data: DataConfig, sources: Mapping[st
     """The classifier of `teacher.weights`, in evaluation mode, from one of the sources.
 
     Raises:
-        InputError: the weights cannot be used, do not fit the architecture, or something about them is not said.
+        InputError: the weights cannot be used, do not fit the architecture, or a parameter about them is missing.
     """
     if config.weights is None:
         raise InputError(f"{WEIGHTS_KEY}: null, but teacher.source is '{config.source}'; say which weights.")
@@ -38,20 +38,20 @@ def load_pretrained(config: TeacherConfig, data: DataConfig, sources: Mapping[st
 
 
 def check_source(config: TeacherConfig, sources: Mapping[str, Source]) -> None:
-    """Refuse a source that nobody knows.
+    """Refuse an unknown `teacher.source`.
 
     Raises:
-        InputError: with the nearest one.
+        InputError: suggests the known one with the nearest name.
     """
     if config.source not in (TRAIN, *sources):
         raise unknown("teacher.source", config.source, (TRAIN, *sources))
 
 
 def check_same_channels(teacher: Classifier, data: DataConfig) -> None:
-    """Refuse test images that the teacher cannot take.
+    """Refuse real images with another number of channels than the teacher takes.
 
     Raises:
-        InputError: names the key.
+        InputError: names the parameters to correct.
     """
     of_data = datasets.channels(data)
     if of_data not in (None, teacher.images.channels):
@@ -62,7 +62,7 @@ def check_same_channels(teacher: Classifier, data: DataConfig) -> None:
 
 
 def origin(config: TeacherConfig, weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """What tells these weights from others, on any machine."""
+    """Provenance by which these weights can be told from others on any machine: name and digest."""
     if config.source == "file" and config.weights:
         path = Path(config.weights)
         return {"weights": path.name, "file_sha256": digest(path)}
@@ -70,7 +70,7 @@ def origin(config: TeacherConfig, weights: Mapping[str, Tensor]) -> dict[str, st
 
 
 def image_spec(config: TeacherConfig, data: DataConfig) -> ImageSpec:
-    """What the teacher expects of an image.
+    """Image shape and normalisation that the teacher expects.
 
     Raises:
         InputError: `teacher.normalisation` is missing or unknown, or its two lists differ in length.

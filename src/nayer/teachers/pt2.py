@@ -1,4 +1,4 @@
-"""The weights in a program of `torch.export.save` (.pt2), read as data.
+"""Read the weights in a `torch.export.save` program (.pt2) as data.
 
 `torch.export.load` itself runs the pickles that such a file may hold; only its raw tensors are read here.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from nayer.core.tensors import check_unfolding
 
 WEIGHTS = "data/weights/"
-# The codes of the file format (torch._export.serde.schema.ScalarType).
+# Type codes of the file format (torch._export.serde.schema.ScalarType).
 DTYPES = {
     1: torch.uint8,
     2: torch.int8,
@@ -46,7 +46,7 @@ def load_exported(path: Path) -> dict[str, Tensor]:
         if len(tables) != 1:
             raise ValueError("it holds no weights in the format of torch 2.9 or later")
         described = json.loads(archive.read(files[tables[0]]))["config"]
-        # Each once: a stranger's table may name one of them a million times.
+        # Each file is read once: a stranger's table may name the same one a million times.
         read = lru_cache(maxsize=None)(lambda name: bytearray(archive.read(files[name])))
         return {name: _tensor(read, about) for name, about in described.items()}
 
@@ -60,9 +60,9 @@ def _tensor(read: Callable[[str], bytearray], about: Mapping[str, Any]) -> Tenso
     flat = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
     sizes, strides = ([each["as_int"] for each in meta[part]] for part in ("sizes", "strides"))
     offset = meta["storage_offset"]["as_int"]
-    # as_strided would read beyond what the file holds, if the description said so.
+    # The description is a stranger's, too: it may reach beyond what the file holds.
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if min([0, offset, *sizes, *strides]) < 0 or (0 not in sizes and last >= len(flat)):
         raise ValueError("its description does not fit its content")
-    # No copy: with strides of 0 a few bytes are described as more than any memory holds.
+    # No copy: with strides of 0, a few bytes can describe a tensor that is larger than any memory.
     return flat.as_strided(sizes, strides, offset)

@@ -1,4 +1,4 @@
-"""Weights that torchvision and timm publish, and what they say about themselves."""
+"""Weights published by torchvision and timm, and what these libraries know about them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def read_published(library: str, name: str, key: str) -> Mapping[str, Tensor]:
 
 @contextmanager
 def _fetching(library: str, name: str, key: str) -> Iterator[None]:
-    """What goes wrong inside is one sentence."""
+    """Turn whatever fails inside into an InputError of one sentence."""
     try:
         yield
     except InputError:
@@ -49,10 +49,10 @@ def _fetching(library: str, name: str, key: str) -> Iterator[None]:
 
 
 def describe_published(library: str, name: str, key: str) -> Description:
-    """What the library knows about weights, by their name or by that of a network, whose best ones are meant.
+    """Description of published weights, by their name or by that of a network, which means its default weights.
 
     Raises:
-        InputError: the name is unknown, or timm's weights, whose commit belongs to them, cannot be fetched.
+        InputError: the name is unknown, or timm's weights cannot be fetched, whose commit is part of the description.
     """
     return _torchvision_description(name, key) if library == "torchvision" else _timm_description(name, key)
 
@@ -93,14 +93,14 @@ def _torchvision_description(name: str, key: str) -> Description:
 def _timm_weights(name: str, key: str) -> Mapping[str, Tensor]:
     timm, (model, folder) = import_timm(key), _timm_snapshot(name, key)
     file = next(folder / each for each in TIMM_FILES if (folder / each).is_file())
-    # Read here, as every file of weights, and brought into today's form by timm.
+    # Read safely here, like every weights file; timm then converts them to its current form.
     read = {"state_dict": dict(read_weights(file, key))}
     network: nn.Module = timm.create_model(model, pretrained=True, pretrained_cfg_overlay=read)
     return network.state_dict()
 
 
 def _timm_snapshot(name: str, key: str) -> tuple[str, Path]:
-    """The model that `name` or `name@revision` means, and the folder of that commit; of the newest if none is said."""
+    """The model that `name` or `name@revision` means, and the snapshot folder of that commit, by default the newest."""
     timm, (model, _, revision) = import_timm(key), name.partition("@")
     check_timm_name(timm, model, key)
     place = timm.get_pretrained_cfg(model).hf_hub_id
@@ -124,7 +124,7 @@ def _timm_description(name: str, key: str) -> Description:
         )
     names = found.label_names
     if names is None and found.num_classes == IMAGENET_CLASSES:
-        # One and the same order of classes; timm itself only has WordNet's synonyms.
+        # ImageNet's classes have the same order in both libraries; timm itself has only WordNet's synonyms.
         names = import_module("torchvision.models").ResNet18_Weights.DEFAULT.meta["categories"]
     return Description(
         f"timm:{found.architecture}",

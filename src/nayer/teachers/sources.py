@@ -1,6 +1,6 @@
-"""Where a teacher that exists can come from: a new source is a file beside this one and a line in SOURCES.
+"""Sources of existing teachers; a new source is a file beside this one and an entry in SOURCES.
 
-A teacher in an MLflow store is no matter of this plain PyTorch library: nayer.mlops.registry.teachers adds it.
+MLflow is not among them, as this package is plain PyTorch: nayer.mlops.registry.teachers adds it.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,20 +23,20 @@ WEIGHTS_KEY = "teacher.weights"
 
 @dataclass(frozen=True)
 class Source:
-    """One of them, for instance a library that publishes weights."""
+    """One origin of existing teachers, for instance a library that publishes weights."""
 
     describe: Callable[[str], Description]
-    """What a teacher says about itself, by the name under which the user gives it."""
+    """Name of a teacher as the user gives it -> its description."""
     read: Callable[[str], Mapping[str, Tensor]]
-    """Its weights by name of a tensor, by the name that its description gives them."""
+    """Name in `Description.weights` -> the weights by tensor name."""
     prefixes: tuple[str, ...] = ()
-    """How the name of a teacher from here begins; none: the path of a file."""
+    """Prefixes that mark a teacher's name as from this source; none for paths of files."""
     keeps_prefix: bool = False
-    """Whether the prefix is part of the name, as of a URI."""
+    """Whether the prefix is part of the name that `describe` takes, as in a URI."""
 
 
 def describe_file(name: str) -> Description:
-    """What a classifier file of this project says; a foreign file says nothing.
+    """Description in a classifier file of this project; of a foreign file, only its path is known.
 
     Raises:
         InputError: there is no such file.
@@ -52,7 +52,7 @@ def describe_file(name: str) -> Description:
         found = Header.model_validate(said)
         images, names = found.images, tuple(found.class_names)
         return Description(found.architecture, str(file), names, images.size, tuple(images.mean), tuple(images.std))
-    except ValueError:  # InputError and pydantic's
+    except ValueError:  # both InputError and pydantic's ValidationError are
         return Description(None, str(file), None, None, None, None)
 
 
@@ -74,7 +74,7 @@ SOURCES: dict[str, Source] = {
 
 
 def describe(teacher: str, sources: Mapping[str, Source]) -> tuple[str, Description]:
-    """Which of the sources a teacher comes from, and what it says about itself.
+    """Name of the source that a teacher comes from, and the teacher's description.
 
     Raises:
         InputError: there is no such teacher.

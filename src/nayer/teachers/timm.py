@@ -1,7 +1,7 @@
-"""A teacher of timm: by the name of published weights, or where `timm.models.save_for_hf` put one of your own.
+"""Teachers of timm: published weights by name, or a model of your own that `timm.models.save_for_hf` saved.
 
-That is a folder or an id on the hub. Its configuration says all that must be known, and nothing of it is run: it is
-read as JSON, and names a network that timm has itself.
+The latter is a local folder or an id on the hub. Its configuration says all that must be known, and never runs code: it
+is read as JSON, and names a network that timm itself has.
 """
 
 import json
@@ -22,14 +22,14 @@ from nayer.teachers.folders import CONFIG, folder_of, pinned, read_json
 from nayer.teachers.published import TIMM_FILES, describe_published, read_published
 
 FILES = (CONFIG, *TIMM_FILES)
-# What the network is told otherwise, or does not need to answer.
+# Options that an architecture's name need not state: set elsewhere, or checked apart (global_pool).
 TOLD_OTHERWISE = ("num_classes", "in_chans", "img_size", "global_pool")
-# By which transformers calls every weight of a network of timm that it saves.
+# Prefix that transformers gives every weight when it saves a network of timm.
 WRAPPED = "timm_model."
 
 
 def describe(name: str) -> Description:
-    """What published weights, or the files of a folder, say about themselves.
+    """Description of published weights, or of a saved model from its files.
 
     Raises:
         InputError: there are none, or the network or its images cannot be made here.
@@ -71,15 +71,15 @@ def read(name: str) -> Mapping[str, Tensor]:
 
 
 def is_saved(name: str) -> bool:
-    """Whether a folder or an id on the hub is meant: no name of timm's own has a slash."""
+    """Whether a folder or an id on the hub is meant: timm's own names have no slash."""
     return "/" in name or (Path(name).expanduser() / CONFIG).is_file()
 
 
 def read_config(folder: Path, key: str) -> dict[str, Any]:
-    """The configuration, of a network of timm.
+    """The configuration of a network of timm.
 
     Raises:
-        InputError: it is of something else, or its weights are not in timm's own form.
+        InputError: the file describes something else, or its weights are not in timm's own form.
     """
     said = read_json(folder / CONFIG, key)
     if not isinstance(said.get("pretrained_cfg"), dict) or not isinstance(said.get("architecture"), str):
@@ -96,7 +96,7 @@ def read_config(folder: Path, key: str) -> dict[str, Any]:
 
 
 def described(name: str, folder: Path, said: Mapping[str, Any]) -> Description:
-    """The description, of files that make sense."""
+    """Description from the configuration; a malformed one may raise any error that `describe` catches."""
     published, options = said["pretrained_cfg"], said.get("model_args") or {}
     channels, *sides = published["input_size"]
     channels = options.get("in_chans", channels)
@@ -124,10 +124,10 @@ def described(name: str, folder: Path, said: Mapping[str, Any]) -> Description:
 
 
 def braces(options: Mapping[str, Any], folder: Path) -> str:
-    """The sizes in which the network differs from that of its name, as an architecture says them.
+    """The sizes in which the network differs from the default of its name, in the braces of an architecture's name.
 
     Raises:
-        InputError: it differs in something else.
+        InputError: it differs in something other than sizes.
     """
     differing = {key: value for key, value in options.items() if key not in TOLD_OTHERWISE}
     if other := [key for key in differing if key not in SIZES]:
@@ -140,10 +140,10 @@ def braces(options: Mapping[str, Any], folder: Path) -> str:
 
 
 def check_pooling(architecture: str, said: Mapping[str, Any], folder: Path, images: tuple[int, int]) -> None:
-    """Refuse a network that brings its last features to one row otherwise than the one that is made here by its name.
+    """Refuse a network that pools its last features otherwise than the one that is built here by its name.
 
     Raises:
-        InputError: it does, or there is no such network.
+        InputError: the pooling differs, or there is no such network.
     """
     name, (channels, size) = architecture.partition(":")[2], images
     make = partial(published_network, "timm", name, channels, 2, "TEACHER", size)
@@ -157,7 +157,7 @@ def check_pooling(architecture: str, said: Mapping[str, Any], folder: Path, imag
 
 
 def pooling(network: nn.Module) -> str | None:
-    """What timm calls the way in which a network brings its last features to one row; None if it does not say."""
+    """timm's name for the way in which a network pools its last features; None if it does not say."""
     for place in (getattr(network, "head", None), network):
         pool = getattr(place, "global_pool", None)
         if isinstance(name := getattr(pool, "pool_type", pool), str):
@@ -166,10 +166,10 @@ def pooling(network: nn.Module) -> str | None:
 
 
 def class_names(said: Mapping[str, Any], folder: Path) -> tuple[str, ...] | None:
-    """The names of the classes in their order, in words where the file has words for them; None if it has none.
+    """The class names in the order of the classes, in words where the file describes them; None if it has no names.
 
     Raises:
-        InputError: they do not number the classes from 0 on, or are no names.
+        InputError: the names do not number the classes from 0 on, or are empty or not printable.
     """
     found = said.get("label_names") or said["pretrained_cfg"].get("label_names")
     if not found:
@@ -186,6 +186,6 @@ def class_names(said: Mapping[str, Any], folder: Path) -> tuple[str, ...] | None
 
 
 def values_of(said: Any, channels: int) -> tuple[float, ...] | None:
-    """One number for each channel; None where others are said, or none."""
+    """One number for each channel; None if the file gives none, too many or too few, or not all are finite."""
     values = tuple(float(each) for each in said or ())
     return values if len(values) == channels and all(map(math.isfinite, values)) else None

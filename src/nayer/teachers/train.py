@@ -1,4 +1,4 @@
-"""Supervised training of a classifier on labelled images: the teacher, and nothing data-free."""
+"""Supervised training of a classifier on labelled images, as for the teacher; nothing here is data-free."""
 
 import copy
 import time
@@ -41,7 +41,7 @@ class SupervisedState:
             self.optimiser,
             config.learning_rate,
             total_steps=total,
-            # Torch divides by zero where the rise is a single step; without it, that step is at the peak.
+            # Torch divides by zero if the rise ends at the first step; without a rise, that step is at the peak.
             pct_start=config.warmup if config.warmup * total != 1 else 0.0,
             cycle_momentum=False,
         )
@@ -53,10 +53,10 @@ class SupervisedState:
         self.seconds = 0.0
 
     def check(self) -> None:
-        """Stop a training that has gone astray.
+        """Stop a training that has diverged.
 
         Raises:
-            Diverged: its loss or its weights are no numbers, or the loss has run away.
+            Diverged: the loss or the weights are not finite, or the loss has grown far above its first value.
         """
         loss = self.sums[0].item() / (self.step or self.steps_per_epoch)
         first = self.history[0]["loss"] if self.history else None
@@ -66,7 +66,7 @@ class SupervisedState:
             raise Diverged(f"{wrong} in epoch {self.epoch + 1}; lower teacher.training.learning_rate")
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain tensors, numbers and containers; never of a training that has gone astray."""
+        """The state as plain tensors, numbers and containers; raise Diverged rather than return a diverged one."""
         self.check()
         return {
             "network": self.classifier.network.state_dict(),
@@ -82,8 +82,8 @@ class SupervisedState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        state = copy.deepcopy(state)  # read from a mapped file, which would stay
+        """Restore what `state_dict` returned."""
+        state = copy.deepcopy(state)  # it was read from a mapped file, which would stay mapped
         self.classifier.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
@@ -108,7 +108,7 @@ def train(
 
     Raises:
         Interrupted: stopped by a signal; the state is kept.
-        Stopped: it cannot go on; the last state stays.
+        Stopped: the training has diverged or its state cannot be written; the last state stays.
     """
     device = resolve_device(runtime)
     precision = autocast(device, resolve_precision(runtime, device))
@@ -162,7 +162,7 @@ def train(
 
 
 def _last(state: SupervisedState) -> str:
-    """The newest figures, for the progress line."""
+    """The latest figures, for the progress line."""
     if not state.history:
         return "epoch 1"
     row = state.history[-1]

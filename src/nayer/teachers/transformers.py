@@ -1,6 +1,7 @@
-"""A teacher of transformers, by its id on the hub or by a local folder of `save_pretrained`.
+"""Teachers of transformers, by id on the hub or by a local folder that `save_pretrained` wrote.
 
-Its own files say all that must be known. None is run: configurations are read as JSON, weights from safetensors alone.
+The teacher's own files say all that must be known. None runs code: configurations are read as JSON, weights from
+safetensors alone.
 """
 
 import math
@@ -19,26 +20,27 @@ from nayer.teachers.description import CHANNELS, MOST_SIDE, Description, share_s
 from nayer.teachers.folders import CONFIG, folder_of, pinned, read_json
 
 PROCESSOR = "preprocessor_config.json"
-# Where the processors of several inputs lie together, and under which name that of images.
+# File that holds the processors of several kinds of input together, and the key of the one for images.
 PROCESSORS, OF_IMAGES = "processor_config.json", "image_processor"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 FILES = (CONFIG, PROCESSOR, PROCESSORS, "*.safetensors", INDEX)
 PREFIX = "model."
-"""Of every weight in our network, which holds that of transformers."""
+"""Prefix of every weight's name in our network, which wraps that of transformers."""
 BYTE = 1 / 255
-# Between our pixels and those of its owner's processor, which may scale pictures in between.
+# Allowed difference of normalised pixels, ours against the teacher's own processor's, which may resize in between.
 TOLERANCE = 0.02
-# Pixels a side from which a ConvNeXt's pictures are squeezed, and not cut.
+# Pixels a side from which ConvNeXt's processor squeezes whole pictures instead of cropping them.
 CONVNEXT_WHOLE = 384
 Values = tuple[float, ...]
 ONE_LABEL = "single_label_classification"
 
 
 def read_config(folder: Path, key: str) -> Any:
-    """The configuration, of a kind that transformers knows itself.
+    """The configuration, of a kind that transformers itself knows.
 
     Raises:
-        InputError: it asks for code of its own, is of an unknown kind, or claims what no network has.
+        InputError: it asks for code of its own, is of an unknown kind, not of one label an image, has quantised
+            weights, or states sizes that no real network has.
     """
     said = read_json(folder / CONFIG, key)
     if "auto_map" in said:
@@ -70,7 +72,7 @@ def read_config(folder: Path, key: str) -> Any:
     check_sizes({name: value for name, value in said.items() if name not in ("id2label", "label2id")}, key)
     try:
         return known[said["model_type"]].from_dict(said)
-    except Exception as error:  # each kind has its own demands
+    except Exception as error:  # kinds raise errors of all types
         raise InputError(f"{key}: '{folder / CONFIG}' is refused ({first_line(error)}); save it again.") from error
 
 
@@ -78,7 +80,7 @@ def describe(name: str) -> Description:
     """Architecture, class names, size and normalisation, from configuration and image processor.
 
     Raises:
-        InputError: the folder is not one of an image classifier, or its images cannot be made here.
+        InputError: the folder holds no image classifier, or images for it cannot be made here.
     """
     folder = folder_of(f"transformers:{name}", FILES, "TEACHER")
     config = read_config(folder, "TEACHER")
@@ -94,7 +96,7 @@ def describe(name: str) -> Description:
 
 
 def described(name: str, folder: Path, config: Any) -> Description:
-    """The description, of files that make sense."""
+    """Description from the files; malformed ones may raise any error that `describe` catches."""
     labels = {int(place): str(label) for place, label in config.id2label.items()}
     names = tuple(labels[place] for place in sorted(labels))
     if sorted(labels) != list(range(len(labels))) or not all(is_printable(label) and label for label in names):
@@ -118,21 +120,21 @@ def described(name: str, folder: Path, config: Any) -> Description:
             notes.append(tried)
         else:
             mean, std = tried
-    # Transformers calls them so where nobody said.
+    # Transformers' default names, where none were given.
     told = None if names == tuple(f"LABEL_{place}" for place in range(len(names))) else names
     crop = crop_of(processor, size)
     return Description(spelt(config), pinned(name, folder), told, size, mean, std, crop, " ".join(notes) or None)
 
 
 def read_processor(folder: Path) -> dict[str, Any]:
-    """What the image processor says of itself; nothing where there is none.
+    """The settings of the image processor; empty where there is none.
 
     Raises:
         InputError: it asks for code of its own.
     """
     found: dict[str, Any] = read_json(folder / PROCESSOR, "TEACHER") if (folder / PROCESSOR).is_file() else {}
     several = read_json(folder / PROCESSORS, "TEACHER") if (folder / PROCESSORS).is_file() else {}
-    found = several.get(OF_IMAGES, found)  # as transformers reads them
+    found = several.get(OF_IMAGES, found)  # the combined file goes first, as in transformers
     if "auto_map" in found or "auto_map" in several:
         raise InputError(
             f"TEACHER: the image processor of '{folder}' asks for code of its own (auto_map), which is never run here; "
@@ -142,10 +144,10 @@ def read_processor(folder: Path) -> dict[str, Any]:
 
 
 def check_places(processor: Mapping[str, Any], size: int, folder: Path) -> None:
-    """Refuse pictures, or borders of pictures, of more pixels than a network takes, before any is made.
+    """Refuse a processor whose pictures, or their borders, have more pixels than networks take, before any is made.
 
     Raises:
-        InputError: names the first.
+        InputError: names the first such number.
     """
     kept = processor.get("crop_pct") or 1.0
     found = [*numbers({key: value for key, value in processor.items() if key != "crop_pct"})]
@@ -158,13 +160,13 @@ def check_places(processor: Mapping[str, Any], size: int, folder: Path) -> None:
 
 
 def as_tried(folder: Path, size: int, channels: int, said: tuple[Values, Values]) -> tuple[Values, Values] | str:
-    """Mean and std by which the image processor normalises: those that it says, or others that it is seen to take.
+    """Mean and std by which the image processor normalises: those that it states, or others that a trial shows.
 
-    It is tried on pictures of one colour, which stay so however they are scaled and cut. Returns what to tell of one
-    that cannot be tried.
+    The trial is on pictures of a single colour, which stay so however they are resized and cropped. If the processor
+    cannot be run, a sentence for the user is returned instead.
 
     Raises:
-        InputError: it does something else with pixels than to scale and normalise them.
+        InputError: the processor does more with pictures than to resize and normalise them.
     """
     colours = torch.linspace(0, 255, 3 * channels).round().view(3, channels)
     pictures = [colour.to(torch.uint8).expand(size, size, channels).numpy() for colour in colours]
@@ -174,7 +176,7 @@ def as_tried(folder: Path, size: int, channels: int, said: tuple[Values, Values]
         )
         shown = own(images=pictures, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
         seen = shown.double().mean((2, 3))
-    except Exception as error:  # each has its own demands
+    except Exception as error:  # processors raise errors of all types
         return f"Its image processor could not be tried ({first_line(error)}); its file is believed."
     colours = colours.double() / 255
     std = (colours[-1] - colours[0]) / (seen[-1] - seen[0])
@@ -192,22 +194,22 @@ def as_tried(folder: Path, size: int, channels: int, said: tuple[Values, Values]
 
 
 def as_values(found: Tensor) -> Values:
-    """As a person would write them down."""
+    """Values rounded to six decimals, as a person would write them down."""
     return tuple(round(float(each), 6) for each in found)
 
 
 def channels_of(config: Any) -> int:
-    """Of the images; kinds that do not say so take colours."""
+    """Number of channels of the images; 3 for kinds that do not state it."""
     return int(getattr(config, "num_channels", 3))
 
 
 def image_size(processor: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> int | None:
-    """The side of the images that the network is shown, after whatever is cut off before; None if nobody says it.
+    """Side in pixels of the images that the network is shown, after cropping; None if no file states it.
 
-    What the kind of network takes by default says nothing of this one.
+    The default of the kind of network is not used, as it says nothing about this one.
 
     Raises:
-        InputError: they are not square.
+        InputError: the images are not square, or too large to be made.
     """
     scaled = processor.get("size") if processor.get("do_resize", True) else None
     cropped = processor.get("crop_size") if processor.get("do_center_crop") else None
@@ -229,9 +231,9 @@ def image_size(processor: Mapping[str, Any], config: Mapping[str, Any], folder: 
 
 
 def crop_of(processor: Mapping[str, Any], size: int | None) -> float:
-    """The share of a picture's shorter side that the network is shown."""
+    """Share of a picture's shorter side, from the middle, that the network is shown."""
     if "crop_pct" in processor:
-        # ConvNeXt's cut no large pictures.
+        # ConvNeXt's processor does not crop at these sizes.
         whole = size and size >= CONVNEXT_WHOLE and "ConvNext" in str(processor.get("image_processor_type"))
         return 1.0 if whole else share_shown(processor["crop_pct"])
     scaled = processor.get("size") if processor.get("do_resize", True) and processor.get("do_center_crop") else None
@@ -242,10 +244,10 @@ def crop_of(processor: Mapping[str, Any], size: int | None) -> float:
 def normalisation(
     processor: Mapping[str, Any], channels: int, folder: Path
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Mean and std per channel on the [0, 1] scale; None without a processor that says so.
+    """Mean and std per channel on the [0, 1] scale; None where no processor states them.
 
     Raises:
-        InputError: it scales pixels otherwise, or its values do not fit the channels.
+        InputError: the processor does not scale pixels to [0, 1], swaps the channels, or its values do not fit them.
     """
     if not processor:
         return None, None
@@ -279,10 +281,10 @@ def normalisation(
 
 
 def read(name: str) -> Mapping[str, Tensor]:
-    """The weights, by the names that they have in our network.
+    """The weights, by their names in our network.
 
     Raises:
-        InputError: there are none in safetensors, or not those that the configuration claims.
+        InputError: there are none in safetensors, or not all that the configuration claims.
     """
     key = "teacher.weights"
     folder = folder_of(f"transformers:{name}", FILES, key)
@@ -291,13 +293,13 @@ def read(name: str) -> Mapping[str, Tensor]:
     with torch.device("meta"):
         empty = configured_network(spelt(config).partition(":")[2], channels_of(config), config.num_labels, key)
     claimed = sum(each.numel() for each in empty.parameters())
-    if claimed > held:  # a byte a weight is the least
+    if claimed > held:  # a weight takes at least one byte
         raise InputError(
             f"{key}: '{folder / CONFIG}' claims {claimed:,} weights, and its files are {held:,} bytes; copy it again."
         )
     auto = import_module("transformers").AutoModelForImageClassification
     try:
-        with quiet_transformers():  # what is missing is said below, in one sentence
+        with quiet_transformers():  # missing weights are reported below, in one sentence
             model, told = auto.from_pretrained(
                 folder,
                 config=config,
@@ -317,7 +319,7 @@ def read(name: str) -> Mapping[str, Tensor]:
 
 
 def weight_files(folder: Path, key: str) -> list[Path]:
-    """The safetensors files with the weights: one, or those that an index names.
+    """The safetensors files that hold the weights: one, or those that an index names.
 
     Raises:
         InputError: there are none, or the index points elsewhere.

@@ -1,1 +1,1 @@
-"""What surrounds a Kedro run: parameters, checks, files, hooks, the summary."""
+"""Everything around a Kedro run: parameters, checks, files, hooks and the summary."""

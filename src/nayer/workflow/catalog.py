@@ -1,4 +1,4 @@
-"""Kedro datasets for the project's own files: anything with `save(path)` and a classmethod `load(path)`."""
+"""Kedro datasets: the project's own file types, atomic writes of others, digests of files, and the reporter."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -12,9 +12,9 @@ from nayer.engine.progress import MultiReporter, Reporter, Terminal
 
 
 class FileDataset(AbstractDataset[Any, Any]):
-    """One file that `kind` knows how to read and write, for instance `nayer.models.classifier.Classifier`.
+    """One file of the class `kind`, such as `nayer.models.classifier.Classifier`.
 
-    One that is `optional` is None where it is not there.
+    The class has a method `save(path)` and a classmethod `load(path)`. If `optional`, a missing file loads as None.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class FileDataset(AbstractDataset[Any, Any]):
 
 
 class AtomicDataset(AbstractDataset[Any, Any]):
-    """A file of another kind of dataset, written whole or not at all.
+    """A file of another Kedro dataset type, written whole or not at all.
 
     Args:
-        filepath: where it lies.
-        dataset: the other dataset's type and arguments, without its filepath.
-        optional: whether it is None where the file is not there.
+        filepath: path of the file.
+        dataset: type and arguments of the other dataset, without its filepath.
+        optional: whether a missing file loads as None.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         return None if self._optional and not self._exists() else self.at(Path(self._filepath)).load()
 
     def save(self, data: Any) -> None:
-        """Write a file beside it, then put that in its place."""
+        """Write to a temporary file beside it, then move that into place."""
         write_atomically(Path(self._filepath), lambda part: self.at(part).save(data))
 
     def _exists(self) -> bool:
@@ -79,18 +79,18 @@ class AtomicDataset(AbstractDataset[Any, Any]):
 
 
 class DigestsDataset(AbstractDataset[Any, dict[str, str]]):
-    """The sha256 of files, by name."""
+    """sha256 digests of files, by name."""
 
     def __init__(self, files: dict[str, str], metadata: dict[str, Any] | None = None) -> None:
         self._files = files
         self.metadata = metadata
 
     def load(self) -> dict[str, str]:
-        """Digests of the files that are there."""
+        """Digests of the files that exist."""
         return {name: digest(Path(file)) for name, file in self._files.items() if Path(file).is_file()}
 
     def save(self, data: Any) -> None:
-        """Nothing can be saved here."""
+        """Refuse to save: this dataset is for loading only."""
         raise TypeError("digests are for loading only")
 
     def _describe(self) -> dict[str, Any]:
@@ -98,10 +98,10 @@ class DigestsDataset(AbstractDataset[Any, dict[str, str]]):
 
 
 class ReporterDataset(AbstractDataset[Any, Reporter]):
-    """Who a loop reports to: the terminal, and MLflow where a run is open.
+    """Reporter for the progress of training loops: to the terminal, and to MLflow if a run is open.
 
     Args:
-        interval: seconds between two progress lines where there is no terminal.
+        interval: seconds between two progress lines if the output is not a terminal.
     """
 
     def __init__(self, interval: float, metadata: dict[str, Any] | None = None) -> None:
@@ -109,13 +109,13 @@ class ReporterDataset(AbstractDataset[Any, Reporter]):
         self.metadata = metadata
 
     def load(self) -> Reporter:
-        """A fresh reporter."""
+        """New reporter."""
         from nayer.mlops.tracking.progress import MlflowReporter  # MLflow is slow to import
 
         return MultiReporter(Terminal(self._interval), MlflowReporter())
 
     def save(self, data: Any) -> None:
-        """Nothing can be saved here."""
+        """Refuse to save: this dataset is for loading only."""
         raise TypeError("the reporter is for loading only")
 
     def _describe(self) -> dict[str, Any]:
@@ -123,6 +123,6 @@ class ReporterDataset(AbstractDataset[Any, Reporter]):
 
 
 def files_of(catalog: DataCatalog, names: Iterable[str]) -> dict[str, Path]:
-    """The files behind datasets, by name; parameters and what lives in memory have none."""
+    """Paths of the files behind datasets, by name; parameters and datasets in memory have none."""
     found = {name: getattr(catalog.get(name), "_filepath", None) for name in names if name in catalog}
     return {name: Path(path) for name, path in found.items() if path is not None}

@@ -1,7 +1,7 @@
-"""How Kedro reads `conf/`, and what it cannot say about it in a sentence of ours.
+"""How Kedro reads `conf/`, with error messages that name the file or the key at fault.
 
-Kedro 1.7 names a file only where YAML has no end or a value is set twice, and no key where a list meets a group. Where
-one file sets a group and another a single value in its place, it says nothing, and chance decides which one counts.
+Kedro 1.7 names the file only for unterminated YAML or a value that is set twice, and no key where a list meets a group.
+Where one file sets a group and another a single value in its place, it reports nothing, and chance decides which wins.
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ SUFFIXES = (".yml", ".yaml", ".json")
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's own, with errors for people."""
+    """Kedro's own loader, with errors that tell the user what to correct."""
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """The merged values of one kind of configuration.
+        """Merged values of one kind of configuration, such as `parameters`.
 
         Raises:
-            InputError: it cannot be read or merged; names the file or the key.
+            InputError: it cannot be read or merged; the message names the file or the key.
         """
         try:
             return super().__getitem__(key)
@@ -45,7 +45,7 @@ class ConfigLoader(OmegaConfigLoader):
             raise
 
     def _check_duplicates(self, key: str, config_per_file: dict[Path, Any]) -> None:
-        """Refuse what is no mapping, and a name at the top of two files; Kedro has just read them."""
+        """Refuse a file that is no mapping, and a top-level name set by two files; Kedro calls this after reading."""
         set_by: dict[str, Path] = {}
         for file, found in sorted(config_per_file.items()):
             for name in (name for name in map(str, mapping(file, found)) if not name.startswith("_")):
@@ -54,7 +54,7 @@ class ConfigLoader(OmegaConfigLoader):
 
 
 def mapping(file: Path, found: Any) -> DictConfig:
-    """What was found in a file, if it is keys with values.
+    """Content of a file, if it is a mapping of keys to values.
 
     Raises:
         InputError: it is something else.
@@ -65,10 +65,10 @@ def mapping(file: Path, found: Any) -> DictConfig:
 
 
 def check_files(conf: Path, env: str, overrides: Mapping[str, Any]) -> None:
-    """Find the file or the key that Kedro could not read or merge; only after it has failed.
+    """Find the file or key that Kedro could not read or merge; called only after it has failed.
 
     Raises:
-        InputError: names it.
+        InputError: names the file or the key.
     """
     below: dict[Any, Any] = {}
     for folder in (conf / "base", conf / env):
@@ -82,18 +82,18 @@ def check_files(conf: Path, env: str, overrides: Mapping[str, Any]) -> None:
 
 
 def read(file: Path) -> DictConfig:
-    """What a file of configuration holds, as it stands there.
+    """Content of a configuration file, as it is written.
 
     Raises:
-        InputError: it cannot be read; names it, and the place in it.
+        InputError: it cannot be read; the message names the file and the place in it.
     """
     found = None
     try:
         found = OmegaConf.load(file)
     except OSError as error:
-        if error.errno:  # without, it is what OmegaConf says of a single number
+        if error.errno:  # without errno, OmegaConf found a single number instead
             raise InputError(f"{file}: cannot be read ({reason(error)}); make it readable, or delete it.") from error
-    except Exception as error:  # what somebody wrote may raise anything, RecursionError among it
+    except Exception as error:  # malformed YAML can raise anything, even RecursionError
         raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
     if others := [name for name in mapping(file, found) if not isinstance(name, str)]:
         raise InputError(f"{file}: the key {shown(others[0])} is no text; put it in quotes, or correct it.")
@@ -101,12 +101,12 @@ def read(file: Path) -> DictConfig:
 
 
 def contents(found: Any) -> dict[Any, Any]:
-    """Plain mappings and lists, with references as they are written."""
-    return cast(dict[Any, Any], OmegaConf.to_container(found))  # of a mapping it is one
+    """Plain mappings and lists, with references left unresolved."""
+    return cast(dict[Any, Any], OmegaConf.to_container(found))  # a mapping becomes a dict
 
 
 def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = "") -> None:
-    """Refuse a list in the place of a group, or a group in that of a list, which OmegaConf cannot merge."""
+    """Refuse a list in place of a group, or a group in place of a list, which OmegaConf cannot merge."""
     for name, value in above.items():
         held = below.get(name)
         if {type(held), type(value)} == {dict, list}:
@@ -117,6 +117,6 @@ def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = 
 
 
 def place_in(error: Exception) -> str:
-    """Where in a file the error is, as far as it knows."""
+    """Place of an error in a file, as far as the error knows it."""
     mark = getattr(error, "problem_mark", None)
     return f"line {mark.line + 1}: {getattr(error, 'problem', '')}" if mark else first_line(error)

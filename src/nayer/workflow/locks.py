@@ -1,6 +1,6 @@
-"""Two runs never mix their files: who writes a file holds it alone, who reads it holds it with other readers.
+"""Locks that keep runs out of each other's files: a writer locks a file exclusively, readers share it.
 
-The system keeps these locks (flock) and drops them with the process, however it ends, so none is ever stale.
+The operating system drops these locks (flock) when the process ends, however it ends, so none is ever stale.
 """
 
 import fcntl
@@ -20,10 +20,10 @@ FOLDER = Path("data", ".locks")
 
 
 def hold(written: Iterable[Path], read: Iterable[Path]) -> ExitStack:
-    """Hold these files until the stack that comes back is closed, or the process ends.
+    """Lock these files until the returned stack is closed or the process ends.
 
     Raises:
-        InputError: another run holds one of them; names it. Or the folder of the locks cannot hold any.
+        InputError: another run has locked one of them, which the message names, or the folder of locks cannot hold any.
     """
     alone = {path.absolute() for path in written}
     with ExitStack() as held:
@@ -46,12 +46,12 @@ def hold(written: Iterable[Path], read: Iterable[Path]) -> ExitStack:
 
 
 def lock_of(path: Path) -> Path:
-    """The lock of a file, whatever its path is like."""
+    """Path of a file's lock; hashed, so that any path gives a valid name."""
     return FOLDER / hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
 
 
 def opened(lock: Path) -> int:
-    """A lock file, open for reading and writing, as NFS wants it; it belongs to all users."""
+    """Descriptor of a lock file, open for reading and writing, as NFS requires; all users may write to it."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     with suppress(PermissionError):
@@ -60,7 +60,7 @@ def opened(lock: Path) -> int:
 
 
 def holder(lock: Path) -> str:
-    """The run that has a lock file open, as far as this user can see it."""
+    """Description of the run that has a lock file open, as far as this user can see it."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.pid != os.getpid() and str(lock.absolute()) in {file.path for file in process.open_files()}:

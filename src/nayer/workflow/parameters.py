@@ -1,4 +1,4 @@
-"""The typed parameters of a run, put together from those of its components."""
+"""The typed parameters of a run, assembled from those of its components."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -25,11 +25,11 @@ RENAMED = {
     "distill.student.kept_views": "distill.student.cached_targets",
     "distill.student.renewed_views": "distill.student.refreshed_targets",
 }
-"""Keys of earlier versions, and what they are called now."""
+"""Keys of earlier versions, with their current names."""
 
 
 class Parameters(Config):
-    """All of them, as Kedro merges `conf/base` and a scenario."""
+    """All parameters of a run, as Kedro merges them from `conf/base` and a scenario."""
 
     scenario: str
     seed: int
@@ -44,7 +44,7 @@ class Parameters(Config):
 
 
 def groups() -> dict[str, type[Config]]:
-    """The groups of parameters by name."""
+    """Groups of parameters, by name."""
     kinds = {name: field.annotation for name, field in Parameters.model_fields.items()}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, Config)}
 
@@ -53,7 +53,7 @@ def check_types(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that are misspelt, missing, of the wrong type or out of range.
 
     Raises:
-        InputError: one line for each of them, with its key and value.
+        InputError: one line per mistake, with key and value; an unknown group, `seed` or `scenario` is reported alone.
     """
     for key in parameters:
         if key not in Parameters.model_fields:
@@ -67,7 +67,7 @@ def check_types(parameters: Mapping[str, Any]) -> None:
 
 
 def check_mlflow(settings: Mapping[str, Any]) -> None:
-    """Refuse settings of MLflow as `check_types` refuses parameters."""
+    """Refuse MLflow settings in the same way as `check_types` does parameters."""
     _check({"mlflow": (MlflowConfig, settings)})
 
 
@@ -85,10 +85,10 @@ def _check(groups: Mapping[str, tuple[type[Config], Any]]) -> None:
 
 
 def _complaint(group: str, kind: type[Config], details: ErrorDetails) -> tuple[str, str]:
-    """The key of one mistake, and the mistake as a sentence; a misspelt key comes with the nearest right one."""
+    """Key of one mistake, and a sentence about it; for a misspelt key it suggests the nearest valid one."""
     path = [group]
     for part in details["loc"]:
-        # Pydantic names the alternatives of a union, too, which are no keys; the methods are such.
+        # Pydantic also names the alternatives of a union, such as the methods, which are not keys.
         if isinstance(part, str) and part in kind.model_fields:
             kind = next(_groups_in(kind.model_fields[part].annotation), kind)
             path.append(part)
@@ -113,7 +113,7 @@ def _complaint(group: str, kind: type[Config], details: ErrorDetails) -> tuple[s
 
 
 def _groups_in(annotation: Any) -> Iterator[type[Config]]:
-    """The groups of parameters that a field may hold."""
+    """Groups of parameters that a field may hold."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
         yield annotation
     for part in get_args(annotation):

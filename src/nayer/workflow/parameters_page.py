@@ -1,4 +1,4 @@
-"""docs/parameters.md from the docstrings of the parameters: python -m nayer.workflow.parameters_page."""
+"""Generate docs/parameters.md from the docstrings of the parameters: python -m nayer.workflow.parameters_page."""
 
 import sys
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ that leaves it open, in `conf/<scenario>`; a default holds until a scenario says
 its authors publish. A wrong value is answered with one sentence before any work starts. Beside these groups stand
 `scenario`, which names the folder of outputs, and `seed`.
 """
-# Limits that no recipe comes near say nothing to a reader.
+# Limits that no recipe comes near are left out, as they tell a reader nothing.
 FAR = MAX_VALUE
 NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
 
 
 def render() -> str:
-    """The page as Markdown."""
+    """Whole page as Markdown."""
     parts = [HEAD]
     for name, kind in groups().items():
         parts += [f"## {name}\n\n{summary(kind)}\n", table(name, kind)]
@@ -36,18 +36,18 @@ def render() -> str:
 
 
 def summary(kind: type[Config]) -> str:
-    """What a group is."""
+    """Docstring of a group, on one line."""
     return " ".join((kind.__doc__ or "").split())
 
 
 def table(prefix: str, kind: type[Config]) -> str:
-    """One row for each parameter of a group and of the groups in it; the methods come after."""
+    """Table with one row per parameter of a group and its subgroups; the methods have tables of their own."""
     rows = ["| key | value | default | what it is |", "|---|---|---|---|"]
     return "\n".join([*rows, *lines(prefix, kind), ""])
 
 
 def lines(prefix: str, kind: type[Config]) -> Iterator[str]:
-    """The rows of a group."""
+    """Rows of a group and its subgroups."""
     for name, field in kind.model_fields.items():
         key, inside = f"{prefix}.{name}", group_in(field.annotation)
         if inside and issubclass(inside, SynthesisConfig):
@@ -61,7 +61,7 @@ def lines(prefix: str, kind: type[Config]) -> Iterator[str]:
 
 
 def group_in(annotation: Any) -> type[Config] | None:
-    """The group of parameters that a field may hold."""
+    """Group of parameters that a field may hold, or None."""
     found = [
         each for each in (annotation, *get_args(annotation)) if isinstance(each, type) and issubclass(each, Config)
     ]
@@ -69,7 +69,7 @@ def group_in(annotation: Any) -> type[Config] | None:
 
 
 def described(kind: type[Config], name: str) -> str:
-    """The docstring of a parameter, or that of the group it was taken over from."""
+    """Docstring of a parameter, or the one in the base class it is inherited from."""
     for each in kind.__mro__:
         fields = getattr(each, "model_fields", {})
         if name in fields and (text := fields[name].description):
@@ -78,7 +78,7 @@ def described(kind: type[Config], name: str) -> str:
 
 
 def type_of(annotation: Any) -> str:
-    """A type as a reader of YAML knows it."""
+    """Name of a type for readers of YAML."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{shown(each)}`" for each in inner)
@@ -90,7 +90,7 @@ def type_of(annotation: Any) -> str:
 
 
 def limits(field: FieldInfo) -> str:
-    """The range of a number."""
+    """Range of a number, as text that follows its type; empty if there is none."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
     found = [(words[name], getattr(each, name)) for each in field.metadata for name in words if hasattr(each, name)]
     return "".join(f", {word} {value:g}" for word, value in found if abs(value) < FAR)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before any work starts."""
+"""Checks of parameters, inputs and machine before any work starts."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +27,7 @@ from nayer.teachers.pretrained import check_same_channels, check_source, load_pr
 from nayer.workflow.parameters import Parameters
 
 TEACHER_KEY = "teacher.architecture"
-# Of a student that is checked where nothing says what its images are.
+# Channels of the images that networks are checked with where the parameters do not say.
 CHANNELS = 3
 
 
@@ -37,7 +37,7 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
     Their types and ranges were checked before, when Kedro read them.
 
     Raises:
-        InputError: the first thing found, with the way out.
+        InputError: the first mistake found, with how to correct it.
     """
     chosen = set(pipelines)
     resolve_device(parameters.runtime)
@@ -68,12 +68,12 @@ def check_parameters(parameters: Parameters, pipelines: Iterable[str]) -> None:
 
 
 def check_calibration(parameters: Parameters) -> None:
-    """There is an image for every class, and the memory's sample, which is the first process's, holds enough."""
+    """Refuse fewer calibration images than classes, or more than the memory sample of the first process holds."""
     images, distill, runtime = parameters.quantize.images, parameters.distill, parameters.runtime
     if images < (classes := len(datasets.class_names(parameters.data))):
         raise InputError(f"quantize.images: {images}, but there are {classes} classes; take at least one each.")
     kept = {"distill.memory_sample": distill.memory_sample}
-    if not method_of(distill.synthesis).keeps_memory:  # but for one batch
+    if not method_of(distill.synthesis).keeps_memory:  # except one batch
         kept["distill.synthesis.batch_size"] = distill.synthesis.batch_size // (runtime.processes * runtime.machines)
     key = min(kept, key=kept.__getitem__)
     if images > kept[key]:
@@ -83,7 +83,7 @@ def check_calibration(parameters: Parameters) -> None:
 
 
 def check_data(parameters: Parameters, chosen: set[str]) -> None:
-    """Class names, and the real data where they are read."""
+    """Check the class names, and the real data where a pipeline reads them."""
     data, teacher = parameters.data, parameters.teacher
     if chosen & {"lte", "teacher"}:
         check_class_names(datasets.class_names(data), "data.class_names")
@@ -95,7 +95,7 @@ def check_data(parameters: Parameters, chosen: set[str]) -> None:
 
 
 def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Classifier:
-    """A teacher that exists, or one that can be trained, with fresh weights and two classes."""
+    """Check the teacher; returns the existing one, or, to be trained, one with fresh weights and two classes."""
     check_source(teacher, SOURCES)
     check_image_size(teacher.architecture, data.image_size, TEACHER_KEY)
     if teacher.source != TRAIN:
@@ -114,7 +114,7 @@ def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Cl
 
 
 def check_student(distill: DistillConfig, data: DataConfig, teacher: Classifier) -> None:
-    """A student that can take the teacher's images, and its weights if it is to start from them."""
+    """Refuse a student that cannot take the teacher's images, or its weights if it is to start from them."""
     check_image_size(distill.student.architecture, data.image_size, STUDENT_KEY)
     network = blank_student(teacher, distill.student).network
     check_logits(network, teacher.images.channels, data.image_size, len(teacher.class_names), STUDENT_KEY)

@@ -1,4 +1,4 @@
-"""What a run prints when it is done: results if there are any, and the next step."""
+"""The summary that a run prints when it is done: results if there are any, and the next step."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ NEXT = {
 
 
 def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
-    """Print to stdout; `reports` is the folder of metrics.json, cost.json and report.html."""
+    """Print the summary to stdout; `reports` is the folder of metrics.json, cost.json and report.html."""
     console = Console()
     if "evaluate" in stages:
         metrics = json.loads((reports / "metrics.json").read_text())
@@ -29,7 +29,7 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         metrics, cost = (json.loads((reports / f"int8_{part}.json").read_text()) for part in ("metrics", "cost"))
         console.print(precisions(scenario, metrics, cost))
         console.print(f"Report   {relative(reports)}/int8.html", highlight=False, soft_wrap=True)
-        # A version is a student's.
+        # Only a student can become a version.
         promote = f"kedro run --env {scenario} --pipelines promote"
         following = promote if metrics["model"] == "student" else "docs/mlops.md runs the file by onnxruntime"
         console.print(f"Next     {following}", highlight=False, soft_wrap=True)
@@ -59,12 +59,12 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
 
 
 def relative(folder: Path) -> Path:
-    """As a person in this folder would name it."""
+    """Path relative to the current folder, if it lies inside."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def precisions(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> Table:
-    """A model in fp32 and in INT8 side by side."""
+    """Table of a model in fp32 and in INT8, side by side."""
     from nayer.evaluation.int8_report import rows
 
     images = "test data" if metrics["test_data"] else "synthetic images"
@@ -76,7 +76,7 @@ def precisions(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> 
 
 
 def results(scenario: str, metrics: dict[str, Any], cost: dict[str, Any]) -> Table:
-    """Teacher and student side by side."""
+    """Table of teacher and student, side by side."""
     labelled = "student" in metrics
     images = f"test data, n = {metrics['test_images']:,}" if labelled else "synthetic images only"
     table = Table(title=f"{scenario}: {images}", title_justify="left")

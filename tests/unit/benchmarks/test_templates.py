@@ -8,7 +8,7 @@ HEAD = "| setting | where | n | accuracy |"
 def test_what_has_not_run_is_named_below_the_table_place_by_place():
     rows = [["a", "digits", 3, "90.0"], ["b", "digits", 0, ""], ["c", "cifar", 0, ""], ["d", "cifar", 0, ""]]
     made = "| setting | where | n | accuracy |\n|---|---|---|---|\n| a | digits | 3 | 90.0 |\n"
-    assert table(HEAD, rows, place=1) == f"{made}\nNot run: digits: b; cifar: c, d.\n"
+    assert table(HEAD, rows, place=1) == f"{made}\nNot run:\n\n- digits: b\n- cifar: c, d\n"
     assert table(HEAD, rows[:1]) == made
 
 

@@ -1,1 +1,1 @@
-"""Versions of a student in the MLflow model registry, and the gate before its champion."""
+"""Versions of a student in the MLflow model registry, and the gate that decides which one becomes champion."""

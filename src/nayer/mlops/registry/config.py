@@ -1,4 +1,4 @@
-"""Parameters of the registry."""
+"""Parameters of the model registry and its gate."""
 
 from typing import Annotated
 
@@ -8,28 +8,28 @@ from nayer.core.config import Config, Fraction, Place, Text
 
 
 class GateConfig(Config):
-    """What a student must reach to become champion. What equals a limit passes."""
+    """Limits that a student must meet to become champion; a value equal to its limit passes."""
 
     least_top1: Fraction
-    """Accuracy on real test data."""
+    """Lowest top-1 accuracy allowed, on real test data."""
     least_agreement: Fraction
-    """Share of the test images on which student and teacher say the same."""
+    """Lowest agreement allowed: the share of test images on which student and teacher predict the same class."""
     largest_file_mib: PositiveFloat
-    """Of the classifier file."""
+    """Largest size allowed for the classifier file, in MiB."""
     longest_latency_ms: PositiveFloat
-    """Median time of one image on the CPU of the machine that evaluated."""
+    """Longest median time allowed for one image, in milliseconds, on the CPU of the machine that ran the evaluation."""
     largest_regression: Fraction
-    """How far the accuracy may lie below that of the standing champion on the same test data."""
+    """Largest drop in accuracy allowed against the current champion on the same test data, as a fraction."""
 
 
 class PromoteConfig(Config):
-    """The registered model and the gate before its alias champion."""
+    """Registration in the MLflow model registry, and the gate that a student must pass to become champion."""
 
     model_name: Annotated[Text, Field(max_length=200, pattern=r"^[\w.\- ]+$")]
-    """Name in the MLflow model registry."""
+    """Name of the registered model in the MLflow model registry."""
     allow_unlabelled: bool
-    """Register a student without real test metrics; it becomes challenger, never champion."""
+    """Whether to register a student that has no metrics on real test data; it becomes challenger, never champion."""
     onnx: Place | None
-    """Where to write the student as an ONNX file, too; needs the extra onnx."""
+    """Path to which promotion also exports the student as an ONNX file, or null for none; needs the extra onnx."""
     gate: GateConfig
-    """What the champion must reach."""
+    """Limits that a student must meet to become champion."""

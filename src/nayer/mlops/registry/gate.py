@@ -1,4 +1,4 @@
-"""The gate before `champion`: thresholds, and no regression against the standing champion."""
+"""The gate to `champion`: fixed thresholds, and a limit on regression against the current champion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from nayer.mlops.registry.config import GateConfig
 
 @dataclass(frozen=True)
 class Check:
-    """One threshold, and whether the candidate passes it."""
+    """One threshold, the candidate's value, and whether it passes."""
 
     key: str
-    """The parameter that sets the limit."""
+    """Parameter that sets the limit."""
     metric: str
     value: float
     limit: float
@@ -29,7 +29,7 @@ class Check:
 
 
 def checks(config: GateConfig, figures: Mapping[str, float], champion_top1: float | None) -> list[Check]:
-    """Hold the candidate's figures against every threshold; `champion_top1` is on the same test data."""
+    """Check the candidate's figures against every threshold; `champion_top1` must be on the same test data."""
     rows = [
         ("promote.gate.least_top1", "student.top1", config.least_top1, True),
         ("promote.gate.least_agreement", "agreement", config.least_agreement, True),
@@ -46,7 +46,7 @@ def checks(config: GateConfig, figures: Mapping[str, float], champion_top1: floa
 
 
 def passes(metric: str, value: float, limit: float, greater_is_better: bool) -> bool:
-    """MLflow's own validation of one metric; what equals the limit passes."""
+    """Whether one metric passes MLflow's own validation; a value equal to the limit does."""
     threshold = MetricThreshold(threshold=float(limit), greater_is_better=greater_is_better)
     try:
         mlflow.validate_evaluation_results({metric: threshold}, EvaluationResult({metric: float(value)}, {}))

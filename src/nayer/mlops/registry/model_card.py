@@ -1,4 +1,4 @@
-"""The model card: what a person who finds the version in the registry must know."""
+"""The model card of a registered version: what someone who finds it in the registry needs to know."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def render_card(
     int8: Sequence[tuple[str, list[str]]] = (),
     processor: str = "",
 ) -> str:
-    """Markdown, from what `evaluate` measured and, of an INT8 file that goes along, `quantize` on this processor."""
+    """Model card as Markdown, from the figures of `evaluate` and those of an INT8 file, measured on `processor`."""
     models = ("teacher", "student")
     rows = [
         ["parameters", *(count(cost[model]["parameters"]) for model in models)],

@@ -19,7 +19,7 @@ WEIGHTS = "student.safetensors"
 
 
 def signature(student: Classifier) -> ModelSignature:
-    """Pixels of any number of images, and their logits; without names, so that a plain array can be sent."""
+    """Model signature: uint8 pixels of any number of images to logits; unnamed, so that a plain array can be sent."""
     images = student.images
     pixels = TensorSpec(np.dtype(np.uint8), (-1, images.channels, images.size, images.size))
     logits = TensorSpec(np.dtype(np.float32), (-1, len(student.class_names)))
@@ -29,10 +29,10 @@ def signature(student: Classifier) -> ModelSignature:
 def log_student(student: Classifier) -> ModelInfo:
     """Export the student with torch.export and log it to the open run."""
     images = student.images
-    # Two images: the batch size stays free. One would be frozen into the graph.
+    # Two images keep the batch size dynamic; a batch of one would be frozen into the graph.
     example = np.zeros((2, images.channels, images.size, images.size), np.uint8)
     with TemporaryDirectory() as folder:
-        # Beside torch's own format the classifier file, by which it becomes a teacher again (teachers.py).
+        # Beside torch's format, log the classifier file, from which the student can serve as a teacher (teachers.py).
         file = Path(folder, WEIGHTS)
         student.save(file)
         return _log(student, example, file)
@@ -48,7 +48,7 @@ def _log(student: Classifier, example: npt.NDArray[np.uint8], file: Path) -> Mod
         input_example=example,
         extra_files=[str(file)],
         pip_requirements=[f"{package}=={version(package).partition('+')[0]}" for package in REQUIREMENTS],
-        # All that it takes to make it the teacher of the next student (teachers.py).
+        # Everything needed to use the student as the teacher of another one (teachers.py).
         metadata={
             "architecture": student.architecture,
             "class_names": list(student.class_names),

@@ -1,4 +1,4 @@
-"""From an evaluated student to a registered version, and through the gate to `champion`."""
+"""Promotion: register an evaluated student as a model version, and make it `champion` if it passes the gate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ INT8 = "int8.onnx"
 
 @dataclass(frozen=True)
 class Int8:
-    """An INT8 file with what was found out about it."""
+    """An INT8 ONNX file with its measurements."""
 
     file: OnnxFile
     metrics: Mapping[str, Any]
@@ -41,18 +41,18 @@ class Int8:
 
     @property
     def of_student(self) -> bool:
-        """Whether it is the student's: the teacher can be made into one, too, but is no version."""
+        """Whether the file holds the student; a quantised teacher is never part of a version."""
         return bool(self.metrics["model"] == "student")
 
     @property
     def passed(self) -> bool:
-        """Whether its own gate let it through."""
+        """Whether the file passes the gate of `quantize` (quantize.gate.largest_loss)."""
         return bool(self.metrics["loss_points"] <= self.metrics["largest_loss"])
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A student with all that was found out about it."""
+    """A student with everything that was measured about it."""
 
     student: Classifier
     teacher: Classifier
@@ -64,7 +64,7 @@ class Candidate:
     digests: Mapping[str, str]
     """sha256 of the files of student, teacher, label embeddings and metrics."""
     int8: Int8 | None = None
-    """What the version takes along, if there is one and it is the student's."""
+    """The INT8 file, if `quantize` made one; it joins the version only if it holds the student and passed its gate."""
 
     @property
     def labelled(self) -> bool:
@@ -73,7 +73,7 @@ class Candidate:
 
     @property
     def figures(self) -> dict[str, float]:
-        """What the gate looks at."""
+        """Figures that the gate checks, by metric name."""
         of_student = self.cost["student"]
         figures = {
             "agreement": self.metrics["agreement"],
@@ -88,12 +88,12 @@ def promote(
 ) -> dict[str, Any]:
     """Register the candidate as challenger, and make it champion if it passes the gate.
 
-    `test` reads the test data; it is called only if the champion was evaluated on other data.
+    `test` loads the test data; it is called only if the champion was evaluated on different data.
 
     Raises:
-        InputError: the figures are of another student, or none on real data, or the champion cannot be measured on
-            the candidate's test data; nothing was registered.
-        Refused: the gate stays closed; the candidate is registered as challenger.
+        InputError: the figures belong to another student, lack real test data although these are required, or the
+            champion cannot be measured on the candidate's test data; nothing is registered.
+        Refused: the candidate fails the gate; it stays registered as challenger.
     """
     check_evaluated(candidate, config)
     registry = Registry(config.model_name)
@@ -101,7 +101,7 @@ def promote(
     to_beat = None
     if candidate.labelled and champion and champion.tags.get("student") != candidate.digests["student"]:
         to_beat = champion_top1(champion, candidate, test)
-    # Before anything is registered: an export that fails leaves the registry as it was.
+    # Export before anything is registered, so that a failure leaves the registry unchanged.
     deviation = None
     if config.onnx:
         exported, deviation = to_onnx(candidate.student)
@@ -129,7 +129,7 @@ def promote(
 
 
 def log_onnx(student: Classifier, file: str) -> None:
-    """The ONNX file as an artefact of the run, with the classifier file beside it."""
+    """Log the ONNX file as an artefact of the run, with the classifier file beside it."""
     mlflow.log_artifact(file, "onnx")
     with TemporaryDirectory() as folder:
         weights = Path(folder, WEIGHTS)
@@ -138,7 +138,7 @@ def log_onnx(student: Classifier, file: str) -> None:
 
 
 def take_along(int8: Int8, registry: Registry, version: str) -> str:
-    """The INT8 file as one of the version's own, named by its tags; returns what came of it."""
+    """Attach the INT8 file to the version if it is the student's and passed its gate; returns the outcome as text."""
     if not int8.of_student:
         return f"{INT8} is the teacher's and no part of this version (quantize.model)"
     came_of_it = difference(int8.metrics["loss_points"])
@@ -146,7 +146,7 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
         largest = int8.metrics["largest_loss"]
         said = f"refused: {came_of_it}, at most {largest:g} are allowed (quantize.gate.largest_loss)"
         registry.tag(version, {"int8": said})
-        registry.untag(version, "int8_file", "int8_loss_points")  # of an earlier file that passed
+        registry.untag(version, "int8_file", "int8_loss_points")  # left by an earlier file that passed
         return said
     with TemporaryDirectory() as folder:
         file = Path(folder, INT8)
@@ -158,7 +158,7 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
 
 
 def standing(version: str, champion: ModelVersion | None) -> str:
-    """What a refusal leaves as it is."""
+    """Status of a refused version and of the champion, as part of a sentence."""
     if champion is None:
         return "stays challenger, there is no champion"
     if number(champion) == version:
@@ -167,7 +167,7 @@ def standing(version: str, champion: ModelVersion | None) -> str:
 
 
 def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
-    """Refuse figures that are not of this student, or not on real test data."""
+    """Refuse figures or files that do not belong to this student, or figures without real test data unless allowed."""
     student, metrics = candidate.student, candidate.metrics
     measured = metrics.get("digests", {})
     if measured.get("student") != tensors_digest(student.network.state_dict()):
@@ -180,7 +180,7 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
             "distill,evaluate first."
         )
     learnt_from = {"teacher": tensors_digest(candidate.teacher.network.state_dict())}
-    if "label_embeddings" in student.provenance:  # some methods need none
+    if "label_embeddings" in student.provenance:  # some methods use none
         learnt_from["label_embeddings"] = tensors_digest({"table": candidate.embeddings.table})
     for name, found in learnt_from.items():
         if student.provenance.get(name) != found:
@@ -198,7 +198,7 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
 
 
 def check_int8(int8: Int8, student: str) -> None:
-    """Refuse an INT8 file of another student, or figures of another file."""
+    """Refuse an INT8 file made from another student, or figures measured on another file."""
     if int8.metrics["digests"] != {"model": student, "int8": int8.file.digest}:
         raise InputError(
             "int8: the file or its figures are not of this student; run kedro run --pipelines quantize first, or "
@@ -207,7 +207,7 @@ def check_int8(int8: Int8, student: str) -> None:
 
 
 def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) -> str:
-    """The version that holds the candidate, made if there is none; its tags are brought up to date."""
+    """Register the candidate, or update the tags of the version that holds it already; returns the version number."""
     measured = candidate.metrics["digests"]
     origin = {
         **tags,
@@ -238,10 +238,10 @@ def register(candidate: Candidate, registry: Registry, tags: Mapping[str, str]) 
 
 
 def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[], ImageSet]) -> float:
-    """The champion's accuracy on the candidate's test data: as noted, or measured again from the registry.
+    """Top-1 accuracy of the champion on the candidate's test data: from its tag, or measured again from its files.
 
     Raises:
-        InputError: its files are gone, it knows other classes or takes other images, or the test data have changed.
+        InputError: its files are gone, its classes or image shape differ, or the test data have changed.
     """
     test_data = candidate.metrics["digests"]["test_data"]
     if champion.tags.get("test_data") == test_data:
@@ -265,7 +265,7 @@ def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[
     images = test()
     if images.digest() != test_data:
         raise InputError("data: the test data are others than those of metrics.json; evaluate again first.")
-    # The same classes may stand in another order.
+    # The champion may have the same classes in another order.
     order = torch.tensor([champions.index(name) for name in names])
     hits = [
         torch.from_numpy(model.predict(batch.numpy()))[:, order].argmax(1) == labels

@@ -1,4 +1,4 @@
-"""A teacher in an MLflow store: its weights, read without running a pickle, and what it says about itself."""
+"""Teachers in an MLflow store: their weights, read without unpickling, and the description logged with them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,37 +21,37 @@ from nayer.teachers.description import Description
 from nayer.teachers.sources import WEIGHTS_KEY, Source
 
 SCHEMES = ("models:/", "runs:/")
-# In the order in which they are taken, if a model comes in several formats.
+# In order of preference, if a model comes in several formats.
 FORMATS = ("*.safetensors", "*.pt2", "*.pth", "*.pt", "*.bin")
 ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
 
-# Checked before a run and used in it: fetched once.
+# Cached, as both the check before a run and the run itself read the weights.
 @lru_cache(maxsize=1)
 def registered_weights(uri: str) -> Mapping[str, Tensor]:
-    """The weights behind `models:/name/3`, `models:/name@alias`, or `runs:/id/path`.
+    """Weights behind `models:/name/3`, `models:/name@alias`, or `runs:/id/path`.
 
     Raises:
-        InputError: there is nothing, or nothing that can be read as data.
+        InputError: nothing is found there, or nothing that can be read without running code.
     """
     with downloaded(uri) as folder:
         return read_weights(weights_file(folder, uri), WEIGHTS_KEY)
 
 
 def registered_description(uri: str) -> Description:
-    """What the model's metadata and signature tell: `architecture`, `class_names`, `mean`, `std`, the image size.
+    """Description from the model's metadata and signature: `architecture`, `class_names`, `mean`, `std`, image size.
 
-    An alias becomes the version that has it now, so that the same parameters always mean the same teacher.
+    An alias is resolved to its current version, so that the same parameters always mean the same teacher.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, or its file MLmodel is damaged.
     """
     uri = pinned(uri)
     with downloaded(uri) as folder:
         try:
             model = Model.load(str(folder)) if (folder / "MLmodel").is_file() else Model()
             metadata, side = dict(model.metadata or {}), image_side(model)
-        except Exception as error:  # YAML that somebody wrote may raise anything
+        except Exception as error:  # malformed YAML can raise anything
             raise InputError(
                 f"{WEIGHTS_KEY}: the file MLmodel of '{uri}' is damaged ({first_line(error)}); log the model again."
             ) from error
@@ -65,14 +65,14 @@ def registered_description(uri: str) -> Description:
 
 
 def image_side(model: Model) -> int | None:
-    """Of the square images that the signature asks for; None if it says nothing of the kind."""
+    """Side, in pixels, of the square images that the signature expects; None if it states none."""
     asked = model.signature.inputs.inputs if model.signature and model.signature.inputs else [None]
     shape = tuple(getattr(asked[0], "shape", ()))
     return int(shape[-1]) if len(shape) > 2 and shape[-2] == shape[-1] > 0 else None
 
 
 def pinned(uri: str) -> str:
-    """`models:/name@alias` as `models:/name/version`; any other URI as it is."""
+    """Resolve `models:/name@alias` to `models:/name/version`; any other URI is returned unchanged."""
     match = ALIAS.fullmatch(uri)
     if match is None:
         return uri
@@ -85,7 +85,7 @@ def pinned(uri: str) -> str:
 
 @contextmanager
 def downloaded(uri: str) -> Iterator[Path]:
-    """The files behind a URI, for as long as they are read."""
+    """Download the files behind a URI into a folder that is deleted afterwards."""
     with TemporaryDirectory() as folder:
         try:
             found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder))
@@ -95,7 +95,7 @@ def downloaded(uri: str) -> Iterator[Path]:
 
 
 def cannot_fetch(uri: str, error: Exception) -> InputError:
-    """The error for a URI behind which there is nothing."""
+    """Error for a URI whose files cannot be fetched."""
     return InputError(
         f"{WEIGHTS_KEY}: '{uri}' cannot be fetched ({first_line(error)}); correct it, or set "
         "MLFLOW_TRACKING_URI to the store that has it."
@@ -103,10 +103,10 @@ def cannot_fetch(uri: str, error: Exception) -> InputError:
 
 
 def weights_file(folder: Path, uri: str) -> Path:
-    """The one file with weights among those of a model.
+    """The only file of weights among those of a model, in the most preferred format.
 
     Raises:
-        InputError: there is none, or several.
+        InputError: there is none, or several in that format.
     """
     if folder.is_file():
         return folder

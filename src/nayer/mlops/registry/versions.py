@@ -1,7 +1,7 @@
-"""The versions of one registered model: their tags say what they are, two aliases which of them counts.
+"""The versions of one registered model: tags describe each version, and two aliases mark the current ones.
 
-`challenger` is the newest candidate, `champion` the one in production. MLflow forgets who was champion before: the tag
-`supersedes` of a version says whom it replaced, and the model's own tags `champion <time>` are the whole history.
+`challenger` is the newest candidate, `champion` the one in production. MLflow does not record former champions: the tag
+`supersedes` of a version names the version it replaced, and the model's tags `champion <time>` hold the whole history.
 """
 
 from collections.abc import Mapping
@@ -19,39 +19,39 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def now() -> str:
-    """The time in UTC, to the microsecond; sorts as text."""
+    """Current time in UTC to the microsecond, as text that sorts by time."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def number(version: ModelVersion) -> str:
-    """A version as tags and URIs write it: the SQLite store answers with an int, a server with a text."""
+    """Version number as tags and URIs write it: the SQLite store returns an int, a server a string."""
     return str(version.version)
 
 
 def logged_model(version: ModelVersion) -> str:
-    """The id of the logged model that it is: the end of its address in the store, models:/m-..."""
+    """Id of the logged model behind a version: the last part of its source URI, models:/m-..."""
     return str(version.source).rpartition("/")[2]
 
 
 class Registry:
-    """One registered model in the store that MLflow is set to."""
+    """One registered model in the store that MLflow is configured to use."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.client = MlflowClient()
 
     def at(self, alias: str) -> ModelVersion | None:
-        """The version that has the alias, with its tags; None if no version has it."""
+        """Version that has the alias, with its tags; None if no version has it."""
         try:
             return self.client.get_model_version_by_alias(self.name, alias)
         except MlflowException as error:
-            # Neither the model nor the alias exists yet; anything else is a fault of the store.
+            # The model or the alias does not exist yet; any other error is a fault of the store.
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
 
     def holding(self, student: str) -> ModelVersion | None:
-        """The version whose student file has this sha256, if it was registered before."""
+        """Version whose student file has this sha256, or None if it was never registered."""
         found = self.client.search_model_versions(f"name = '{self.name}' AND tags.student = '{student}'")
         return found[0] if found else None
 
@@ -68,7 +68,7 @@ class Registry:
         return number(made)
 
     def attach(self, version: str, file: Path) -> str:
-        """Put a file beside those of a version, so that it travels with them; returns its address."""
+        """Add a file to those of a version, so that it is downloaded with them; returns its URI."""
         model = logged_model(self.client.get_model_version(self.name, version))
         self.client.log_model_artifact(model, str(file))
         return f"models:/{self.name}/{version}/{file.name}"
@@ -83,22 +83,22 @@ class Registry:
             self.client.set_model_version_tag(self.name, version, key, value)
 
     def untag(self, version: str, *keys: str) -> None:
-        """Take tags of a version away, those that it has."""
+        """Delete tags of a version; missing ones are ignored."""
         for key in keys:
             self.client.delete_model_version_tag(self.name, version, key)
 
     def point(self, alias: str, version: str) -> None:
-        """Give the alias to a version; whoever had it loses it."""
+        """Give the alias to a version; the version that had it loses it."""
         self.client.set_registered_model_alias(self.name, alias, version)
 
     def promote(self, version: str) -> None:
-        """Make a version the champion and remember whom it supersedes."""
+        """Make a version the champion and record which version it supersedes."""
         champion = self.at(CHAMPION)
         self.tag(version, {"promoted_at": now(), "supersedes": number(champion) if champion else ""})
         self._crown(version, "promoted")
 
     def history(self) -> list[tuple[str, str]]:
-        """When and what, oldest first: ("2026-11-21T10:00:00.000000Z", "3 promoted")."""
+        """Times and changes of the alias champion, oldest first: ("2026-11-21T10:00:00.000000Z", "3 promoted")."""
         tags = self.client.get_registered_model(self.name).tags
         return sorted(
             (key.removeprefix("champion "), what) for key, what in tags.items() if key.startswith("champion ")
@@ -109,7 +109,7 @@ class Registry:
         self.client.set_registered_model_tag(self.name, f"champion {now()}", f"{version} {why}")
 
     def reigns(self) -> list[str]:
-        """The champions whose time is not taken back, the present one last, as far as the history tells."""
+        """Versions promoted and not rolled back since, the current champion last, as far as the history tells."""
         reigns: list[str] = []
         for _, what in self.history():
             version, happened = what.split(maxsplit=1)
@@ -120,7 +120,7 @@ class Registry:
         return reigns
 
     def loadable(self, version: str) -> bool:
-        """Whether the files of a version are still there and whole."""
+        """Whether the files of a version still exist and can be loaded."""
         try:
             mlflow.pyfunc.load_model(f"models:/{self.name}/{version}")
         except (MlflowException, OSError):
@@ -128,10 +128,10 @@ class Registry:
         return True
 
     def roll_back(self) -> tuple[str, str]:
-        """Give `champion` back to the version that the champion superseded; returns both, the new champion last.
+        """Make the version that the champion superseded champion again; returns both numbers, the restored one last.
 
         Raises:
-            InputError: there is no champion, or it superseded nobody that is still there.
+            InputError: there is no champion, it superseded no version, or that version no longer exists.
         """
         champion = self.at(CHAMPION)
         if champion is None:
@@ -139,7 +139,7 @@ class Registry:
                 f"promote.model_name: '{self.name}' has no champion to roll back; promote a student first."
             )
         reigns = self.reigns()
-        # An alias that somebody moved by hand is in no history.
+        # An alias that was moved by hand does not appear in the history.
         known = reigns[-1:] == [number(champion)]
         before = (reigns[-2] if len(reigns) > 1 else "") if known else champion.tags.get("supersedes")
         if not before:
@@ -158,8 +158,8 @@ class Registry:
     def mark_runs(self, version: str, digests: Mapping[str, str]) -> dict[str, str]:
         """Find the newest run that made each output and tag it `<model>/<version>`; returns run ids by output.
 
-        One query gives them all back: ``mlflow.search_runs(filter_string="tags.`nayer-digits/3` LIKE '%'")``. Runs of
-        another store, such as those of a GPU node without a common server, are not found.
+        One query finds them all: ``mlflow.search_runs(filter_string="tags.`nayer-digits/3` LIKE '%'")``. Runs in
+        another store, such as those of a GPU node without a shared server, are not found.
         """
         found = {}
         for output, digest in digests.items():

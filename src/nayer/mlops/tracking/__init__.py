@@ -1,1 +1,1 @@
-"""What goes to MLflow while a run works."""
+"""Tracking of a run in MLflow while it is in progress."""

@@ -1,10 +1,10 @@
-"""Settings of MLflow."""
+"""MLflow settings."""
 
 from nayer.core.config import Config, Text
 
 
 class MlflowConfig(Config):
-    """Where runs are recorded: `conf/base/mlflow.yml`."""
+    """Store and experiment in which runs are recorded (`conf/base/mlflow.yml`)."""
 
     tracking_uri: Text
     experiment: Text

@@ -1,7 +1,7 @@
-"""What a run tells MLflow while it works: sent in order by a thread of its own, kept when the server is away.
+"""Outbox for a run's MLflow calls: a background thread sends them in order, and keeps them if the server is down.
 
-A training step never waits for MLflow, and a server that is lost in the middle loses nothing: what could not be sent
-lies in the outbox's folder, and the next run sends it.
+A training step never waits for MLflow, and nothing is lost if the server goes down during a run: what could not be sent
+is written to the outbox's folder, and the next run sends it.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from nayer.core.files import write_atomically
 
 RETRY_SECONDS = 10.0
 CLOSING_SECONDS = 60.0
-# What MLflow takes in one call.
+# Entries sent in one call, below the limits of MLflow.
 MAX_METRICS, MAX_TAGS = 900, 90
 MIN_SERVER_ERROR = 500
 
@@ -33,7 +33,7 @@ Item = dict[str, Any]
 
 
 class Outbox:
-    """The way of one run to its MLflow store."""
+    """Queue through which one run sends everything to its MLflow store."""
 
     def __init__(self, run_id: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> None:
         self.run_id, self.folder, self.retry_seconds = run_id, folder, retry_seconds
@@ -47,20 +47,20 @@ class Outbox:
         self._thread.start()
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Numbers of a step, with the time of now."""
+        """Queue metrics of a step, with the current time."""
         at = round(time.time() * 1000)
         self._put({"metrics": [[name, float(value), at, step] for name, value in values.items()]})
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Texts that stand with the run."""
+        """Queue tags of the run."""
         self._put({"tags": [[name, value] for name, value in values.items()]})
 
     def artifact(self, path: Path) -> None:
-        """A file, as it is when it is sent."""
+        """Queue a file as an artefact; its content is read when it is sent."""
         self._put({"artifact": str(path.absolute())})
 
     def close(self, status: str, patience: float = CLOSING_SECONDS) -> str | None:
-        """End the run with `status` when all is sent; returns what to tell the user if something was not."""
+        """End the run once all is sent, or give up after `patience` seconds; returns a message on what was not sent."""
         self._put({"end": status, "at": round(time.time() * 1000)})
         with self._changed:
             self._closing = True
@@ -104,7 +104,7 @@ class Outbox:
                     self.pending.popleft()
 
     def _keep(self) -> Path:
-        """Write what is pending, with copies of its files."""
+        """Write what is pending to the folder, with copies of its files."""
         file = self.folder / store_key() / f"{self.run_id}.json"
         items = list(self.pending)
         for item in items:
@@ -118,7 +118,7 @@ class Outbox:
 
 
 def first_batch(pending: deque[Item]) -> list[Item]:
-    """As many items from the front as one call takes: metrics and tags together, anything else alone."""
+    """Items from the front that fit into one call: metrics and tags together, anything else alone."""
     batch: list[Item] = []
     metrics = tags = 0
     for item in pending:
@@ -134,7 +134,7 @@ def first_batch(pending: deque[Item]) -> list[Item]:
 
 
 def send(client: MlflowClient, run_id: str, batch: list[Item]) -> None:
-    """One call for a batch of `first_batch`."""
+    """Send a batch from `first_batch` in one call."""
     item = batch[0]
     if "artifact" in item:
         client.log_artifact(run_id, item["artifact"])
@@ -149,7 +149,7 @@ def send(client: MlflowClient, run_id: str, batch: list[Item]) -> None:
 
 
 def refused(error: Exception) -> bool:
-    """Whether the same call would fail again: the server said no, or the file is gone. Else the server is away."""
+    """Whether a retry would fail, too: the server refused the call or the file is gone. If not, the server is down."""
     if isinstance(error, MlflowException):
         return bool(error.get_http_status_code() < MIN_SERVER_ERROR)
     if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -158,15 +158,15 @@ def refused(error: Exception) -> bool:
 
 
 def shortened(error: Exception) -> str:
-    """The first line of an error."""
+    """First line of an error, at most 200 characters."""
     return first_line(error)[:200]
 
 
 def send_kept(folder: Path) -> list[str]:
-    """Send what earlier runs could not send to this store; returns what to tell the user.
+    """Send what earlier runs could not send to this store; returns messages for the user.
 
-    What the server refuses, such as figures of a deleted run, is dropped and told: it must not hold up every later run.
-    If the server is away again, everything stays.
+    What the server refuses, such as metrics of a deleted run, is dropped and reported: it must not hold up later runs.
+    If the server is down again, what is not yet sent stays.
     """
     client = MlflowClient()
     told: list[str] = []
@@ -189,5 +189,5 @@ def send_kept(folder: Path) -> list[str]:
 
 
 def store_key() -> str:
-    """Tells stores apart without their address, which may hold a password."""
+    """Key that identifies the store without its address, which may hold a password."""
     return hashlib.sha256(mlflow.get_tracking_uri().encode()).hexdigest()[:12]

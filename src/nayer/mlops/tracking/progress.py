@@ -1,4 +1,4 @@
-"""Metrics by epoch, sent while the node runs."""
+"""A reporter that sends the metrics of each epoch to MLflow while the node runs."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from nayer.mlops.tracking.run import current
 
 
 class MlflowReporter(NullReporter):
-    """Sends every epoch's figures to the open MLflow run without waiting for the answer; silent without a run."""
+    """Sends every epoch's metrics to the open MLflow run without waiting for a response; does nothing without a run."""
 
     def __init__(self) -> None:
         self.outbox = current()
@@ -20,7 +20,7 @@ class MlflowReporter(NullReporter):
             self.outbox.tags({"resumed_from": run_id})
 
     def epoch(self, stage: str, epoch: int, values: Mapping[str, float | None]) -> None:
-        """Log the figures that are numbers as `stage.name` at this epoch."""
+        """Log the finite values as metrics `stage.name` at this epoch."""
         if self.outbox is None:
             return
         numbers = {

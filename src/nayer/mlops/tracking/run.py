@@ -19,16 +19,16 @@ from nayer.mlops.tracking.store import home
 
 MAX_VALUE_LENGTH = 6000
 OUTBOX = Path("data", ".outbox")
-# The open run last, as MLflow itself keeps them.
+# A stack with the current run last, like MLflow's own.
 _open: list[Outbox] = []
 
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """A store that refuses or falls silent in here is told in one sentence, and an open run is ended.
+    """Turn a failure of the MLflow store inside this context into one sentence, and end an open run.
 
     Raises:
-        InputError: with what the store said.
+        InputError: the store refused or did not respond; quotes its error.
     """
     try:
         yield
@@ -42,7 +42,7 @@ def answering() -> Iterator[None]:
 
 
 def source_tags(project: Path, scenario: str) -> dict[str, str]:
-    """Commit, whether tracked files differ from it, and the digest of dvc.lock; what there is none of is left out."""
+    """Tags: git commit, whether tracked files differ from it, and the digest of dvc.lock; omits what is missing."""
     tags = {}
     lock = pipeline_file(project, scenario).with_name("dvc.lock")
     if lock.is_file():
@@ -56,40 +56,40 @@ def source_tags(project: Path, scenario: str) -> dict[str, str]:
 
 
 def catch_up(project: Path) -> list[str]:
-    """Send what earlier runs could not send; returns what to tell the user."""
+    """Send what earlier runs could not send; returns messages for the user."""
     return send_kept(home(project) / OUTBOX)
 
 
 def begin(project: Path, name: str, tags: Mapping[str, str]) -> Outbox:
-    """Open a run, and the outbox by which it is told everything."""
+    """Open a run; returns the outbox through which everything is sent to it."""
     run = mlflow.start_run(run_name=name, tags=dict(tags))
     _open.append(Outbox(run.info.run_id, home(project) / OUTBOX))
     return _open[-1]
 
 
 def current() -> Outbox | None:
-    """The outbox of the open run, if there is one."""
+    """Outbox of the open run, or None."""
     return _open[-1] if _open else None
 
 
 def end(status: str) -> str | None:
-    """Send what is under way and end the run; returns what to tell the user if MLflow missed something."""
+    """Send what is pending and end the run; returns a message for the user if MLflow missed something."""
     if not _open:
         return None
     told = _open.pop().close(status)
-    # The outbox has ended the run, or cannot; here MLflow only forgets that it was open.
+    # The outbox has ended the run if it could; this makes the MLflow client forget that it was open.
     with suppress(MlflowException):
         mlflow.end_run(status)
     return told
 
 
 def log_parameters(values: Mapping[str, Any]) -> None:
-    """Each hyper-parameter as its own MLflow parameter."""
+    """Log each hyper-parameter as an MLflow parameter of its own."""
     mlflow.log_params({key: str(value)[:MAX_VALUE_LENGTH] for key, value in flatten(values).items()})
 
 
 def send_figures(outbox: Outbox, values: Mapping[str, Any], prefix: str = "") -> None:
-    """Each number of a nested mapping as its own metric, each text, such as a digest or a version, as its own tag."""
+    """Send each number of a nested mapping as a metric, and each text, such as a digest or a version, as a tag."""
     flat = flatten(values, prefix)
     outbox.metrics({key: value for key, value in flat.items() if isinstance(value, int | float)})
     outbox.tags({key: value for key, value in flat.items() if isinstance(value, str)})

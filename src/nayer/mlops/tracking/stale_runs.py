@@ -1,4 +1,4 @@
-"""A killed process cannot end its MLflow run; the next run from the same place does it."""
+"""Clean-up of MLflow runs whose process was killed before it could end them; the next run from the same place does."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ TAG = "process"
 
 
 def here() -> str:
-    """This user in this container of this machine since it was started: where a process number means the same."""
+    """Identifier of this user, machine, boot and container: the scope in which a process number is meaningful."""
     boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     known = [boot.read_text().strip()] if boot.exists() else []
     known += [str(space.readlink())] if space.is_symlink() else []
@@ -20,12 +20,12 @@ def here() -> str:
 
 
 def mark() -> dict[str, str]:
-    """The tag by which a later run tells whether this process is alive."""
+    """Tag from which a later run can tell whether this process is still alive."""
     return {TAG: f"{here()} {os.getpid()} {began(os.getpid())}"}
 
 
 def began(process: int) -> str:
-    """When a process began, in ticks since the machine's start where the system tells them: no clock moves those."""
+    """Start time of a process, in ticks since boot where /proc has them: changes of the clock do not affect those."""
     told = Path(f"/proc/{process}/stat")
     if told.parent.parent.joinpath("self").exists():
         return told.read_text().rpartition(")")[2].split()[19]
@@ -33,7 +33,7 @@ def began(process: int) -> str:
 
 
 def end_killed(experiment: str) -> list[str]:
-    """End as KILLED all runs of this place that are RUNNING without a process; returns what to tell the user."""
+    """End all runs of this place as KILLED that are RUNNING without a process; returns messages for the user."""
     found = mlflow.get_experiment_by_name(experiment)
     if found is None:
         return []
@@ -48,7 +48,7 @@ def end_killed(experiment: str) -> list[str]:
 
 
 def is_alive(tag: str) -> bool:
-    """Whether the process of a tag of this place lives, and is no other one with its number; in doubt it does."""
+    """Whether the tagged process still runs, rather than another with a reused number; True in case of doubt."""
     try:
         *_, number, then = tag.split()
         return began(int(number)) == then

@@ -1,4 +1,4 @@
-"""The store that runs are recorded in: a local file or a server, its credentials, and whether it answers."""
+"""The store in which runs are recorded, a local file or a server: its address, credentials and availability."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ SERVER_SECONDS = 10
 
 
 def home(project: Path) -> Path:
-    """Where records are kept: DVC runs experiments in temporary copies of the project, and says where it really is."""
+    """Folder in which records are kept: the project itself, even if DVC runs an experiment in a temporary copy."""
     return Path(os.environ.get("DVC_ROOT") or project)
 
 
@@ -23,9 +23,9 @@ def point_to_store(project: Path, tracking_uri: str) -> None:
     Nothing is written yet.
 
     Raises:
-        InputError: a server is named and none answers in time, or only half of its credentials are given.
+        InputError: the server does not respond in time, or only one of its user and password is given.
     """
-    # A dead server is noticed here in seconds; unset, MLflow's own retries take minutes.
+    # Notice a dead server within seconds; MLflow's default retries take minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SERVER_SECONDS))
     uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
@@ -39,7 +39,7 @@ def point_to_store(project: Path, tracking_uri: str) -> None:
 
 
 def open_experiment(project: Path, experiment: str) -> None:
-    """Make the experiment if there is none, and take it for what follows."""
+    """Create the experiment if it does not exist, and make it the active one."""
     if mlflow.get_experiment_by_name(experiment) is None:
         served = urlsplit(mlflow.get_tracking_uri()).scheme in ("http", "https")
         local = None if served else (home(project) / "mlruns").as_uri()
@@ -48,7 +48,7 @@ def open_experiment(project: Path, experiment: str) -> None:
 
 
 def without_credentials(uri: str) -> str:
-    """The address alone; MLflow prints it, and finds user and password where it looks for them, too."""
+    """Address without user and password, as MLflow prints it; they move to the environment, where MLflow reads them."""
     user, given, address = urlsplit(uri).netloc.rpartition("@")
     if not given:
         return uri
@@ -64,7 +64,7 @@ def without_credentials(uri: str) -> str:
 
 
 def check_server(uri: str) -> None:
-    """Ask a tracking server for its health."""
+    """Refuse a tracking server whose health check fails."""
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
     known = (user, password) if user and password else None
     try:

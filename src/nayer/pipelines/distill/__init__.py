@@ -1,4 +1,4 @@
-"""Teacher and label-text embeddings to a student, without data."""
+"""Pipeline that distils a student from a teacher and label embeddings, without real data."""
 
 from nayer.pipelines.distill.pipeline import create_pipeline
 

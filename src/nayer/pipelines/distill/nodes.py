@@ -1,4 +1,4 @@
-"""Adapter of `nayer.distillation.launch`."""
+"""Adapter node for `nayer.distillation.launch`."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def distill_student(
     seed: int,
     reporter: Reporter,
 ) -> tuple[Classifier, pd.DataFrame, SyntheticSample, SyntheticSample, dict[str, Any]]:
-    """Distil the student of the last epoch, with its history, a look into the memory, unseen images, and the effort."""
+    """Distil a student; returns that of the last epoch, its history, samples of memory and probe, and the cost."""
     keep_freed_memory()
     result = run(Job(teacher, embeddings, config, runtime, seed), reporter)
     cost = {

@@ -1,4 +1,4 @@
-"""Wiring of `distill`: its inputs are a teacher, a table and parameters. Real data has no way in."""
+"""Wiring of the pipeline `distill`: its inputs are a teacher, label embeddings and parameters, never real data."""
 
 from kedro.pipeline import Node, Pipeline
 

@@ -1,4 +1,4 @@
-"""Student and teacher on real test data: figures, costs, and a report."""
+"""Pipeline that compares student and teacher on real test data or the probe: metrics, costs, and a report."""
 
 from nayer.pipelines.evaluate.pipeline import create_pipeline
 

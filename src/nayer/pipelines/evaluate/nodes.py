@@ -1,4 +1,4 @@
-"""Adapters of `nayer.evaluation`."""
+"""Adapter nodes for `nayer.evaluation`."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def compare_models(
     data: DataConfig,
     runtime: RuntimeConfig,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Compare student and teacher on the real test data, read once; without any, on synthetic probes."""
+    """Compare student and teacher on the probe and on the real test data, if there are any."""
     check_method(student, distill)
     device, names = resolve_device(runtime), teacher.class_names
 
@@ -50,10 +50,10 @@ def compare_models(
         test = datasets.load(data).test
         check_images(test.images, teacher.images)
         result = metrics.compare(*logits(test.images), test.labels, names, evaluate.calibration_bins)
-        # The one figure to choose a recipe by: it needs no data, so the test data choose nothing.
+        # The only figure to choose a recipe by: it needs no real data, so the test data select nothing.
         result.metrics["probe_agreement"] = synthetic.metrics["agreement"]
         test_data = {"test_data": test.digest()}
-    # What was compared, so that nobody takes these figures for those of another student.
+    # Identify what was compared, so that these figures are not taken for those of another student.
     digests = {
         "teacher": tensors_digest(teacher.network.state_dict()),
         "student": tensors_digest(student.network.state_dict()),
@@ -63,7 +63,7 @@ def compare_models(
 
 
 def check_method(student: Classifier, distill: DistillConfig) -> None:
-    """Refuse parameters of another method than the student's, which the report would name."""
+    """Refuse parameters of a method other than the student's, as the report would name the wrong one."""
     said, made_by = distill.synthesis.method, student.provenance.get("method")
     if made_by not in (None, METHODS[said].title):
         raise InputError(
@@ -78,7 +78,7 @@ def check_images(
     key: str = "data.dataset",
     way_out: str = "correct data.dataset, data.image_size or data.channels",
 ) -> None:
-    """Refuse images of another shape than the models take."""
+    """Refuse images of a shape that the models do not take."""
     found, wanted = tuple(images.shape[1:]), (expected.channels, expected.size, expected.size)
     if found != wanted:
         raise InputError(f"{key}: its images are {found}, but student and teacher take {wanted}; {way_out}.")
@@ -93,7 +93,7 @@ def train_baselines(
     seed: int,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """Test accuracy of the ceiling and floor that `evaluate.baselines` asks for; nothing by default."""
+    """Test accuracy of the ceilings and floor that `evaluate.baselines` asks for, by name; empty by default."""
     if not evaluate.baselines:
         return {}
     real = datasets.load(data)
@@ -110,7 +110,7 @@ def measure_cost(
     teacher_cost: dict[str, Any],
     distill_cost: dict[str, Any],
 ) -> dict[str, Any]:
-    """Sizes and latencies of both models, and what the training took."""
+    """Sizes and latencies of both models, and the cost of their training."""
     return cost.cost(teacher, student, evaluate.latency_seconds, teacher_cost, distill_cost)
 
 
@@ -128,7 +128,7 @@ def report_results(
     distill: DistillConfig,
     parameters: dict[str, Any],
 ) -> tuple[Figure, Figure, Figure, Figure, str]:
-    """The four figures, and everything on one page."""
+    """Four figures, and a report page with everything on it."""
     names, method = embeddings.class_names, method_of(distill.synthesis)
     drawn = {
         "training_curves": figures.training_curves(teacher_history, distill_history, method.terms(distill.synthesis)),

@@ -1,4 +1,4 @@
-"""Wiring of `evaluate`."""
+"""Wiring of the pipeline `evaluate`."""
 
 from kedro.pipeline import Node, Pipeline
 

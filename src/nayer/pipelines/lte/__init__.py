@@ -1,4 +1,4 @@
-"""Class names to label-text embeddings."""
+"""Pipeline that turns class names into label embeddings."""
 
 from nayer.pipelines.lte.pipeline import create_pipeline
 

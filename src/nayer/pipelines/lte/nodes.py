@@ -1,4 +1,4 @@
-"""Adapters of `nayer.lte`."""
+"""Adapter nodes for `nayer.lte`."""
 
 from nayer import datasets
 from nayer.datasets.config import DataConfig
@@ -8,5 +8,5 @@ from nayer.lte.encoders import embed_labels
 
 
 def embed_class_names(lte: LteConfig, data: DataConfig, seed: int) -> LabelEmbeddings:
-    """The table of label-text embeddings; no image is read."""
+    """Table of label embeddings; no image is read."""
     return embed_labels(lte, datasets.class_names(data), seed)

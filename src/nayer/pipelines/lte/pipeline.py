@@ -1,4 +1,4 @@
-"""Wiring of `lte`."""
+"""Wiring of the pipeline `lte`."""
 
 from kedro.pipeline import Node, Pipeline
 

@@ -1,4 +1,4 @@
-"""An evaluated student to a version of the MLflow model registry, and through the gate to its champion."""
+"""Pipeline that registers an evaluated student in MLflow, and makes it champion if it passes the gate."""
 
 from nayer.pipelines.promote.pipeline import create_pipeline
 

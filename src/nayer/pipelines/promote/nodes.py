@@ -1,4 +1,4 @@
-"""Adapter of `nayer.mlops.registry.promotion`."""
+"""Adapter node for `nayer.mlops.registry.promotion`."""
 
 from pathlib import Path
 from typing import Any

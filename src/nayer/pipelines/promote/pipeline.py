@@ -1,4 +1,4 @@
-"""Wiring of `promote`."""
+"""Wiring of the pipeline `promote`."""
 
 from kedro.pipeline import Node, Pipeline
 

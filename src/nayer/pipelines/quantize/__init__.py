@@ -1,4 +1,4 @@
-"""A model in INT8."""
+"""Pipeline that converts a model to INT8 and measures what that costs and saves."""
 
 from nayer.pipelines.quantize.pipeline import create_pipeline
 

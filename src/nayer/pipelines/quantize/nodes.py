@@ -1,4 +1,4 @@
-"""Adapters of `nayer.export`."""
+"""Adapter nodes for `nayer.export`."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from nayer.synthesis.sample import SyntheticSample
 
 
 def export_fp32(student: Classifier, teacher: Classifier, config: QuantizeConfig) -> OnnxFile:
-    """The chosen model as it is."""
+    """Chosen model as an ONNX file in fp32."""
     return to_onnx(teacher if config.model == "teacher" else student)[0]
 
 
 def quantize_model(fp32: OnnxFile, student: Classifier, sample: SyntheticSample, config: QuantizeConfig) -> OnnxFile:
-    """The same in INT8, calibrated on synthetic images alone."""
+    """The same model in INT8, calibrated on synthetic images alone."""
     return quantize(fp32, choose(sample, config.images, student.class_names), config.calibration)
 
 
@@ -36,7 +36,7 @@ def compare_precisions(
     config: QuantizeConfig,
     data: DataConfig,
 ) -> dict[str, Any]:
-    """What INT8 keeps, on the real test data or, without any, on synthetic probes."""
+    """Accuracy and agreement of fp32 and INT8 on the real test data, or agreement on the probe if there are none."""
     test = None if data.dataset == datasets.NONE else datasets.load(data).test
     pixels, labels = (test.images, test.labels) if test else (probes.images, None)
     device = teacher.mean.device
@@ -56,20 +56,20 @@ def compare_precisions(
 def measure_precisions(
     fp32: OnnxFile, int8: OnnxFile, probes: SyntheticSample, evaluate: EvaluateConfig
 ) -> dict[str, Any]:
-    """Latencies of both on this machine."""
+    """Latencies of fp32 and INT8 on this machine."""
     return latencies(fp32, int8, probes.images, evaluate.latency_seconds)
 
 
 def report_precisions(metrics: dict[str, Any], cost: dict[str, Any], scenario: str) -> str:
-    """Both on one page."""
+    """Report page that compares fp32 and INT8."""
     return render(metrics, cost, scenario)
 
 
 def check_precisions(metrics: dict[str, Any], page: str) -> None:
-    """Close the gate for a file that loses too much; it and its figures stay for a look.
+    """Refuse an INT8 file that loses too much; the file and its figures are kept for inspection.
 
     Raises:
-        Refused: says by how much.
+        Refused: the loss exceeds `quantize.gate.largest_loss`; says by how much.
     """
     loss, largest = metrics["loss_points"], metrics["largest_loss"]
     if loss > largest:

@@ -1,4 +1,4 @@
-"""Wiring of `quantize`."""
+"""Wiring of the pipeline `quantize`."""
 
 from kedro.pipeline import Node, Pipeline
 

@@ -1,4 +1,4 @@
-"""The registry's champion back to the version that it superseded."""
+"""Pipeline that makes the version champion again that the registry's champion superseded."""
 
 from nayer.pipelines.rollback.pipeline import create_pipeline
 

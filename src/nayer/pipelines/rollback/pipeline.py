@@ -1,4 +1,4 @@
-"""Wiring of `rollback`."""
+"""Wiring of the pipeline `rollback`."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -6,5 +6,5 @@ from nayer.pipelines.rollback.nodes import roll_back
 
 
 def create_pipeline() -> Pipeline:
-    """Parameters -> the champion before."""
+    """Parameters -> the former champion restored."""
     return Pipeline([Node(roll_back, "params:promote", "rollback", name="roll_back")])

@@ -1,4 +1,4 @@
-"""Real data to a trained teacher."""
+"""Pipeline that trains a teacher on real data, or loads an existing one."""
 
 from nayer.pipelines.teacher.pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""Adapters of `nayer.teachers`."""
+"""Adapter nodes for `nayer.teachers`."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ Made = tuple[Classifier, pd.DataFrame, dict[str, Any]]
 def make_teacher(
     config: TeacherConfig, data: DataConfig, runtime: RuntimeConfig, seed: int, reporter: Reporter
 ) -> Made:
-    """Train the teacher, or take the one that exists."""
+    """Train the teacher, or load an existing one."""
     if config.source != TRAIN or config.training is None:
         return (
             load_pretrained(config, data, SOURCES),
@@ -43,7 +43,7 @@ def train_teacher(
     seed: int,
     reporter: Reporter,
 ) -> Made:
-    """Train the teacher on the training split; the validation split is only looked at."""
+    """Train the teacher on the training split; the validation split is only reported on."""
     keep_freed_memory()
     real = datasets.load(data)
     torch.manual_seed(seed)
@@ -61,7 +61,7 @@ def train_teacher(
     batch = min(recipe.batch_size, len(real.train))
     cost = {
         "seconds": seconds,
-        "images_seen": len(real.train) // batch * batch * recipe.epochs,  # a rest that fills no batch is left out
+        "images_seen": len(real.train) // batch * batch * recipe.epochs,  # an incomplete last batch is dropped
         "training_data": real.train.digest(),
     }
     return teacher, pd.DataFrame(history, columns=COLUMNS), cost

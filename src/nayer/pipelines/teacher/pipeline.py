@@ -1,4 +1,4 @@
-"""Wiring of `teacher`."""
+"""Wiring of the pipeline `teacher`."""
 
 from kedro.pipeline import Node, Pipeline
 

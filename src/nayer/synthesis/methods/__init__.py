@@ -1,1 +1,1 @@
-"""The methods, one file each."""
+"""The synthesis methods, one file each."""

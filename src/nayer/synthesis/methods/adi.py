@@ -1,4 +1,4 @@
-"""ADI, DeepInversion's adaptive form: a contest with the student, too (Yin et al., CVPR 2020, arXiv 1912.08795)."""
+"""ADI: DeepInversion that also competes with the student (Yin et al., CVPR 2020, arXiv 1912.08795)."""
 
 from typing import Literal
 
@@ -12,14 +12,14 @@ COMPETITION_TEMPERATURE = 3.0
 
 
 class AdiConfig(PixelConfig):
-    """ADI's synthesis (section 3.3), its competition weighted as CMI's authors compare it."""
+    """ADI's synthesis (section 3.3); the competition has the weight that CMI's authors compare it with."""
 
     method: Literal["adi"]
     adversarial_weight: Weight = 1.0
 
 
 class Adi(PixelMethod):
-    """Pixels on which the student's answers differ from the teacher's."""
+    """Learns pixels on which the student's outputs differ from the teacher's."""
 
     title = "ADI"
     reference = "arXiv 1912.08795"
@@ -27,5 +27,5 @@ class Adi(PixelMethod):
 
     @staticmethod
     def competition(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        """1 - JS(T, S), softened (equation 9)."""
+        """1 - JS(T, S) of the outputs softened by COMPETITION_TEMPERATURE (equation 9)."""
         return 1 - jensen_shannon(teacher_logits / COMPETITION_TEMPERATURE, student_logits / COMPETITION_TEMPERATURE)

@@ -1,4 +1,4 @@
-"""CMI: a fresh generator for every batch, kept apart from earlier ones by contrast (Fang et al., arXiv 2105.08584)."""
+"""CMI: a fresh generator per batch and a contrastive term against earlier images (Fang et al., arXiv 2105.08584)."""
 
 from typing import Any, ClassVar, Literal
 
@@ -22,33 +22,33 @@ from nayer.synthesis.parts.views import random_resized_crop
 
 
 class CmiConfig(GeneratorConfig, InversionConfig):
-    """CMI's synthesis (section 3); the defaults are those that its authors publish for CIFAR-10."""
+    """CMI's synthesis (section 3); the defaults are its authors' published values for CIFAR-10."""
 
     method: Literal["cmi"]
     steps: Count = 200
     latent: Count = 256
     generator_width: Count = 64
     learning_rate: Rate = 1e-3
-    """Of generator, latent vectors and projection."""
+    """Learning rate of generator, latent vectors and projection."""
     betas: Betas = (0.5, 0.999)
     ce_weight: Weight = 0.5
     bn_weight: Weight = 1.0
     adversarial_weight: Weight = 0.5
     bn_momentum: Share = 1.0
     contrastive_weight: Weight = 0.8
-    """Of the term by which every image should differ from all others."""
+    """Weight of the contrastive term, by which every image should differ from all others."""
     contrastive_temperature: Rate = 0.1
-    """Of that term."""
+    """Temperature of the contrastive term."""
     projection: Count = 128
-    """Outputs of the projection in which images are compared."""
+    """Outputs of the learnt projection in which the contrastive term compares images."""
     bank: Count = 40960
-    """Earlier images whose features are kept."""
+    """Earlier images whose features are kept for the contrastive term."""
     negatives: Count = 4096
-    """Of those, how many a step compares with."""
+    """Earlier images, drawn from that bank, that each step compares with."""
 
 
 class Cmi(InversionMethod[CmiConfig]):
-    """Generator and latent vectors of one batch are learnt together; a projection tells its images from others."""
+    """Learns generator and latent vectors for each batch; a projection learns to tell its images from earlier ones."""
 
     title = "CMI"
     reference = "arXiv 2105.08584"
@@ -63,7 +63,7 @@ class Cmi(InversionMethod[CmiConfig]):
 
     @classmethod
     def check(cls, config: CmiConfig, teacher: Classifier) -> list[str]:
-        """Images are told apart by what the teacher's BatchNorm2d are given."""
+        """Refuse a teacher without BatchNorm2d, as the contrastive term compares the inputs of these layers."""
         if not layers_with_statistics(teacher):
             raise InputError(
                 f"distill.synthesis.method: cmi tells images apart by the inputs of BatchNorm2d, and '"
@@ -72,7 +72,7 @@ class Cmi(InversionMethod[CmiConfig]):
         return super().check(config, teacher)
 
     def renew(self) -> None:
-        """A fresh projection, and no features of earlier batches."""
+        """Set up a fresh projection and an empty bank of features."""
         device = self.context.teacher.mean.device
         self.bank = torch.empty(0, 2 * self.width, device=device)
         hidden = nn.Linear(self.width, self.width), nn.ReLU(), nn.Linear(self.width, self.config.projection)
@@ -81,7 +81,7 @@ class Cmi(InversionMethod[CmiConfig]):
         self.optimiser = torch.optim.Adam(self.project.parameters(), self.config.learning_rate, fused=True)
 
     def step(self, student: Classifier) -> SyntheticBatch:
-        """Learn a generator and latent vectors for one batch; what was kept of earlier ones is what it must not be."""
+        """Learn a generator and latent vectors for one batch that should differ from the images in the bank."""
         config, device = self.config, self.context.teacher.mean.device
         labels = torch.randint(self.context.classes, (config.batch_size,), device=device)
         latent = torch.randn(config.batch_size, config.latent, device=device, requires_grad=True)
@@ -103,28 +103,28 @@ class Cmi(InversionMethod[CmiConfig]):
             return {**losses, "contrast": contrast, TOTAL: total}, teacher_logits
 
         with self.features.recording(), self.loss.for_one_batch(student):
-            # Never recorded: the projection's optimiser lives on from batch to batch, and is not made for that.
+            # Never recorded as a CUDA graph: the projection's optimiser outlives the batch and is not set up for that.
             steps, after = config.steps, self.learn_to_tell_apart
             batch = invert(make_images, losses_of, labels, optimiser, shared, steps, Recorder(), after)
             self.remember(batch)
         return batch
 
     def features_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's features (N, width) of a part of each image, and of the whole, which it has just been shown."""
+        """The teacher's features (N, width) of a random crop of each image, and of the views it was shown last."""
         whole = torch.cat(list(self.features.found.values()), 1)
         with self.context.autocast():
             self.context.teacher(random_resized_crop(images))
         return torch.cat(list(self.features.found.values()), 1), whole
 
     def contrast(self, features: tuple[Tensor, Tensor]) -> Tensor:
-        """Each part should be told to be of its own image, among this batch and some of the bank (section 3.2)."""
+        """Contrastive term: match each crop to its own image among this batch and a draw of the bank (section 3.2)."""
         chosen = torch.randperm(len(self.bank), device=self.bank.device)[: self.config.negatives]
         kept = self.bank[chosen].chunk(2, 1)
         part, whole = (self.project(torch.cat(pair)) for pair in zip(features, kept, strict=True))
         return contrastive_loss(part, whole, len(features[0]), self.config.contrastive_temperature)
 
     def learn_to_tell_apart(self) -> None:
-        """The projection learns by the same loss, and goes on doing so from batch to batch."""
+        """Take an optimiser step of the projection, which learns by the same loss across batches."""
         self.optimiser.step()
         self.optimiser.zero_grad()
 
@@ -137,12 +137,12 @@ class Cmi(InversionMethod[CmiConfig]):
         self.bank = torch.cat([self.bank, torch.cat(self.features_of(images), 1)])[-self.config.bank :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Projection, its optimiser, bank, statistics and phase; the generator is a new one every time."""
+        """Projection, its optimiser, bank, statistics and phase; not the generator, which every batch redraws."""
         learnt = {"project": self.project.state_dict(), "optimiser": self.optimiser.state_dict()}
         return {**learnt, "bank": self.bank, "loss": self.loss.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.project.load_state_dict(state["project"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.bank = state["bank"].to(self.bank.device)

@@ -1,4 +1,4 @@
-"""DAFL: a generator whose images the teacher takes for real ones (Chen et al., ICCV 2019, arXiv 1904.01186)."""
+"""DAFL: a generator whose images look real to the teacher (Chen et al., ICCV 2019, arXiv 1904.01186)."""
 
 from contextlib import AbstractContextManager
 from math import log
@@ -26,15 +26,15 @@ class DaflConfig(GeneratorConfig):
     learning_rate: Rate = 0.02
     betas: Betas = (0.9, 0.999)
     one_hot_weight: Weight = 1.0
-    """Of the term by which the teacher should be sure of its class."""
+    """Weight of the one-hot term, by which the teacher should be certain of the class of each image."""
     activation_weight: Weight = 0.1
-    """Of the term by which the teacher's features should be strong."""
+    """Weight of the activation term, by which the teacher's features should be large; 0 admits any last layer."""
     balance_weight: Weight = 5.0
-    """Of the term by which all classes should come equally often."""
+    """Weight of the balance term, by which all classes should be equally frequent in a batch."""
 
 
 class Dafl(AlternatingMethod[DaflConfig]):
-    """The generator never asks the student: what the teacher is sure of is what its data looked like."""
+    """A generator that learns from the teacher alone: what the teacher is certain of should resemble its data."""
 
     title = "DAFL"
     reference = "arXiv 1904.01186"
@@ -49,15 +49,15 @@ class Dafl(AlternatingMethod[DaflConfig]):
 
     @classmethod
     def check(cls, config: DaflConfig, teacher: Classifier) -> list[str]:
-        """The activation term needs features before a linear head."""
+        """Refuse a teacher without a linear head, whose inputs the activation term needs."""
         return [*super().check(config, teacher), *check_head(teacher, config.activation_weight)]
 
     def watching(self, student: Classifier) -> AbstractContextManager[Any]:
-        """The teacher's features."""
+        """Record the teacher's features."""
         return self.features.recording()
 
     def losses(self, images: Tensor, student: Classifier) -> tuple[dict[str, Tensor], Tensor]:
-        """One-hot, activation and balance term (section 3.2)."""
+        """One-hot, activation and balance terms (section 3.2)."""
         config = self.config
         with self.context.autocast():
             logits = self.context.teacher(self.context.augment(images))

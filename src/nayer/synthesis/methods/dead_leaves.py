@@ -1,4 +1,4 @@
-"""Dead leaves, procedural pictures (arXiv 2106.05963, section 3), after a few steps towards a teacher's statistics."""
+"""Dead leaves: drawn pictures (arXiv 2106.05963, section 3), matched to a teacher's statistics in a few steps."""
 
 from typing import Any, ClassVar, Literal
 
@@ -11,16 +11,16 @@ from nayer.synthesis.parts.matching import MatchedLeaves
 
 
 class DeadLeavesConfig(SynthesisConfig):
-    """How many are drawn, and how far they go."""
+    """Drawn pictures in place of learnt images, optionally matched to the teacher's BatchNorm statistics."""
 
     method: Literal["dead_leaves"]
     steps: NonNegativeCount = 5
-    """Optimiser steps on the pixels of a batch, towards what the teacher's BatchNorm layers know; 0, or a teacher that
-    has none, leaves them as they are drawn: the floor of every method that learns its images."""
+    """Optimiser steps on the pixels of a batch, towards the teacher's BatchNorm statistics. With 0 steps, or a teacher
+    without BatchNorm, pictures stay as drawn: the floor for every method that learns its images."""
 
 
 class DeadLeaves(Method[DeadLeavesConfig]):
-    """No generator and no classes: the teacher says what it sees."""
+    """Draws pictures without a generator or target classes; the teacher's prediction becomes the label."""
 
     title = "Dead leaves"
     reference = "arXiv 2106.05963"
@@ -33,17 +33,17 @@ class DeadLeaves(Method[DeadLeavesConfig]):
         self.leaves = MatchedLeaves(context.teacher, context.autocast)
 
     def step(self, student: Classifier) -> SyntheticBatch:
-        """Draw a batch; each picture counts for the class that the teacher takes it for."""
+        """Draw a batch, labelled with the classes that the teacher predicts."""
         images, logits, bn = self.leaves.draw(self.config.batch_size, self.config.steps)
         seen = logits.argmax(1)
         return SyntheticBatch(to_uint8(images), seen, {"bn": bn, "balance": balance_loss(logits), TOTAL: bn}, seen)
 
     def recover(self) -> None:
-        """No batch follows from another, so nothing is spoilt."""
+        """Do nothing: batches are independent, so there is no state to repair."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: the pictures follow from the random generator alone."""
+        """Empty: pictures depend on the random number generator alone."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing."""
+        """Nothing to restore."""

@@ -1,4 +1,4 @@
-"""DeepInversion: pixels that excite the teacher as its data did (Yin et al., CVPR 2020, arXiv 1912.08795)."""
+"""DeepInversion: pixels that match the teacher's statistics (Yin et al., CVPR 2020, arXiv 1912.08795)."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ class DeepInversionConfig(PixelConfig):
 
 
 class DeepInversion(PixelMethod):
-    """The student is not asked, unless `adversarial_weight` says so."""
+    """Learns pixels from the teacher alone; the student takes part only if `adversarial_weight` is not 0."""
 
     title = "DeepInversion"
     reference = "arXiv 1912.08795"

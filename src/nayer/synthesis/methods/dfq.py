@@ -1,4 +1,4 @@
-"""DFQ: an adversarial generator held to the teacher's statistics (Choi et al., CVPRW 2020, arXiv 2005.04136)."""
+"""DFQ: an adversarial generator that matches the teacher's statistics (Choi et al., CVPRW 2020, arXiv 2005.04136)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from nayer.synthesis.parts.settings import Betas, GeneratorConfig
 
 
 class DfqConfig(GeneratorConfig):
-    """DFQ's synthesis (section 3.2); the defaults are those by which CMI's authors compare it on CIFAR-10."""
+    """DFQ's synthesis (section 3.2); the defaults are those of CMI's authors in their comparison on CIFAR-10."""
 
     method: Literal["dfq"]
     steps: Count = 1
@@ -27,17 +27,17 @@ class DfqConfig(GeneratorConfig):
     learning_rate: Rate = 1e-3
     betas: Betas = (0.5, 0.999)
     adversarial_weight: Weight = 1.0
-    """Of the term that seeks images on which student and teacher differ."""
+    """Weight of the adversarial term, which seeks images on which student and teacher differ."""
     bn_weight: Weight = 1.0
-    """Of the BatchNorm term; 0 admits a teacher without BatchNorm2d."""
+    """Weight of the BatchNorm term; 0 admits a teacher without BatchNorm2d."""
     one_hot_weight: Weight = 1.0
-    """Of the term by which the teacher should be sure of its class."""
+    """Weight of the one-hot term, by which the teacher should be certain of the class of each image."""
     balance_weight: Weight = 20.0
-    """Of the term by which all classes should come equally often."""
+    """Weight of the balance term, by which all classes should be equally frequent in a batch."""
 
 
 class Dfq(AlternatingMethod[DfqConfig]):
-    """Every batch should be as hard for the student as the teacher's own statistics admit."""
+    """A generator of images as hard for the student as the teacher's BatchNorm statistics allow."""
 
     title = "DFQ"
     reference = "arXiv 2005.04136"
@@ -56,17 +56,17 @@ class Dfq(AlternatingMethod[DfqConfig]):
 
     @classmethod
     def check(cls, config: DfqConfig, teacher: Classifier) -> list[str]:
-        """The BatchNorm term needs a teacher with BatchNorm."""
+        """Refuse a teacher without BatchNorm2d, unless the BatchNorm term has weight 0."""
         return [*super().check(config, teacher), *check_batchnorm(teacher, config.bn_weight)]
 
     @contextmanager
     def watching(self, student: Classifier) -> Iterator[None]:
-        """The teacher's statistics; the student is asked, never changed."""
+        """Record the teacher's statistics, and freeze the student, which is evaluated but never changed."""
         with self.statistics.recording(), frozen(student):
             yield
 
     def losses(self, images: Tensor, student: Classifier) -> tuple[dict[str, Tensor], Tensor]:
-        """Adversarial, BatchNorm, one-hot and balance term."""
+        """Adversarial, BatchNorm, one-hot and balance terms."""
         config = self.config
         with self.context.autocast():
             views = self.context.augment(images)

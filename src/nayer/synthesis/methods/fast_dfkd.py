@@ -15,14 +15,14 @@ from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConf
 
 
 class FastDfkdConfig(GeneratorConfig, InversionConfig):
-    """FastDFKD's synthesis; the defaults are the published ones of FastDFKD-10 with wide residual networks."""
+    """FastDFKD's synthesis; the defaults are those published for FastDFKD-10 with wide residual networks."""
 
     method: Literal["fast_dfkd"]
     steps: Count = 10
     latent: Count = 256
     generator_width: Count = 64
     learning_rate: Rate = 2e-3
-    """Of the steps on one batch; the meta-learner's is `steps` times as large."""
+    """Learning rate of the generator's steps on one batch; the meta-learner's is `steps` times as large."""
     latent_rate: Rate = 0.01
     """Learning rate of the latent vectors of one batch."""
     betas: Betas = (0.5, 0.999)
@@ -33,14 +33,14 @@ class FastDfkdConfig(GeneratorConfig, InversionConfig):
 
 
 class FastDfkd(InversionMethod[FastDfkdConfig]):
-    """Every batch starts from one common generator; the gradients seen on the way move that by first-order MAML."""
+    """Starts every batch from one common generator, which first-order MAML updates with the gradients on the way."""
 
     title = "FastDFKD"
     reference = "arXiv 2112.15278"
     Config = FastDfkdConfig
 
     def renew(self) -> None:
-        """A fresh common generator with its optimiser, and the one in which a batch is learnt."""
+        """Set up a fresh common generator with its optimiser, and the copy that learns a batch."""
         self.generator = build_generator(self.context, self.config, compiled=False)
         broadcast_module(self.generator)
         self.fast = build_generator(self.context, self.config)
@@ -81,7 +81,7 @@ class FastDfkd(InversionMethod[FastDfkdConfig]):
         return batch
 
     def add_gradients(self) -> None:
-        """First-order MAML: the common generator's gradient is the sum of those along the way of the batch."""
+        """Add the current gradients to the common generator's: first-order MAML sums them over all steps of a batch."""
         for common, fast in zip(self.generator.parameters(), self.fast.parameters(), strict=True):
             if fast.grad is not None:
                 common.grad = fast.grad.clone() if common.grad is None else common.grad.add_(fast.grad)
@@ -95,7 +95,7 @@ class FastDfkd(InversionMethod[FastDfkdConfig]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
         self.meta.load_state_dict(state["meta"])
         self.loss.load_state_dict(state["loss"])

@@ -15,13 +15,13 @@ from nayer.synthesis.parts.settings import Betas, GeneratorConfig, InversionConf
 
 
 class NayerConfig(GeneratorConfig, InversionConfig):
-    """NAYER's synthesis (arXiv 2310.00258, section 3). A batch is best a multiple of the classes."""
+    """NAYER's synthesis (section 3). The batch size should preferably be a multiple of the number of classes."""
 
     method: Literal["nayer"]
     generator_life: Count = 10
-    """Epochs after which a fresh generator takes over (g_life)."""
+    """Epochs after which a fresh generator takes over (g_life); one also does at the end of the warm-up."""
     latent: Count = 1000
-    """Outputs of the noisy layer."""
+    """Outputs of the noisy layer's Linear."""
     generator_width: Count = 64
     learning_rate: Rate = 4e-3
     betas: Betas = (0.5, 0.999)
@@ -30,18 +30,19 @@ class NayerConfig(GeneratorConfig, InversionConfig):
     adversarial_weight: Weight = 1.33
     bn_momentum: Share = 0.1
     input: Given = "embeddings"
-    """What the noisy layer is given: the rows of the table, or, as ablations, noise drawn for every image, or the rows,
-    with such noise beside what comes of them: with noisy_layer none, a generator as it is usually told its class."""
+    """Input of the noisy layer: the label embeddings, or, as ablations, noise drawn for every image (noise), or the
+    embeddings with such noise appended to the outputs (embeddings_and_noise; with noisy_layer none, this is the usual
+    class-conditional generator)."""
     noisy_layer: Drawn = "per_batch"
-    """When its Linear is drawn: for every batch, or, as ablations, once for a generator's life, or not at all."""
+    """When the noisy layer's Linear is drawn: for every batch, or, as ablations, once per generator or not at all."""
     linear_per: Shared = "set"
-    """What shares a Linear: a set of one row per class (K-to-1), or, as ablations, one image or the whole batch."""
+    """Images that share one Linear: a set of one row per class (K-to-1), or, as ablations, one image or the batch."""
     normalise: bool = True
-    """Whether BatchNorm1d stands before the Linear; false is an ablation."""
+    """Whether BatchNorm1d normalises the inputs of the Linear; false is an ablation."""
 
 
 class Nayer(InversionMethod[NayerConfig]):
-    """Generator and noisy layer trained against a frozen teacher, one synthetic batch at a time."""
+    """Trains generator and noisy layer against a frozen teacher, one synthetic batch at a time."""
 
     title = "NAYER"
     reference = "arXiv 2310.00258"
@@ -55,7 +56,7 @@ class Nayer(InversionMethod[NayerConfig]):
         super().__init__(context, config)
 
     def renew(self) -> None:
-        """A fresh generator and noisy layer; the running statistics of the BatchNorm term live on."""
+        """Set up a fresh generator and noisy layer, keeping the running statistics of the BatchNorm term."""
         config = self.config
         ablations = config.noisy_layer, config.linear_per, config.normalise, config.input
         self.noise = NoisyLayer(self.embeddings, config.latent, *ablations).to(self.embeddings.device)
@@ -71,7 +72,7 @@ class Nayer(InversionMethod[NayerConfig]):
         super().start_epoch(epoch)
 
     def step(self, student: Classifier) -> SyntheticBatch:
-        """Draw the noisy layer, train it with the generator for some steps, hand out this batch's best images."""
+        """Redraw the noisy layer, train it and the generator for `steps` steps, and return the batch's best images."""
         labels = self.noise.redraw(self.config.batch_size)
         shared = [*self.noise.norm.parameters(), *self.generator.parameters()]
         weights = [*self.noise.linear, *shared]
@@ -85,15 +86,15 @@ class Nayer(InversionMethod[NayerConfig]):
             return invert(self.make_images, losses_of, labels, optimiser, shared, self.config.steps, recorder)
 
     def make_images(self) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] of the noisy layer drawn last."""
-        # In fp32 even where bf16 is faster: to convert its large weights takes longer than to use them.
+        """Images (N, C, H, W) in [0, 1] from the latest draw of the noisy layer."""
+        # The noisy layer stays in fp32: converting its large weights to bf16 takes longer than using them.
         latent = self.noise()
         with self.context.autocast():
             images: Tensor = self.generator(latent)
         return images
 
     def state_dict(self) -> dict[str, Any]:
-        """Generator, noisy layer, the classes still to come, running statistics, and the phase."""
+        """Generator, noisy layer, the classes not yet drawn, running statistics, and the phase."""
         return {
             "generator": self.generator.state_dict(),
             "norm": self.noise.norm.state_dict(),
@@ -103,7 +104,7 @@ class Nayer(InversionMethod[NayerConfig]):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
         self.noise.norm.load_state_dict(state["norm"])
         self.noise.order = state["order"].to(self.embeddings.device)

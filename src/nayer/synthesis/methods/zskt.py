@@ -1,4 +1,4 @@
-"""ZSKT: images on which the student differs, and a student that looks where its teacher looks (arXiv 1905.09768)."""
+"""ZSKT: adversarial images, and a student that also matches the teacher's attention maps (arXiv 1905.09768)."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -30,11 +30,11 @@ class ZsktConfig(GeneratorConfig):
     learning_rate: Rate = 1e-3
     betas: Betas = (0.9, 0.999)
     attention_weight: Weight = 250.0
-    """Of the student's attention transfer (beta); 0 admits a student that has no layer of its teacher's sizes."""
+    """Weight of the student's attention transfer (beta); 0 admits a student without layers of its teacher's sizes."""
 
 
 class Zskt(AlternatingMethod[ZsktConfig]):
-    """Generator and student play against each other for KL(T || S), at temperature 1."""
+    """The generator maximises KL(T || S) at temperature 1, which the student minimises."""
 
     title = "ZSKT"
     reference = "arXiv 1905.09768"
@@ -47,11 +47,11 @@ class Zskt(AlternatingMethod[ZsktConfig]):
         self.teacher_maps = LayerInputs(layers_with_statistics(context.teacher), attention_map)
 
     def watching(self, student: Classifier) -> AbstractContextManager[Any]:
-        """The student is asked, never changed."""
+        """Freeze the student, which is evaluated but never changed."""
         return frozen(student)
 
     def losses(self, images: Tensor, student: Classifier) -> tuple[dict[str, Tensor], Tensor]:
-        """-KL(T || S)."""
+        """The adversarial term -KL(T || S), at temperature 1."""
         with self.context.autocast():
             views = self.context.augment(images)
             logits, student_logits = self.context.teacher(views), student(views)
@@ -59,16 +59,19 @@ class Zskt(AlternatingMethod[ZsktConfig]):
 
     @contextmanager
     def learning(self, student: Classifier) -> Iterator[None]:
-        """Where teacher and student look at the images of a student step."""
+        """Record the attention maps of teacher and student during a student step."""
         self.student_maps = LayerInputs(keeping_statistics(student), attention_map)
         with self.teacher_maps.recording(), self.student_maps.recording():
             yield
 
     def student_loss(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        """KL(T || S) and, over the sizes that both have, the mean square between their normalised attention maps.
+        """KL(T || S) plus, for each size that both have, the mean squared difference of normalised attention maps.
 
-        The published code takes the mean of KL's terms over images and classes, here they are summed over the classes.
-        So that the published weight means the same, it counts once for each class.
+        The published code averages the terms of KL over images and classes; here they are summed over classes. The
+        attention term is multiplied by the number of classes, so that the published weight keeps its meaning.
+
+        Raises:
+            InputError: the weight is not 0, and student and teacher have no attention maps of the same size.
         """
         loss, weight = super().student_loss(teacher_logits, student_logits), self.config.attention_weight
         if not weight:
@@ -84,10 +87,10 @@ class Zskt(AlternatingMethod[ZsktConfig]):
 
 
 def last_by_size(maps: LayerInputs) -> dict[tuple[int, ...], Tensor]:
-    """Of each size (H, W), the map of the last layer: in a residual network, what a group of blocks gives."""
+    """The last layer's map for each size (H, W): in a residual network, one map per group of blocks."""
     return {tuple(each.shape[1:]): each for each in maps.found.values() if each.ndim}
 
 
 def attention_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """The mean square between attention maps (N, H, W), each of length 1."""
+    """Mean squared difference of attention maps (N, H, W), each normalised to length 1."""
     return F.mse_loss(F.normalize(student.flatten(1)), F.normalize(teacher.flatten(1)))

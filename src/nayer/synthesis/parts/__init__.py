@@ -1,1 +1,1 @@
-"""What several methods share: losses, generator, noisy layer, statistics."""
+"""Building blocks of the synthesis methods: losses, generator, noisy layer, statistics and base classes."""

@@ -1,4 +1,4 @@
-"""One generator for the whole run, trained in turn with the student: what DAFL, DFQ and ZSKT have in common."""
+"""Base of DAFL, DFQ and ZSKT: one generator for the whole run, trained in turn with the student."""
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +19,7 @@ Settings = TypeVar("Settings", bound=GeneratorConfig)
 
 
 class AlternatingMethod(Method[Settings]):
-    """Fresh noise for every step of the generator; the student sees its newest batch alone."""
+    """Trains the generator on fresh noise at every step; the student learns from the newest batch alone."""
 
     needs_embeddings = False
     keeps_memory = False
@@ -30,24 +30,24 @@ class AlternatingMethod(Method[Settings]):
 
     @classmethod
     def check(cls, config: Settings, teacher: Classifier) -> list[str]:
-        """The generator has sizes that it can make."""
+        """Refuse image sizes that the generator cannot make."""
         upsamplings(teacher.images.size)
         return []
 
     @abstractmethod
     def losses(self, images: Tensor, student: Classifier) -> tuple[dict[str, Tensor], Tensor]:
-        """The terms for images (N, C, H, W) in [0, 1] with their weighted sum, and the teacher's logits."""
+        """Loss terms for images (N, C, H, W) in [0, 1] with their weighted sum, and the teacher's logits."""
 
     def watching(self, student: Classifier) -> AbstractContextManager[Any]:
-        """Around the steps of a batch: what `losses` needs to see."""
+        """Context around the steps of a batch, to record what `losses` needs."""
         return nullcontext()
 
     def student_loss(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        """KL(T || S) at temperature 1, as all of them publish it."""
+        """KL(T || S) at temperature 1, whatever the student's parameters say; subclasses may add terms."""
         return divergence_loss(teacher_logits, student_logits)
 
     def recover(self) -> None:
-        """A fresh generator with its optimiser."""
+        """Set up a fresh generator with its optimiser."""
         self.generator = build_generator(self.context, self.config)
         broadcast_module(self.generator)
         self.optimiser = torch.optim.Adam(
@@ -55,7 +55,7 @@ class AlternatingMethod(Method[Settings]):
         )
 
     def step(self, student: Classifier) -> SyntheticBatch:
-        """Train the generator on fresh noise, hand out the images of its last step under the classes seen."""
+        """Train the generator on fresh noise; returns the images of the last step, labelled by the teacher."""
         shape, device = (self.config.batch_size, self.config.latent), self.context.teacher.mean.device
         with self.watching(student):
             for _ in range(self.config.steps):
@@ -76,6 +76,6 @@ class AlternatingMethod(Method[Settings]):
         return {"generator": self.generator.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -1,4 +1,4 @@
-"""The BatchNorm term: do synthetic images excite the teacher's layers as its training data did?"""
+"""The BatchNorm term: how far layer statistics on synthetic images are from those of the teacher's training data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,27 +13,29 @@ from nayer.synthesis.parts.features import LayerInputs, inputs_by_layer
 from nayer.synthesis.parts.losses import statistics_distance
 
 MIN_VARIANCE = 1e-12
-"""Keeps a channel that is constant from a division by zero."""
+"""Added to variances, so that a constant channel causes no division by zero."""
 
 
 def keeping_statistics(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """The layers that know what their inputs were in training."""
+    """The BatchNorm2d layers that have running statistics of their inputs in training."""
     found = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     return [layer for layer in found if layer.running_mean is not None and layer.running_var is not None]
 
 
 def layers_with_statistics(teacher: Classifier) -> list[nn.BatchNorm2d]:
-    """Of those the ones that its answers go through."""
+    """The BatchNorm2d layers with running statistics that the teacher uses in a forward pass."""
     layers = keeping_statistics(teacher)
     used = inputs_by_layer(teacher, layers)
     return [layer for layer in layers if layer in used]
 
 
 def check_batchnorm(teacher: Classifier, weight: float, stand_in: bool = False) -> list[str]:
-    """Refuse a teacher without the layers that the term needs; returns a warning if nothing stands in for it.
+    """Refuse a teacher without the layers that the BatchNorm term needs.
+
+    Returns a warning if the teacher has none, the term has weight 0 and no other term stands in for it.
 
     Raises:
-        InputError: it has none, and the term is asked for.
+        InputError: the teacher has no such layers, and the term has a weight above 0.
     """
     if layers_with_statistics(teacher):
         return []
@@ -48,15 +50,15 @@ def check_batchnorm(teacher: Classifier, weight: float, stand_in: bool = False) 
 class ChannelStatistics(torch.autograd.Function):
     """Mean and biased variance (channels,) in fp32 of (N, channels, H, W), by torch's own BatchNorm kernels.
 
-    They sum in fp32 over bf16 in one call, and the gradient, per channel an affine map of the input, is what BatchNorm
-    in evaluation mode computes: docs/decisions/002.
+    The kernels accumulate bf16 inputs in fp32 in one call. The gradient is an affine map of the input per channel,
+    which BatchNorm in evaluation mode computes (docs/decisions/002).
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, channels, H, W) -> mean, variance."""
         if x.is_cuda and not torch.compiler.is_compiling():
-            # Without the normalised copy, which nobody reads; a compiler leaves it out by itself.
+            # Avoids the normalised copy, which is not needed; under compilation it is eliminated anyway.
             mean, inverse_deviation = torch.batch_norm_stats(x, MIN_VARIANCE)
         else:
             ones, zeros = _ones_and_zeros(x)
@@ -66,7 +68,7 @@ class ChannelStatistics(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """grad mean / n + (x - mean) * 2 * grad variance / n, for n values a channel."""
+        """grad mean / n + (x - mean) * 2 * grad variance / n, for n values per channel."""
         x, mean = ctx.saved_tensors
         of_mean, of_variance = gradients
         n = x.numel() / x.shape[1]
@@ -75,16 +77,16 @@ class ChannelStatistics(torch.autograd.Function):
 
 
 def _ones_and_zeros(x: Tensor) -> tuple[Tensor, Tensor]:
-    """A weight and a bias of BatchNorm that leave x as it is; fp32, so that statistics are."""
+    """Identity weight and bias (channels,) for BatchNorm of x, in fp32 so that its statistics are fp32, too."""
     ones = torch.ones(x.shape[1], device=x.device)
     return ones, torch.zeros_like(ones)
 
 
 class BatchNormStatistics(LayerInputs):
-    """Statistics of the inputs of some BatchNorm2d, compared with those that they learnt.
+    """Statistics of the inputs of some BatchNorm2d layers, compared with the layers' running statistics.
 
-    What is compared is `momentum` times this batch's statistics plus the rest of a detached running mean, which
-    advances once per synthetic batch; the very first batch has no running mean and is compared alone.
+    The compared value is `momentum` times this batch's statistics plus (1 - `momentum`) times a detached running mean,
+    which advances once per synthetic batch; the very first batch has no running mean and is compared alone.
     """
 
     layers: Sequence[nn.BatchNorm2d]
@@ -100,12 +102,12 @@ class BatchNormStatistics(LayerInputs):
         self.found.update(enumerate(zip(*nothing, strict=True)))
 
     def _learnt(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Means and variances of all layers."""
+        """Running means and variances of all layers."""
         means = [layer.running_mean for layer in self.layers if layer.running_mean is not None]
         return means, [layer.running_var for layer in self.layers if layer.running_var is not None]
 
     def _mixed(self) -> list[Tensor]:
-        """Means of all layers, then variances, mixed with the running mean. Needs a forward pass while recording."""
+        """Means, then variances, of all layers, mixed with the running mean; needs a recorded forward pass."""
         batch = [self.found[i][part] for part in (0, 1) for i in range(len(self.layers))]
         if not self.running:
             return batch
@@ -114,7 +116,7 @@ class BatchNormStatistics(LayerInputs):
         ]
 
     def loss(self) -> Tensor:
-        """The BatchNorm term of the last forward pass; the gradient flows through this batch's share only."""
+        """The BatchNorm term of the last forward pass; gradients flow through this batch's share only."""
         if not self.layers:
             return torch.zeros(())
         mixed, count = self._mixed(), len(self.layers)
@@ -122,5 +124,5 @@ class BatchNormStatistics(LayerInputs):
         return statistics_distance(mixed[:count], mixed[count:], *self._learnt())
 
     def advance(self) -> None:
-        """Take what was compared last into the running mean: once per batch, after its last step."""
+        """Make the statistics compared last the new running mean; called once per batch, after its last step."""
         self.running = [statistic.clone() for statistic in self._compared]

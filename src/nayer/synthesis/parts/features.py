@@ -1,4 +1,4 @@
-"""What layers of a network are given in a forward pass: the features that some terms look at."""
+"""Inputs of a network's layers in a forward pass: the features that some loss terms use."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Note = Callable[[Any, tuple[Tensor, ...], Tensor], None]
 
 
 class LayerInputs:
-    """What some layers are given in a forward pass, summarised, while recording."""
+    """Summaries of the inputs of some layers in the last forward pass, recorded on request."""
 
     def __init__(self, layers: Sequence[nn.Module], summary: Summary) -> None:
         self.layers, self.summary = layers, summary
@@ -24,7 +24,7 @@ class LayerInputs:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Hooks are on inside this block only, so distillation and evaluation never pay for them."""
+        """Record inside this block; hooks exist only here, so distillation and evaluation never pay for them."""
         hooks = [layer.register_forward_pre_hook(self._record(index)) for index, layer in enumerate(self.layers)]
         try:
             yield
@@ -40,14 +40,14 @@ class LayerInputs:
         return hook
 
     def _forget(self) -> None:
-        """No numbers in place of features: to torch.compile, an empty dictionary would be another case."""
+        """Replace all features by NaN: an empty dictionary would make torch.compile compile again."""
         self.found.update((index, torch.full((), torch.nan)) for index in range(len(self.layers)))
 
 
 def inputs_by_layer(teacher: Classifier, layers: Iterable[nn.Module]) -> dict[nn.Module, torch.Size]:
-    """Of these layers those that a forward pass of the teacher goes through, with the shape of what they are given.
+    """Those of `layers` that a forward pass of the teacher uses, with the shape of their inputs.
 
-    Some networks have layers for their training alone, such as a second head.
+    Some networks have layers that are used in training only, such as a second head.
     """
     found: dict[nn.Module, torch.Size] = {}
 
@@ -60,12 +60,12 @@ def inputs_by_layer(teacher: Classifier, layers: Iterable[nn.Module]) -> dict[nn
 
 @torch.no_grad()
 def look(classifier: Classifier, layers: Iterable[nn.Module], note: Note) -> Tensor:
-    """What two black images are answered; each of the layers that they pass is noted."""
+    """Logits of two black images, calling `note` for each of the layers that they pass through."""
     spec, training = classifier.images, [each for each in classifier.modules() if each.training]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     try:
         classifier.eval()
-        with torch.compiler.set_stance("force_eager"):  # a look is not worth a compilation
+        with torch.compiler.set_stance("force_eager"):  # one pass is not worth a compilation
             logits: Tensor = classifier(
                 torch.zeros(2, spec.channels, spec.size, spec.size, device=classifier.mean.device)
             )
@@ -78,22 +78,22 @@ def look(classifier: Classifier, layers: Iterable[nn.Module], note: Note) -> Ten
 
 
 def as_given(features: Tensor) -> Tensor:
-    """The features themselves."""
+    """The features unchanged."""
     return features
 
 
 def channel_means(features: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C): the mean of every channel of an image."""
+    """(N, C, H, W) -> (N, C): mean of each channel of each image."""
     return features.float().mean((2, 3))
 
 
 def attention_map(features: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, H, W): where a layer is active (Zagoruyko and Komodakis, arXiv 1612.03928)."""
+    """(N, C, H, W) -> (N, H, W): mean square over channels (Zagoruyko and Komodakis, arXiv 1612.03928)."""
     return features.float().square().mean(1)
 
 
 def head_of(classifier: Classifier) -> nn.Linear | None:
-    """The linear layer whose outputs are the logits; failing that the last of as many outputs that images pass."""
+    """The linear layer whose outputs are the logits or, failing that, the last one in use with one output per class."""
     classes, outputs = len(classifier.class_names), dict[nn.Linear, Tensor]()
     layers = [each for each in classifier.modules() if isinstance(each, nn.Linear) and each.out_features == classes]
 
@@ -107,10 +107,10 @@ def head_of(classifier: Classifier) -> nn.Linear | None:
 
 
 def check_head(teacher: Classifier, weight: float) -> list[str]:
-    """Refuse a teacher whose features cannot be told, if a term on them is asked for.
+    """Refuse a teacher without a linear head if the activation term, which needs its inputs, has a weight above 0.
 
     Raises:
-        InputError: names the key.
+        InputError: the teacher has no linear head, and `weight` is not 0.
     """
     if weight and head_of(teacher) is None:
         raise InputError(

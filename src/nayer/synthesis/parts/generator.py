@@ -13,10 +13,10 @@ from nayer.synthesis.parts.settings import GeneratorConfig
 
 
 def upsamplings(image_size: int) -> int:
-    """How often the generator doubles: twice up to 64 px, four times above (start 14x14 for 224 px).
+    """How often the generator doubles its resolution: twice up to 64 px, four times above (from 14x14 to 224 px).
 
     Raises:
-        InputError: the size is no multiple of what the doublings need, or too small.
+        InputError: the size is too small, or not a multiple of 2^doublings.
     """
     doublings = 2 if image_size <= 64 else 4
     if image_size < 8 or image_size % 2**doublings:
@@ -30,8 +30,8 @@ def upsamplings(image_size: int) -> int:
 class UpsampledConv2d(nn.Conv2d):
     """Nearest upsampling by two, then a 3x3 convolution: (N, inputs, H, W) -> (N, outputs, 2 H, 2 W).
 
-    Computed as one transposed convolution of stride 2 whose 4x4 kernel sums the weights that meet the same pixel: four
-    products a value instead of nine, and no upsampled copy.
+    Computed as one transposed convolution of stride 2, whose 4x4 kernel sums the weights that meet the same pixel: four
+    products per value instead of nine, and no upsampled copy.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -73,7 +73,7 @@ class Generator(nn.Module):
 def build_generator(
     context: Context, config: GeneratorConfig, compiled: bool = True, latent: int | None = None
 ) -> Generator:
-    """A generator for the teacher's images with fresh weights, on its device; compiled where the context says so."""
+    """A generator of images for the teacher, with fresh weights, on its device, and compiled if the context says so."""
     images = context.teacher.images
     generator = Generator(latent or config.latent, config.generator_width, images.size, images.channels)
     generator.to(context.teacher.mean.device).to(memory_format=torch.channels_last)
@@ -83,7 +83,7 @@ def build_generator(
 
 
 def redraw_weights(generator: Generator) -> None:
-    """Fresh weights in place: normal ones of deviation 0.02 (Radford et al., arXiv 1511.06434, section 3)."""
+    """Redraw weights in place: normal, standard deviation 0.02 (Radford et al., arXiv 1511.06434, section 3)."""
     for module in generator.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)

@@ -1,6 +1,6 @@
-"""The inversion of a teacher: its loss, and the steps that look for the images of one batch.
+"""Inversion of a teacher: the loss, and the optimiser steps that find the images of one batch.
 
-Three terms, as NAYER (arXiv 2310.00258, equation of L_G), FastDFKD, CMI and DeepInversion have in common.
+The three terms of the loss are common to NAYER (arXiv 2310.00258, equation of L_G), FastDFKD, CMI and DeepInversion.
 """
 
 from abc import abstractmethod
@@ -29,7 +29,7 @@ LOSS_NAMES = {"ce": "class (cross-entropy)", "bn": "BatchNorm statistics", "adve
 
 
 class InversionLoss:
-    """Class, BatchNorm and adversarial term, with the running statistics that live from batch to batch."""
+    """Class, BatchNorm and adversarial terms and the prior, with the running statistics kept across batches."""
 
     def __init__(self, context: Context, config: InversionConfig, competition: StudentLoss = adversarial_loss) -> None:
         self.context, self.config, self.competition = context, config, competition
@@ -39,13 +39,13 @@ class InversionLoss:
 
     @contextmanager
     def for_one_batch(self, student: Classifier) -> Iterator[None]:
-        """Statistics are recorded and the student is frozen inside; on leaving the running statistics advance."""
+        """Record statistics and freeze the student inside the block, and advance the running statistics at its end."""
         with self.statistics.recording(), self.prior.recording(), frozen(student):
             yield
             self.statistics.advance()
 
     def __call__(self, images: Tensor, labels: Tensor, student: Classifier) -> tuple[Losses, Tensor]:
-        """The terms for images (N, C, H, W) in [0, 1] with their weighted sum, and the teacher's logits."""
+        """Loss terms for images (N, C, H, W) in [0, 1] with their weighted sum, and the teacher's logits."""
         config = self.config
         with self.context.autocast():
             views = self.context.augment(images)
@@ -65,18 +65,18 @@ class InversionLoss:
         return {**losses, TOTAL: total}, teacher_logits
 
     def state_dict(self) -> dict[str, Any]:
-        """The running statistics and the phase."""
+        """The running statistics and the phase (whether the adversarial term is on)."""
         return {"running": self.statistics.running, "adversarial": self.adversarial}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         device = self.context.teacher.mean.device
         self.statistics.running = [statistic.to(device) for statistic in state["running"]]
         self.adversarial = state["adversarial"]
 
 
 class InversionMethod(Method[Inverting]):
-    """What the methods have in common whose batches are learnt by this loss, one after the other."""
+    """Base of the methods that learn one batch after the other by InversionLoss."""
 
     loss_names: ClassVar = LOSS_NAMES
     needs_embeddings = False
@@ -88,32 +88,32 @@ class InversionMethod(Method[Inverting]):
 
     @staticmethod
     def competition(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-        """The adversarial term."""
+        """The adversarial term, from logits (N, classes) of teacher and student."""
         return adversarial_loss(teacher_logits, student_logits)
 
     @classmethod
     def terms(cls, config: Inverting) -> Mapping[str, str]:
-        """With the prior, if there is one."""
+        """Loss terms by name, including the prior if there is one."""
         return {**cls.loss_names, **(PRIOR if config.prior != "none" else {})}
 
     @classmethod
     def check(cls, config: Inverting, teacher: Classifier) -> list[str]:
-        """A generator has sizes that it can make; BatchNorm term and prior need what they look at."""
+        """Refuse image sizes that a generator cannot make, and a teacher without the layers that the terms need."""
         if isinstance(config, GeneratorConfig):
             upsamplings(teacher.images.size)
         check_prior(teacher, config.prior)
         return check_batchnorm(teacher, config.bn_weight, config.prior != "none")
 
     def start_epoch(self, epoch: int) -> None:
-        """The adversarial term sets in after the warm-up."""
+        """Switch the adversarial term on after the warm-up."""
         self.loss.adversarial = not self.context.schedule.warms_up(epoch)
 
     @abstractmethod
     def renew(self) -> None:
-        """Fresh networks; the running statistics of the BatchNorm term live on."""
+        """Set up fresh networks, keeping the running statistics of the BatchNorm term."""
 
     def recover(self) -> None:
-        """Fresh networks, and statistics that no failed one is part of."""
+        """Set up fresh networks and discard the running statistics, which the failed ones contributed to."""
         self.loss.statistics.running = []
         self.renew()
 
@@ -128,10 +128,11 @@ def invert(
     recorder: Recorder,
     after_backward: Callable[[], None] | None = None,
 ) -> SyntheticBatch:
-    """So many steps of the optimiser; hands out the images of the step with the lowest total loss.
+    """Take `steps` optimiser steps; returns the images of the step with the lowest total loss.
 
-    `shared` are the weights that all processes have alike; their gradients are averaged. `after_backward` sees the
-    gradients before the optimiser uses them. Where the recorder is on, all of these change tensors alone, in place.
+    `shared` are the weights that are equal in all processes; their gradients are averaged. `after_backward` is called
+    when gradients are ready, before the optimiser uses them. Where the recorder is on, these callables may change
+    nothing but tensors, in place. Labels aside, everything else in the batch is of the last step.
     """
     shared = list(shared)
 
@@ -159,7 +160,7 @@ def invert(
 
 
 def adam(weights: Iterable[Any], rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Adam:
-    """The optimiser of one batch, fit to be recorded on a GPU."""
+    """Adam for one batch, set up so that its steps can be recorded as a CUDA graph on a GPU."""
     found = torch.optim.Adam(weights, rate, betas, fused=True)
     for group in found.param_groups:
         group["capturable"] = group["params"][0].is_cuda
@@ -168,7 +169,7 @@ def adam(weights: Iterable[Any], rate: float, betas: tuple[float, float] = (0.9,
 
 @contextmanager
 def frozen(student: Classifier) -> Iterator[None]:
-    """The student in evaluation mode and without weight gradients, as it was before on leaving."""
+    """Keep the student in evaluation mode without weight gradients inside the block, and restore it at the end."""
     training, learnt = student.training, [each for each in student.parameters() if each.requires_grad]
     student.eval().requires_grad_(False)
     try:

@@ -1,7 +1,7 @@
-"""Procedural pictures, brought nearer to a teacher's training data by some steps on their pixels.
+"""Dead leaves, brought nearer to a teacher's training data by some optimiser steps on their pixels.
 
-What its BatchNorm layers know of that data is the goal, as in DeepInversion (arXiv 1912.08795, section 3.2), which
-begins with noise and takes thousands of steps. Pictures that have edges and scales already need a handful.
+The target is the running statistics of its BatchNorm layers, as in DeepInversion (arXiv 1912.08795, section 3.2), which
+begins with noise and takes thousands of steps. Pictures that already have edges and scales need only a handful.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from nayer.synthesis.parts.batchnorm import BatchNormStatistics, layers_with_sta
 from nayer.synthesis.parts.leaves import dead_leaves
 
 LEARNING_RATE = 0.05
-"""Of the pixels' Adam, on the teacher's normalised scale, as DeepInversion's."""
-# Matched at once, 256 pictures of 32 x 32 and fewer larger ones: a step holds what every layer of the teacher gave.
+"""Learning rate of the pixels' Adam, on the teacher's normalised scale, the same as DeepInversion's."""
+# Pictures matched at once: 256 of 32 x 32, fewer larger ones, as a step keeps the outputs of all layers of the teacher.
 PIXELS, LEAST = 2**18, 16
 
 
 class MatchedLeaves:
-    """Dead leaves for one teacher; of one without BatchNorm they stay as they are drawn."""
+    """Dead leaves matched to one teacher; for a teacher without BatchNorm they stay as drawn."""
 
     def __init__(self, teacher: Classifier, autocast: Callable[[], AbstractContextManager[Any]] = nullcontext) -> None:
         self.teacher, self.autocast = teacher, autocast
@@ -32,7 +32,7 @@ class MatchedLeaves:
     def draw(self, count: int, steps: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images (count, C, H, W) in [0, 1], the teacher's logits on them (count, classes), and the BatchNorm term.
 
-        Many are matched in parts: of each, mean and variance are to be what the layers know.
+        A large number is matched in parts, each of which should have the mean and variance of the layers.
         """
         images = dead_leaves(self.teacher, count)
         most = max(LEAST, PIXELS // self.teacher.images.size**2)
@@ -44,7 +44,7 @@ class MatchedLeaves:
             return images, logits, self.statistics.loss().to(logits.device)
 
     def match(self, images: Tensor, steps: int) -> Tensor:
-        """So many steps of Adam on the pixels; what leaves [0, 1] is brought back."""
+        """Take `steps` steps of Adam on the pixels (N, C, H, W), clamping them to [0, 1] after each."""
         mean, std = self.teacher.mean, self.teacher.std
         pixels = ((images - mean) / std).contiguous(memory_format=torch.channels_last).requires_grad_()
         optimiser = torch.optim.Adam([pixels], LEARNING_RATE, fused=True)

@@ -1,4 +1,4 @@
-"""The noisy layer Z: BatchNorm1d over the label-text embeddings, then a random Linear drawn anew for every batch."""
+"""The noisy layer Z: BatchNorm1d over the label embeddings, then a random Linear drawn anew for every batch."""
 
 from math import ceil
 from typing import Literal
@@ -15,15 +15,15 @@ Given = Literal["embeddings", "noise", "embeddings_and_noise"]
 class NoisyLayer(nn.Module):
     """K-to-1 noisy layer (arXiv 2310.00258, section 3.3): one Linear serves one set of K rows, one row per class.
 
-    The random Linear is the only source of diversity between batches. Those of all sets are one Linear from D to
-    sets x E, for embeddings of width D and outputs of width E: one matrix product, whose weights are never copied.
-    Where no two Linears are given the same rows it is one product for each, so that no ablation costs more. A batch
-    that is no multiple of K ends in a shorter set of random classes; a batch smaller than K is one set on a slice of a
-    permutation of the classes, a new slice per draw.
+    The random Linear is the only source of diversity between batches. For embeddings of width D and outputs of width E,
+    the Linears of all sets are stored as one Linear from D to sets x E, and applied in one matrix product whose weights
+    are never copied. Where each Linear serves rows of its own (`rows_apart`), a batched product is used instead, so
+    that no ablation costs more. A batch that is not a multiple of K ends with a shorter set of random classes; a batch
+    smaller than K is one set over a slice of a permutation of the classes, with a new slice for each draw.
 
-    Ablations: `drawn` once and for all, or no Linear at all; one Linear `shared` by a set, by one image, or by the
-    whole batch; rows not normalised; `given` noise, drawn anew for every image of a batch, in place of the embeddings,
-    or beside what comes of them: then the outputs are (batch_size, E + D).
+    Ablations: the Linear `drawn` once and then fixed, or not at all; one Linear `shared` by a set, by one image, or by
+    the whole batch; rows not `normalised`; `given` noise, drawn for every image of a batch, in place of the embeddings
+    or appended to their outputs, which then are (batch_size, E + D). Without a Linear, E is D.
     """
 
     embeddings: Tensor
@@ -50,7 +50,7 @@ class NoisyLayer(nn.Module):
         self.drawn, self.shared, self.given = drawn, shared, given
 
     def redraw(self, batch_size: int) -> Tensor:
-        """Draw the Linear ~ N(0, 1) with zero bias for a new batch; returns its labels (batch_size,)."""
+        """Prepare a new batch: draw weights ~ N(0, 1), with zero bias, if `drawn` says so; returns its labels (N,)."""
         device = self.embeddings.device
         classes, last = self._choose(batch_size)
         place = torch.arange(batch_size, device=device)
@@ -74,7 +74,7 @@ class NoisyLayer(nn.Module):
         return labels
 
     def _choose(self, batch_size: int) -> tuple[Tensor, Tensor]:
-        """The classes of every set, and those of a shorter last one."""
+        """The classes of every full set, and those of a shorter last set (possibly none)."""
         count, device = len(self.embeddings), self.embeddings.device
         if batch_size >= count:
             return torch.arange(count, device=device), torch.randperm(count, device=device)[: batch_size % count]
@@ -84,21 +84,21 @@ class NoisyLayer(nn.Module):
         return classes, classes[:0]
 
     def set_linear(self, weight: Tensor, bias: Tensor) -> None:
-        """Take this Linear from D to Linears x E."""
+        """Set weight (Linears x E, D) and bias (Linears x E,) of all Linears."""
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
 
     @property
     def linear(self) -> list[Tensor]:
-        """The Linear in use, if there is one."""
+        """Weight and bias in use, or an empty list if there are none."""
         return [] if self.drawn == "none" or not hasattr(self, "weight") else [self.weight, self.bias]
 
     @property
     def rows_apart(self) -> bool:
-        """Whether no two Linears are given the same rows of a normalised table or noise."""
+        """Whether each Linear is applied to its own rows only, instead of all Linears to one common table."""
         return self.given == "noise" or self.shared == "image"
 
     def forward(self) -> Tensor:
-        """The latent vectors (batch_size, E) of the last draw; row i belongs to label i of `redraw`."""
+        """Latent vectors (batch_size, `latent`) of the last draw; row i belongs to label i of `redraw`."""
         rows: Tensor = self.norm(self.rows)
         if self.drawn != "none" and not self.rows_apart:
             rows = F.linear(rows, self.weight, self.bias).unflatten(1, (-1, self.outputs)).transpose(0, 1).flatten(0, 1)
@@ -108,7 +108,7 @@ class NoisyLayer(nn.Module):
         return torch.cat([rows, self.noise], 1) if self.given == "embeddings_and_noise" else rows
 
     def _each_its_own(self, rows: Tensor) -> Tensor:
-        """Each Linear on the rows (batch_size, D) that follow those of the one before."""
+        """Apply each Linear to its own consecutive part of the rows (batch_size, D)."""
         weight, bias = self.weight.unflatten(0, (-1, self.outputs)), self.bias.unflatten(0, (-1, 1, self.outputs))
         whole = F.pad(rows, (0, 0, 0, len(weight) * self.each - len(rows))).unflatten(0, (len(weight), self.each))
         return torch.baddbmm(bias, whole, weight.mT).flatten(0, 1)[: len(rows)]

@@ -1,4 +1,4 @@
-"""Pixels themselves are learnt, without a generator: what DeepInversion and ADI have in common (arXiv 1912.08795)."""
+"""Base of DeepInversion and ADI (arXiv 1912.08795), which learn pixels directly, without a generator."""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -16,37 +16,37 @@ from nayer.synthesis.parts.settings import InversionConfig, Share
 
 
 class PixelConfig(InversionConfig):
-    """Of a method that learns pixels; the defaults are those that DeepInversion's authors publish for CIFAR-10."""
+    """Parameters of a method that learns pixels; defaults are DeepInversion's published values for CIFAR-10."""
 
     steps: Count = 2000
     learning_rate: Rate = 0.05
-    """Of the pixels' Adam, on the teacher's normalised scale."""
+    """Learning rate of the pixels' Adam, on the teacher's normalised scale."""
     ce_weight: Weight = 1.0
     bn_weight: Weight = 10.0
     adversarial_weight: Weight = 0.0
-    """Of the competition with the student, which is off during the warm-up."""
+    """Weight of the competition with the student, which is off during the warm-up."""
     bn_momentum: Share = 1.0
     variation_weight: Weight = 2.5e-5
-    """Of the total variation of the pixels."""
+    """Weight of the total variation of the pixels."""
     norm_weight: Weight = 0.0
-    """Of the length of the pixels."""
+    """Weight of the L2 norm of the pixels."""
 
 
 class PixelMethod(InversionMethod[PixelConfig]):
-    """No generator: the pixels of every batch are learnt from noise."""
+    """Learns the pixels of every batch from noise, without a generator."""
 
     loss_names: ClassVar = {**LOSS_NAMES, "variation": "total variation", "norm": "pixel norm"}
 
     made = 0
-    """Images so far: their classes come in turns, from batch to batch."""
+    """Images made so far by this process; labels cycle through the classes from batch to batch."""
 
     def renew(self) -> None:
-        """There are no networks."""
+        """Do nothing: there are no networks."""
 
     def step(self, student: Classifier) -> SyntheticBatch:
         """Learn a batch of pixels from Gaussian noise."""
         config, images, device = self.config, self.context.teacher.images, self.context.teacher.mean.device
-        # Each process has the next part of the turn.
+        # Each process takes the next part of the cycle through the classes.
         first = self.made * distributed.size() + config.batch_size * distributed.rank()
         labels = (torch.arange(config.batch_size, device=device) + first) % self.context.classes
         self.made += config.batch_size
@@ -59,24 +59,24 @@ class PixelMethod(InversionMethod[PixelConfig]):
             return invert(make_images, losses_of, labels, optimiser, [], config.steps, recorder)
 
     def images_of(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (N, C, H, W) as images in [0, 1]; what lies beyond is brought back in place."""
+        """Images in [0, 1] from normalised pixels (N, C, H, W), which are clamped to that range in place."""
         mean, std = self.context.teacher.mean, self.context.teacher.std
         with torch.no_grad():
             pixels.copy_(pixels.clamp(-mean / std, (1 - mean) / std))
         return pixels * std + mean
 
     def losses(self, pixels: Tensor, labels: Tensor, student: Classifier, images: Tensor) -> tuple[Losses, Tensor]:
-        """The terms of the inversion, and the priors of a picture."""
+        """Inversion terms, total variation and norm of the pixels, with the weighted sum, and the teacher's logits."""
         losses, teacher_logits = self.loss(images, labels, student)
         variation, norm = total_variation(pixels), torch.linalg.vector_norm(pixels)
         total = losses[TOTAL] + self.config.variation_weight * variation + self.config.norm_weight * norm
         return {**losses, "variation": variation, "norm": norm, TOTAL: total}, teacher_logits
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics, the phase and the turn of the classes."""
+        """Running statistics, phase, and position in the cycle of classes."""
         return {**self.loss.state_dict(), "made": self.made}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.loss.load_state_dict(state)
         self.made = state["made"]

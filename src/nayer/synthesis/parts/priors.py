@@ -1,6 +1,6 @@
-"""What stands in for the BatchNorm term where a teacher has no BatchNorm: what its features are like in other ways.
+"""Priors: terms on a teacher's features that stand in for the BatchNorm term where it has no BatchNorm.
 
-Each is a scalar of the order of 1, least for the images that it takes for likely.
+Each is a scalar, lowest for the images that it rates as most plausible.
 """
 
 from collections.abc import Iterator
@@ -17,88 +17,88 @@ from nayer.synthesis.parts.features import LayerInputs, as_given, head_of, input
 from nayer.synthesis.parts.losses import activation_loss, balance_loss
 
 PriorName = Literal["none", "activation", "layer_norm"]
-# DAFL's weights of its activation and its balance term are 0.1 and 5.
+# Weight of the balance term relative to the activation term; DAFL's weights are 5 and 0.1.
 BALANCE = 50.0
 
 
 def channels_first(layer: nn.Module) -> bool:
-    """Whether it takes (N, C, H, W): the LayerNorm2d of timm and torchvision, and one of transformers that says so."""
+    """Whether a LayerNorm takes (N, C, H, W): LayerNorm2d of timm and torchvision, or `data_format` of transformers."""
     return "2d" in type(layer).__name__ or getattr(layer, "data_format", "") == "channels_first"
 
 
 def channels_last(features: Tensor, layer: nn.Module) -> Tensor:
-    """What a LayerNorm is given, (N, C, H, W), (N, H, W, C) or (N, tokens, C), as (N, ..., C) in fp32."""
+    """Inputs of a LayerNorm, (N, C, H, W), (N, H, W, C) or (N, tokens, C), as (N, ..., C) in fp32."""
     return (features.movedim(1, -1) if channels_first(layer) else features).float()
 
 
 class Prior:
-    """None, which the others extend: watches the teacher while recording, and judges features and logits after."""
+    """The empty prior, which the others extend: records the teacher's features, then rates them and the logits."""
 
     title = "nothing"
-    """What it asks of images, for people."""
+    """What the prior asks of images, in words for people."""
 
     def __init__(self, teacher: Classifier) -> None:
         self.inputs = LayerInputs(self.layers(teacher), as_given)
 
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
-        """What it watches."""
+        """Layers whose inputs the prior records."""
         return []
 
     @classmethod
     def missing(cls, teacher: Classifier) -> str | None:
-        """What the teacher lacks for it."""
+        """What the teacher lacks for this prior, as a phrase for messages; None if nothing."""
         return None
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Around forward passes of the teacher."""
+        """Record the teacher's features in forward passes inside this block."""
         with self.inputs.recording():
             yield
 
     def loss(self, teacher_logits: Tensor) -> Tensor:
-        """Of the forward pass just recorded and its logits (N, classes)."""
+        """The term for the forward pass just recorded and its logits (N, classes)."""
         return teacher_logits.new_zeros(())
 
 
 class Activation(Prior):
-    """The features before the head are strong, and all classes come equally often (DAFL, section 3.2)."""
+    """Large features before the head, and all classes equally frequent (DAFL, section 3.2)."""
 
     title = "strong features of balanced classes"
 
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
-        """The head."""
+        """The linear head, if there is one."""
         head = head_of(teacher)
         return [head] if head else []
 
     @classmethod
     def missing(cls, teacher: Classifier) -> str | None:
-        """A linear head."""
+        """A linear head, if the teacher has none."""
         return None if cls.layers(teacher) else "a linear layer at its end"
 
     def loss(self, teacher_logits: Tensor) -> Tensor:
-        """Of features and logits."""
+        """Activation term plus BALANCE times the balance term."""
         return activation_loss(self.inputs.found[0]) + BALANCE * balance_loss(teacher_logits)
 
 
 class LayerNormStatistics(Prior):
-    """What a LayerNorm has normalised is, channel by channel over all images and places, of mean 0 and variance 1."""
+    """Inputs of LayerNorms, once normalised, with mean 0 and variance 1 per channel over all images and positions."""
 
     title = "inputs of LayerNorm like a Gaussian's"
 
     @staticmethod
     def layers(teacher: Classifier) -> list[nn.Module]:
-        """All LayerNorms that images go through."""
+        """All LayerNorms that a forward pass uses."""
         return list(inputs_by_layer(teacher, [each for each in teacher.modules() if isinstance(each, nn.LayerNorm)]))
 
     @classmethod
     def missing(cls, teacher: Classifier) -> str | None:
-        """A LayerNorm."""
+        """A LayerNorm, if the teacher has none."""
         return None if cls.layers(teacher) else "a LayerNorm"
 
     def loss(self, teacher_logits: Tensor) -> Tensor:
-        """The mean over layers and channels of mean^2 + (variance - 1)^2."""
+        """Mean over layers of the mean over channels of mean^2 + (variance - 1)^2."""
         terms = []
         for place, layer in enumerate(self.inputs.layers):
             values = channels_last(self.inputs.found[place], layer)
@@ -115,10 +115,10 @@ PRIORS: dict[PriorName, type[Prior]] = {
 
 
 def check_prior(teacher: Classifier, name: PriorName) -> None:
-    """Refuse a prior that looks at what the teacher lacks.
+    """Refuse a prior on layers that the teacher lacks.
 
     Raises:
-        InputError: names the key.
+        InputError: the teacher lacks them.
     """
     if lacking := PRIORS[name].missing(teacher):
         others = ", ".join(each for each, prior in PRIORS.items() if not prior.missing(teacher))

@@ -8,38 +8,38 @@ from nayer.core.config import Count, Momentum, Rate, Weight
 from nayer.synthesis.method import SynthesisConfig
 from nayer.synthesis.parts.priors import PriorName
 
-# Strict parameters refuse a list for a pair, and YAML knows lists only.
+# Strict parameters refuse a list in place of a tuple, and YAML has only lists.
 Betas = Annotated[tuple[Momentum, Momentum], Field(strict=False)]
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class GeneratorConfig(SynthesisConfig):
-    """Of a method with a generator, trained by Adam."""
+    """Parameters of a method with a generator, trained by Adam."""
 
     latent: Count
     """Inputs of the generator."""
     generator_width: Count
     """Channels of the generator's last hidden layer (ngf)."""
     learning_rate: Rate
-    """Of the generator's Adam."""
+    """Learning rate of the generator's Adam."""
     betas: Betas
-    """Of the generator's Adam."""
+    """Betas of the generator's Adam."""
 
 
 class InversionConfig(SynthesisConfig):
-    """Of a method that inverts the teacher: class, BatchNorm and adversarial term."""
+    """Parameters of a method that inverts the teacher: class, BatchNorm and adversarial terms, and a prior."""
 
     ce_weight: Weight
-    """Of the class term."""
+    """Weight of the class term: cross-entropy of the teacher's predictions and the wanted classes."""
     bn_weight: Weight
-    """Of the BatchNorm term; 0 admits a teacher without BatchNorm2d."""
+    """Weight of the BatchNorm term; 0 admits a teacher without BatchNorm2d."""
     adversarial_weight: Weight
-    """Of the adversarial term, which is off during the warm-up."""
+    """Weight of the adversarial term, which is off during the warm-up."""
     bn_momentum: Share
-    """Share of the current batch in the compared statistics; the rest is the running mean."""
+    """Share of the current batch in the statistics of the BatchNorm term; the rest is their running mean."""
     prior: PriorName = "none"
-    """For a teacher without BatchNorm: strong features of balanced classes (activation), or inputs of LayerNorm like a
-    Gaussian's (layer_norm)."""
+    """Term in place of the BatchNorm term, for a teacher without BatchNorm: large features and balanced classes
+    (activation), or normalised inputs of LayerNorm with mean 0 and variance 1 per channel (layer_norm)."""
     prior_weight: Weight = 1.0
-    """Of that term."""
+    """Weight of the prior."""

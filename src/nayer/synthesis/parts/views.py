@@ -1,4 +1,4 @@
-"""Views of images for terms that compare several of one."""
+"""Differentiable random crops, for loss terms that compare several views of an image."""
 
 from math import log
 
@@ -10,9 +10,9 @@ WIDEST = log(4 / 3)
 
 
 def random_resized_crop(images: Tensor, least: float = 0.25) -> Tensor:
-    """Of each image (N, C, H, W) a part of `least` to all of its area, stretched to its size; half of them flipped.
+    """A random crop of each image (N, C, H, W), resized to the full image; every crop is flipped with probability 1/2.
 
-    Sides of a part are as 3:4 to 4:3. Gradients pass through.
+    Crops have `least` to all of the area, and aspect ratios of 3:4 to 4:3. Gradients flow through.
     """
     area, stretch, flipped, *place = torch.rand(5, len(images), device=images.device)
     side, aspect = (least + (1 - least) * area).sqrt(), ((2 * stretch - 1) * WIDEST / 2).exp()

@@ -1,4 +1,4 @@
-"""Kedro hooks, one file a concern.
+"""Kedro hooks, one file per concern.
 
-Kedro imports them at the start of every command: what is slow to import (torch, MLflow) is imported where it is used.
+Kedro imports them at the start of every command, so slow modules (torch, MLflow) are imported where they are used.
 """

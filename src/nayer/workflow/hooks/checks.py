@@ -1,4 +1,4 @@
-"""Checks before the first node: parameters, this machine, and where outputs go."""
+"""Hooks for checks before the first node: parameters, this machine, and output folders."""
 
 import os
 from pathlib import Path
@@ -14,11 +14,11 @@ from nayer.workflow.stages import stages_in
 
 
 class CheckHooks:
-    """Refuses what a user can mend before anything is written."""
+    """Refuses mistakes that a user can correct, before anything is written."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Relative paths in parameters mean the project's root, wherever the command was typed."""
+        """Check parameters and MLflow settings; change to the project's root, which relative paths in them refer to."""
         from nayer.models.architectures import trust
         from nayer.workflow.parameters import Parameters, check_mlflow, check_types
 
@@ -27,12 +27,12 @@ class CheckHooks:
         check_mlflow(context.config_loader["mlflow"])
         self.parameters = Parameters.model_validate(context.params)
         self.settings = context.config_loader["mlflow"]
-        # What stands in the parameters may be run where a file names it, and no other code.
+        # Code named in the parameters may be run where a weights file names it, too; no other code may.
         trust(self.parameters.teacher.architecture, self.parameters.distill.student.architecture)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Refuse bad input while nothing is written; a teacher in an MLflow store is looked at, too."""
+        """Refuse bad input before anything is written; set up MLflow first, as the teacher may come from its store."""
         from nayer.mlops.tracking.store import point_to_store
         from nayer.workflow.preflight import check_parameters
 

@@ -1,4 +1,4 @@
-"""A run's files are its own: held against other runs, swept of what killed ones left, states gone when all is safe."""
+"""Hooks for a run's files: lock them against other runs, remove leftovers of killed runs, delete states at the end."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,22 +16,22 @@ from nayer.workflow.stages import LOOPS, stages_in
 
 
 class FileHooks:
-    """A run holds its files from before its MLflow run is opened until after that is closed."""
+    """Locks the files of a run from before its MLflow run is opened until after that is closed."""
 
     def __init__(self) -> None:
         self.held = ExitStack()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Where states and an ONNX file go."""
+        """Read the parameters that say where states and the ONNX file go."""
         from nayer.workflow.parameters import Parameters
 
         self.parameters = Parameters.model_validate(context.params)
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Refuse files that another run holds, and sweep up what killed ones left."""
-        self.held.close()  # of a run in this process that could not be opened
+        """Refuse files that another run has locked, and remove leftovers of killed runs."""
+        self.held.close()  # left by an earlier run in this process that failed to start
         stages = stages_in(pipeline)
         self.states = [self.state_of(stage) for stage in stages if stage in LOOPS]
         written = [*files_of(catalog, pipeline.all_outputs()).values(), *self.states]
@@ -42,17 +42,17 @@ class FileHooks:
             sweep(path)
 
     def state_of(self, stage: str) -> Path:
-        """Where a stage keeps its state."""
+        """File in which a stage keeps its state."""
         return state_file(self.parameters.runtime.resume_folder, stage)
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
-        """All outputs are written, so that states may go; let go of the files, as MLflow has its copies."""
+        """Delete the states, as all outputs are written, and unlock the files, as MLflow has its copies."""
         for state in self.states:
             state.unlink(missing_ok=True)
         self.held.close()
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self) -> None:
-        """Let go."""
+        """Unlock the files."""
         self.held.close()

@@ -1,4 +1,4 @@
-"""What a run tells when it is over: results and the next step, or what is kept and how to go on."""
+"""Hook for the message at the end of a run: results and the next step, or what was kept and how to resume."""
 
 import click
 from kedro.framework.context import KedroContext
@@ -14,18 +14,18 @@ from nayer.workflow.summary import print_summary
 
 
 class SummaryHooks:
-    """The last words of a run."""
+    """Prints the message at the end of a run."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Which scenario it is, and where states lie."""
+        """Read the parameters, for the scenario and the folder of states."""
         from nayer.workflow.parameters import Parameters
 
         self.parameters = Parameters.model_validate(context.params)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Results and the next step; of single nodes only that they are done."""
+        """Print results and the next step, or, if only some nodes of a stage ran, that they are done."""
         stages = stages_in(pipeline)
         if stages and not is_complete(stages[-1], pipeline):
             click.echo(f"{', '.join(node.name for node in pipeline.nodes)} done.")
@@ -35,6 +35,6 @@ class SummaryHooks:
 
     @hook_impl
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:
-        """What is kept and which command goes on, where the error does not say so itself."""
+        """Add to the error what was kept and which command resumes, unless it already says so."""
         if LOOPS & set(stages_in(pipeline)) and not within(error, Interrupted, Stopped):
             error.add_note(resume_hint(self.parameters.runtime.resume_folder))

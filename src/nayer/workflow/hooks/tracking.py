@@ -1,4 +1,4 @@
-"""One MLflow run per Kedro run: parameters, tags, digests and files; metrics by epoch come from the reporter."""
+"""One MLflow run per Kedro run: parameters, tags, digests and files; the reporter adds metrics by epoch."""
 
 import signal
 from contextlib import ExitStack
@@ -31,7 +31,7 @@ class TrackingHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember where the project is and how it is set."""
+        """Remember the project's folder, its parameters and its MLflow settings."""
         from nayer.workflow.parameters import Parameters
 
         self.project, self.parameters = Path(context.project_path), Parameters.model_validate(context.params)
@@ -45,13 +45,13 @@ class TrackingHooks:
         with run.answering():
             self.open(pipeline)
         self.catalog = catalog
-        # The digests by which the runs of one chain find each other: one run's output is another's input.
+        # Digests link the runs of one chain: the output of one run is the input of another.
         read = {name: path for name, path in files_of(catalog, pipeline.inputs()).items() if path.is_file()}
         self.outbox.tags({f"input.{name}": digest(path) for name, path in read.items()})
         self.signals.enter_context(handling(self.stop))
 
     def open(self, pipeline: Pipeline) -> None:
-        """The run with its tags and parameters, after what earlier ones could not send."""
+        """Send what earlier runs could not send and end killed ones, then open the run with its tags and parameters."""
         from nayer.mlops.tracking import run, stale_runs, store
 
         store.open_experiment(self.project, self.settings["experiment"])
@@ -64,13 +64,13 @@ class TrackingHooks:
         run.log_parameters({name: value for name, value in self.parameters if name in names})
 
     def stop(self, number: int, _: FrameType | None) -> None:
-        """Outside of the loops, which keep their state first, a signal ends the run at once."""
+        """Handle a signal by ending the run at once; the training loops have a handler that saves their state first."""
         kept = resume_hint(self.parameters.runtime.resume_folder)
         raise Interrupted(f"Stopped by {signal.Signals(number).name}. {kept}", number)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Tag the digest of every file, and log metrics, figures, tables and the report."""
+        """Tag the digest of every file, and log metrics, figures, tables and reports."""
         from nayer.mlops.tracking import run
 
         if dataset_name in METRICS:
@@ -82,16 +82,16 @@ class TrackingHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """The run is FINISHED."""
+        """End the run as FINISHED."""
         self.close("FINISHED")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
-        """The run is KILLED after a signal, else FAILED."""
+        """End the run as KILLED after a signal, otherwise as FAILED."""
         self.close("KILLED" if within(error, Interrupted) else "FAILED")
 
     def close(self, status: str) -> None:
-        """Send what is under way, end the run, and give the signals back."""
+        """Send what is pending, end the run, and restore the signal handlers."""
         from nayer.mlops.tracking import run
 
         with self.signals:
