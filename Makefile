@@ -23,7 +23,7 @@ variable = $(shell echo $(1) | tr a-z- A-Z_)
 .PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario parameters lock audit
 .DEFAULT_GOAL := help
 
-help:  ## what there is
+help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.python:
@@ -83,7 +83,7 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 	  mkdir -p $(FASHION) && for file in $$files; do gunzip -c $$file >$(FASHION)/$$(basename $$file .gz) || exit 1; done; \
 	  echo "Fashion-MNIST lies in $(FASHION). Next: make run SCENARIO=fashion_mnist"
 
-scenario: $(VENV)/.run  ## the DVC pipeline file of scenario NAME; with TEACHER=file, a new scenario for it
+scenario: $(VENV)/.run  ## a new scenario for TEACHER; without it, the DVC pipeline file of scenario NAME
 	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation crop test-data student method like minutes,$(call given,$(option)))
 
 parameters: $(VENV)/.run  ## docs/parameters.md from the docstrings

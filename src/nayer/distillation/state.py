@@ -1,4 +1,4 @@
-"""Everything that changes during the loop, so that a resumed run equals an uninterrupted one."""
+"""Everything that changes during the loop, saved and restored so that a resumed run equals an uninterrupted one."""
 
 import copy
 from dataclasses import dataclass, field
@@ -26,26 +26,26 @@ STUDENT_FIGURES = ("kd_loss", "agreement")
 
 @dataclass(eq=False)
 class LoopState:
-    """Method, memory with targets, student, and where the loop is."""
+    """State of the loop: the method, the memory with its targets, the student, and the position in the schedule."""
 
     method: Method[Any]
     targets: Targets
     trainer: StudentTrainer
     leaves: int = 0
-    """Procedural pictures beside each synthetic batch."""
+    """Leaves added to the memory with each synthetic batch."""
     leaves_steps: int = 0
-    """Steps of these towards the teacher's statistics."""
+    """Optimiser steps that move the leaves towards the teacher's BatchNorm statistics."""
     recorder: Recorder = field(default_factory=Recorder)
-    """Of student steps on a GPU."""
+    """Recorder of student steps, on a GPU."""
     epoch: int = 0
     turn: int = 0
-    """Turns of this epoch that are over, each some synthetic batches and then some student steps."""
+    """Finished turns of this epoch; a turn is some synthetic batches followed by some student steps."""
     batch: int = 0
     """Synthetic batches made in this turn."""
     step: int = 0
     """Student steps done in this turn."""
     begun: bool = False
-    """Whether this epoch has; its first batch may have failed."""
+    """Whether this epoch has begun; the counters do not tell, as its first batch may have failed."""
 
     def __post_init__(self) -> None:
         self.memory = self.targets.memory
@@ -63,7 +63,7 @@ class LoopState:
         self._recorded: Recorded[Tensor] | None = None
 
     def begin_epoch(self) -> None:
-        """Put the sums of the epoch to zero, and remember the student as it is now, to go back to."""
+        """Reset the epoch's sums, and remember the student as it is now, to go back to if it fails."""
         self.begun = True
         if self.method.context.schedule.batches_in(self.epoch):
             self.method.start_epoch(self.epoch)
@@ -72,8 +72,8 @@ class LoopState:
         self.health.remember(self.trainer)
 
     def learn_again(self) -> None:
-        """Back to the epoch's first student step; of a method that alternates, to its first batch."""
-        self._recorded = None  # of tensors that were put back
+        """Go back to the epoch's first student step or, for a method that alternates, to its first batch."""
+        self._recorded = None  # it refers to tensors that have been replaced
         self.student_sums.zero_()
         self.turn = self.step = 0
         if self.method.alternates:
@@ -84,23 +84,23 @@ class LoopState:
             self.batch = self.method.context.schedule.batches_in(self.epoch)
 
     def end_epoch(self, row: Row) -> None:
-        """The epoch is over, and this is its row of the history."""
+        """Add the finished epoch's row to the history, and go to the next epoch."""
         self.history.append(row)
         self.epoch, self.turn, self.batch, self.step, self.begun = self.epoch + 1, 0, 0, 0, False
 
     def add_batch(self, made: SyntheticBatch) -> None:
-        """A synthetic batch that is of use, and the pictures that come with it."""
+        """Add a usable synthetic batch to the memory, and the leaves that go with it."""
         self.targets.add(made.images, made.labels)
         if self.pictures:
             images, logits, _ = self.pictures.draw(self.leaves, self.leaves_steps)
-            self.targets.add(to_uint8(images), logits.argmax(1))
+            self.targets.add(to_uint8(images), logits.argmax(1), synthetic=False)
         self.synthesis_sums += torch.stack([made.losses[name] for name in self.loss_names])
         ones = torch.ones_like(made.predictions, dtype=self.prediction_counts.dtype)
         self.prediction_counts.scatter_add_(0, made.predictions, ones)
         self.batch += 1
 
     def learn(self, config: StudentConfig) -> Tensor:
-        """One student step: its STUDENT_FIGURES, as a tensor on the device that the next step writes over."""
+        """Take a student step; returns its STUDENT_FIGURES in a tensor on the device, which the next one overwrites."""
         before = self.targets.slots
         self.targets.deal(config.batch_size)
         if self.targets.slots is not before:
@@ -111,7 +111,7 @@ class LoopState:
         return figures
 
     def _step(self, config: StudentConfig) -> Tensor:
-        """All of a student step that is done on the device."""
+        """The part of a student step that runs on the device, so that it can be recorded."""
         classes = len(self.trainer.student.class_names)
         loss = self.method.student_loss or partial(distillation_loss, temperature=config.temperature)
         loss = with_features(loss, classes, config.feature_weight)
@@ -124,7 +124,7 @@ class LoopState:
         return torch.stack([value, (teacher_logits.argmax(1) == logits.argmax(1)).float().mean()])
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain tensors, numbers and containers."""
+        """The whole state as plain tensors, numbers and containers."""
         return {
             "method": self.method.state_dict(),
             "memory": self.memory.state_dict(),
@@ -140,11 +140,11 @@ class LoopState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        self._recorded = None  # of other tensors
+        """Restore what `state_dict` gave."""
+        self._recorded = None  # it refers to the old tensors
         self.memory.load_state_dict(state["memory"])
         self.targets.load_state_dict(state["targets"])
-        # Read from a mapped file, which would stay on disk for as long as anything here is a part of it.
+        # A copy: the file is memory-mapped, and would take up disk space as long as any tensor still points into it.
         state = copy.deepcopy({name: state[name] for name in state if name not in ("memory", "targets")})
         self.method.load_state_dict(state["method"])
         self.trainer.load_state_dict(state["trainer"])

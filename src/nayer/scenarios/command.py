@@ -1,4 +1,4 @@
-"""`kedro scenario`: a new scenario for a teacher that exists, and the DVC pipeline file of any."""
+"""`kedro scenario`: create a scenario for an existing teacher, and write the DVC pipeline file of any scenario."""
 
 from pathlib import Path
 from typing import Any
@@ -18,30 +18,46 @@ from nayer.scenarios.options import TeacherOptions, check_options
 @click.argument("name")
 @click.option(
     "--teacher",
-    help="A file, models:/NAME/VERSION, torchvision:NAME, timm:NAME, or timm: or transformers: and a folder or hub id.",
+    help="File of weights, models:/NAME/VERSION, torchvision:NAME, timm:NAME, timm:FOLDER, or transformers:FOLDER.",
 )
 @click.option(
     "--architecture",
-    help="Its architecture: a name, or package.module:factory. This and the next three: if it does not tell.",
+    help="Teacher's: a name, or package.module:factory. Leave out this and the next three if the teacher states them.",
 )
-@click.option("--class-names", help="Text file with its class names, one a line, in the order of its classes.")
-@click.option("--image-size", type=int, help="Side of its images in pixels.")
-@click.option("--normalisation", help="What it was trained with: cifar10, imagenet, ..., or mean/std as 0.286/0.353.")
-@click.option("--crop", type=float, help="Share of a picture's side that it is shown: 0.875 is 224 of 256.")
-@click.option("--test-data", default="none", show_default=True, help="A data set, or a folder of pictures by class.")
-@click.option("--student", help="Its architecture, or half: its teacher's, half as wide; left out, the scenario's.")
-@click.option("--method", help="The method that makes the images, as published: nayer, fast_dfkd, cmi, ...")
-@click.option("--like", help="Scenario whose distillation is taken over; left out, fashion_mnist.")
-@click.option("--minutes", type=float, help="What a run may take here, 3 or more; its schedule is made to fill them.")
+@click.option("--class-names", help="Text file with one class name per line, in the order of the teacher's outputs.")
+@click.option("--image-size", type=int, help="Side of the teacher's images in pixels.")
+@click.option("--normalisation", help="The teacher's: cifar10, imagenet, ..., or mean/std such as 0.286/0.353.")
+@click.option(
+    "--crop", type=float, help="Share of a picture's shorter side that the teacher is shown: 0.875 is 224 of 256."
+)
+@click.option(
+    "--test-data",
+    default="none",
+    show_default=True,
+    help="Data set, or folder with one sub-folder of pictures per class.",
+)
+@click.option(
+    "--student",
+    help="Student's architecture, or half for the teacher's at half the width.  [default: half, or that of --like]",
+)
+@click.option("--method", help="Method that makes the images, with its published settings: nayer, fast_dfkd, cmi, ...")
+@click.option(
+    "--like", help="Scenario whose distillation is taken over.  [default: fashion_mnist, or the recipe for minutes]"
+)
+@click.option(
+    "--minutes",
+    type=float,
+    help="Minutes that a run may take on this machine, 3 or more: the schedule is made to fill them.",
+)
 def scenario(name: str, teacher: str | None, **said: Any) -> None:
-    """Write the DVC pipeline file of a scenario; with --teacher, make the scenario first."""
+    """Make a scenario for --teacher, and write its DVC pipeline file; without --teacher, write only the file."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     try:
         if teacher:
             make(project, name, TeacherOptions(teacher=teacher, **said))
         elif given := [key.upper() for key, value in said.items() if value not in (None, "none")]:
             raise InputError(
-                f"{', '.join(given)}: of a new scenario, which needs a TEACHER; say that too, or NAME alone."
+                f"{', '.join(given)}: for a new scenario, which needs a TEACHER; give that as well, or NAME alone."
             )
         elif name not in scenarios(project):
             raise unknown("NAME", name, scenarios(project))
@@ -53,7 +69,7 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
 
 
 def make(project: Path, name: str, options: TeacherOptions) -> None:
-    """Write `conf/<name>`; what needs no torch is checked before that is loaded, which takes seconds."""
+    """Write `conf/<name>`; checks that need no torch come before its import, which takes seconds."""
     check_options(project, name, options)
     from nayer.engine.allocator import keep_freed_memory
     from nayer.engine.progress import Terminal
@@ -63,14 +79,14 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
     bootstrap_project(project)
     settings = yaml.safe_load((project / "conf" / "base" / "mlflow.yml").read_text())
     point_to_store(project, settings["tracking_uri"])
-    keep_freed_memory()  # as a run does, whose steps are timed here
+    keep_freed_memory()  # as in a run, so that its steps are timed as they will be
     made = create(project, name, options, Terminal(interval=10))
     shape = f"{made.images.channels}x{made.images.size}x{made.images.size}"
     click.echo(f"conf/{name} written: {made.architecture}, {len(made.class_names)} classes, {shape}.")
 
 
 def write_pipeline_file(project: Path, name: str) -> Path:
-    """Write the DVC pipeline file; returns where."""
+    """Write the DVC pipeline file of a scenario; returns its path."""
     from nayer.scenarios.dvc_file import render
 
     bootstrap_project(project)

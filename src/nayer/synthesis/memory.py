@@ -12,12 +12,12 @@ from torch import Tensor
 from nayer.core.errors import InputError
 from nayer.synthesis.sample import SyntheticSample
 
-# An image that the student has understood comes again, if seldom.
+# Floor of the divergence, so that an image the student has mastered is still drawn now and then.
 LEAST_DIVERGENCE = 1e-4
 
 
 def reserve(file: int, size: int) -> None:
-    """Give an open file its full size on disk, where the system can promise that."""
+    """Give an open file its full size, with the disk space allocated where the system supports that."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
     else:
@@ -25,16 +25,16 @@ def reserve(file: int, size: int) -> None:
 
 
 def on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
-    """A uint8 tensor in a file without a name: the system reads and writes its pages, and frees it with the process.
+    """A uint8 tensor in an unnamed memory-mapped file, which the system frees when the process ends.
 
     Raises:
-        InputError: the folder has no room for it.
+        InputError: the folder has no room for the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     size = prod(shape)
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         try:
-            # Taken now: a disk that fills up later would end the process in the middle of a write.
+            # Allocate the space now: a disk that fills up later would kill the process in the middle of a write.
             reserve(file.fileno(), size)
         except OSError as error:
             raise InputError(
@@ -45,11 +45,11 @@ def on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
 
 
 class MemoryBank:
-    """Keeps the newest `capacity` images (C, H, W) with their labels, and deals them out without replacement.
+    """Keeps the newest `capacity` images (C, H, W) with their labels, and draws batches without replacement.
 
-    With a `spill` folder the images lie in a file there instead of on the device. With a `priority` above 0 a batch is
-    drawn by chance, each image by that power of its divergence when last seen (SSD-KD, CVPR 2024); the logarithms of
-    these chances are kept, as the powers may be beyond what a float holds.
+    With a `spill` folder the images lie in a file there instead of on the device. With a `priority` above 0 each image
+    is drawn with a probability proportional to that power of its divergence when last seen (SSD-KD, CVPR 2024); the
+    weights are stored as logarithms (`chances`), as the powers may exceed the range of a float.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class MemoryBank:
         whole = (capacity, *shape)
         self.images = on_disk(whole, spill) if spill else torch.zeros(whole, dtype=torch.uint8, device=device)
         self.labels = torch.zeros(capacity, dtype=torch.long, device=device)
+        self.synthetic = torch.zeros(capacity, dtype=torch.bool, device=device)
         self.capacity = capacity
         self.priority = priority
         self.chances = torch.zeros(capacity if priority else 0, device=device)
@@ -73,22 +74,24 @@ class MemoryBank:
         return min(self.added, self.capacity)
 
     def clear(self) -> None:
-        """As if none had been added."""
+        """Empty the bank."""
         self.added = 0
         self._order = self._order[:0]
         self.chances.zero_()
 
-    def add(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Store uint8 images (N, C, H, W) with labels (N,) over the oldest, and shuffle afresh for the next draws.
+    def add(self, images: Tensor, labels: Tensor, synthetic: bool = True) -> Tensor:
+        """Store uint8 images (N, C, H, W) with labels (N,) over the oldest ones, and reshuffle for the next draws.
 
-        Returns the slots of those that stay: all, or the newest where the ring holds fewer.
+        Leaves are not `synthetic`: a sample leaves them out. Returns the slots of the images that were kept: all, or
+        the newest `capacity` if there are more.
         """
         slots = (torch.arange(len(images), device=self.labels.device) + self.added) % self.capacity
         keep = slice(max(0, len(images) - self.capacity), None)
         self.images[slots[keep].to(self.images.device)] = images[keep].to(self.images.device)
         self.labels[slots[keep]] = labels[keep]
+        self.synthetic[slots[keep]] = synthetic
         if self.priority:
-            # As likely as the likeliest, until the student has seen it.
+            # A new image is as likely as the likeliest one until the student has seen it.
             self.chances[slots[keep]] = self.chances[: max(1, len(self))].max()
         self.added += len(images)
         self._order = self._order[:0]
@@ -97,8 +100,9 @@ class MemoryBank:
     def draw(self, count: int) -> Tensor:
         """Slots of `count` images, fewer if the bank is smaller.
 
-        None comes twice before all have, but for a rest that makes no batch, which is shuffled in again; with a
-        priority, each comes by its chance and once a batch (the greatest of log chance + Gumbel noise).
+        Without a priority, no image is drawn twice before all have been, except that a remainder smaller than a batch
+        is dropped and everything reshuffled. With a priority, images are drawn by weight, at most once per batch (the
+        largest values of log weight + Gumbel noise).
         """
         count = min(count, len(self))
         if self.priority:
@@ -111,9 +115,9 @@ class MemoryBank:
         return chosen
 
     def weigh(self, slots: Tensor, divergences: Tensor) -> None:
-        """How far the student was from its teacher (N,) on the images in these slots, for the next draws."""
+        """Set the priority of the images in these slots from the divergences (N,) of student and teacher on them."""
         if self.priority:
-            # What is no number counts as least: the loop's own check answers it.
+            # NaN counts as the lowest divergence; the training loop has its own check for it.
             self.chances[slots] = self.priority * divergences.nan_to_num().clamp(min=LEAST_DIVERGENCE).log()
 
     def take(self, slots: Tensor) -> Tensor:
@@ -121,31 +125,34 @@ class MemoryBank:
         return self.images[slots.to(self.images.device)].to(self.labels.device)
 
     def sample(self, count: int, classes: int) -> SyntheticSample:
-        """Up to `count` of the newest images, balanced by class and sorted by it, on the CPU."""
+        """Up to `count` of the newest synthetic images on the CPU, balanced and sorted by class."""
         labels = self.labels[: len(self)]
         age = (self.added - 1 - torch.arange(len(self), device=labels.device)) % self.capacity
         newest_first = age.argsort()
+        newest_first = newest_first[self.synthetic[newest_first]]
         each = max(1, count // classes)
         chosen = torch.cat([newest_first[labels[newest_first] == label][:each] for label in range(classes)])[:count]
         return SyntheticSample(self.take(chosen).cpu(), self.labels[chosen].cpu())
 
     def state_dict(self) -> dict[str, Any]:
-        """The filled part of the ring, not a copy, the counter, and what is still to be dealt."""
+        """The filled part of the ring (not a copy), the counter of added images, the draw order and the priorities."""
         filled = len(self)
         return {
-            # A slice is written with all that it is a slice of: a fuller file is less trouble than a copy in memory.
+            # Saving a slice writes its whole storage; the larger file is preferred to a copy in memory.
             "images": self.images[:filled],
             "labels": self.labels[:filled],
+            "synthetic": self.synthetic[:filled],
             "added": self.added,
             "order": self._order,
             "chances": self.chances[:filled],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave, from a bank of the same capacity."""
+        """Restore what `state_dict` of a bank of the same capacity returned."""
         filled = len(state["images"])
         self.images[:filled] = state["images"]
         self.labels[:filled] = state["labels"]
+        self.synthetic[:filled] = state["synthetic"]
         self.added = state["added"]
         self._order = state["order"].to(self.labels.device, copy=True)
         self.chances[: len(state["chances"])] = state["chances"]

@@ -125,6 +125,9 @@ def test_leaves_lie_in_the_memory_beside_each_batch_with_the_classes_that_the_te
     seen = state.method.context.teacher(to_float(leaves)).argmax(1)
     assert (seen == labels).float().mean() > 0.9, "but for the rounding to uint8"
     assert len(leaves.flatten(1).unique(dim=0)) == 7 * batches
+    shown = {image.numpy().tobytes() for image in found.sample.images}
+    assert shown, "synthetic images alone are handed on"
+    assert not shown & {leaf.numpy().tobytes() for leaf in leaves}
 
 
 @pytest.mark.parametrize("steps", [0, 3])

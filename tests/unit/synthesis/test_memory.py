@@ -56,14 +56,24 @@ def test_sample_is_balanced_by_class_and_newest_first():
     assert sample.images[:, 0, 0, 0].tolist() == [6, 4, 7, 5]
 
 
+def test_a_sample_leaves_out_what_was_drawn_even_after_the_ring_has_gone_round():
+    bank = bank_with(8, (0, 8))
+    bank.add(numbered(8, 4), torch.arange(4) % 2, synthetic=False)
+    assert bank.sample(8, 2).images[:, 0, 0, 0].tolist() == [6, 4, 7, 5]
+    bank.add(numbered(12, 6), torch.arange(6) % 2)
+    assert bank.sample(8, 2).images[:, 0, 0, 0].tolist() == [16, 14, 12, 17, 15, 13], "over what was drawn before"
+
+
 def test_state_round_trip_deals_the_same_images():
     torch.manual_seed(0)
     bank = bank_with(6, (0, 4), (4, 4))
+    bank.add(numbered(8, 1), torch.zeros(1, dtype=torch.long), synthetic=False)
     bank.draw(2)
     copy = MemoryBank(6, (1, 2, 2), torch.device("cpu"))
     copy.load_state_dict(bank.state_dict())
     assert torch.equal(bank.draw(4), copy.draw(4))
-    assert copy.added == 8
+    assert copy.added == 9
+    assert torch.equal(bank.sample(6, 2).images, copy.sample(6, 2).images)
 
 
 def test_sample_file_round_trip(tmp_path):
