@@ -15,8 +15,8 @@ class RuntimeConfig(Config):
     precision: Literal["auto", "fp32", "bf16"]
     """Precision of forward passes; auto takes bf16 autocast where the hardware supports it natively, otherwise fp32."""
     compile: Literal["auto"] | bool
-    """Whether torch.compile is used for the distillation; auto: for a long one on a CPU with AMX, if a C++ compiler is
-    found."""
+    """Whether torch.compile is used for the distillation; auto: on a CPU with AMX, for more than some minutes of
+    work, if a C++ compiler is found."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     """CPU threads of each process; null leaves the choice to torch, or divides the cores among several processes."""
     processes: Count

@@ -14,7 +14,7 @@ from nayer.engine.config import RuntimeConfig
 Precision = Literal["fp32", "bf16"]
 Autocast = Callable[[], AbstractContextManager[Any]]
 # Pixels that a distillation synthesises, summed over all steps; below this, compiling hardly pays.
-MIN_COMPILED_PIXELS = 1e9
+MIN_COMPILED_PIXELS = 1e8
 
 
 def resolve_device(config: RuntimeConfig) -> torch.device:

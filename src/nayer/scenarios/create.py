@@ -77,7 +77,9 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         check_parameters(checked, CHAIN)
         reporter.say(compared(groups["distill"]["student"]["architecture"], found))
         if options.minutes:
-            groups["distill"] = scaled(groups["distill"], fill(checked, found, options.minutes, reporter))
+            schedule, runtime = fill(checked, found, options.minutes, reporter)
+            groups["distill"] = scaled(groups["distill"], schedule)
+            groups |= {"runtime": runtime} if runtime else {}
             as_run(project, part, groups, found.class_names)
         part.rename(folder)
     finally:

@@ -49,6 +49,8 @@ WARMUP_SHARE: dict[Start, float] = {"random": 0.25, "teacher": 0.08, "reconstruc
 ENOUGH = 10
 # Factor on an estimate from the first step alone, for what is not measured yet.
 MARGIN = 1.25
+# Seconds of a schedule from which compiling, which takes a minute or more, may save as many.
+LEAST_COMPILED = 240.0
 UNSTARTED: dict[str, Any] = {"synthesis": {}, "student": {"start": "random"}}
 # Leaves beside each synthetic image for a teacher without BatchNorm (docs/results/priors.md), and cached views of both:
 # few, because with so many pictures the student sees each one seldom.
@@ -157,8 +159,12 @@ class Filling:
         )
 
 
-def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: Reporter) -> dict[str, Any]:
+def fill(
+    parameters: Parameters, teacher: Classifier, minutes: float, reporter: Reporter
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Schedule with which a run of these parameters takes that many minutes, as parameters of `distill`.
+
+    Also returns the parameters of `runtime` that it needs: compiling is turned off where it costs more than it saves.
 
     Raises:
         InputError: the minutes are too few.
@@ -174,7 +180,8 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
     planned = partial(plan, freeze(teacher), table, runtime=runtime, seed=0)
     filling = Filling(minutes, config, len(names))
     # Time a student with a random start: its steps cost the same, and making any other start may take minutes.
-    made = planned(shortened(scaled(values, UNSTARTED)))
+    # Not compiled at first, so that the seconds of compiling can be told apart below.
+    made = replace(planned(shortened(scaled(values, UNSTARTED))), compile=False)
     beside = rest_seconds(parameters, (teacher, blank_student(teacher, config.student)), made.device)
     state = build(made)
     step = first_step(made, state)
@@ -185,25 +192,34 @@ def fill(parameters: Parameters, teacher: Classifier, minutes: float, reporter: 
     beside += timed_build(planned(shortened(values)))[1]
     schedule = filling.schedule(beside, cost)
     whole = planned(DistillConfig.model_validate(scaled(values, schedule)))
-    if whole.compile and not made.compile:
-        cost, compiling_seconds = time_compiled(made, cost, reporter)
-        beside += compiling_seconds
-        schedule = filling.schedule(beside, cost)
-        whole = planned(DistillConfig.model_validate(scaled(values, schedule)))
+    if pays := whole.compile and (whole.compile_or_fail or promised(whole, cost) > LEAST_COMPILED):
+        compiled, compiling_seconds = time_compiled(made, cost, reporter)
+        pays = whole.compile_or_fail or compiling_seconds + promised(whole, compiled) < promised(whole, cost)
+        if pays:
+            cost, beside = compiled, beside + compiling_seconds
+            schedule = filling.schedule(beside, cost)
+            whole = planned(DistillConfig.model_validate(scaled(values, schedule)))
+        else:
+            reporter.say("It would not pay in that time: runtime.compile is false.")
     kept = max(made.capacity, most_images(whole, runtime))
     for line in told(filling, beside, cost, whole, kept):
         reporter.say(line)
-    return schedule | ({"memory": kept} if kept < whole.capacity else {})
+    schedule |= {"memory": kept} if kept < whole.capacity else {}
+    return schedule, {"compile": False} if whole.compile and not pays else {}
+
+
+def promised(whole: Plan, cost: StepSeconds) -> float:
+    """Seconds that the schedule's batches and steps take."""
+    return counted_seconds(whole.config.model_dump(), cost, whole.schedule.total_epochs)
 
 
 def told(filling: Filling, beside: float, cost: StepSeconds, whole: Plan, kept: int) -> Iterator[str]:
     """Messages: the schedule in numbers, the minutes that would make enough images, and how many images are kept."""
     schedule, config = whole.schedule, filling.config
-    promised = counted_seconds(whole.config.model_dump(), cost, schedule.total_epochs)
     yield (
         f"A synthesis step of {schedule.batch_size} images takes {cost.synthesis_step:.2f} s, a student step of "
         f"{config.student.batch_size} {cost.student_step:.3f} s: {schedule.images:,} images and "
-        f"{schedule.epochs * schedule.student_steps:,} student steps in {duration(promised)}, and "
+        f"{schedule.epochs * schedule.student_steps:,} student steps in {duration(promised(whole, cost))}, and "
         f"{duration(filling.rest(beside, cost))} for the rest of a run."
     )
     enough = filling.needed(ENOUGH, beside, cost)
@@ -232,13 +248,14 @@ def most_images(whole: Plan, runtime: RuntimeConfig) -> int:
 
 def time_compiled(made: Plan, cost: StepSeconds, reporter: Reporter) -> tuple[StepSeconds, float]:
     """Cost of steps when compiled, and seconds that compiling takes; unchanged `cost` and 0 if compiling fails."""
-    reporter.say("A run of that length compiles its networks: measuring that, which takes a minute or two ...")
+    reporter.say("Measuring what steps cost when the networks are compiled, which takes a minute or more ...")
     made = replace(made, compile=True)
     state = build(made)
     began = time.monotonic()
     try:
         with compiling():
             compiled = time_steps(made, state, first_step(made, state))
-    except CannotCompile:
+    except CannotCompile as error:
+        reporter.say(f"Nothing can be compiled here ({error}).")
         return cost, 0.0
     return compiled, max(0.0, time.monotonic() - began - measuring_seconds(made.config, compiled))

@@ -162,23 +162,49 @@ def test_a_scenarios_recipe_and_another_method_can_fill_minutes_too(project, cos
     assert found["student"]["steps"] == 10 * found["synthesis"]["batches"], "as published"
 
 
-@pytest.mark.parametrize("can", [True, False])
-def test_a_run_that_will_compile_its_networks_is_measured_so(can, project, costing, monkeypatch):
+@pytest.mark.parametrize(
+    ("wanted", "seconds", "asked", "more", "kept"),
+    [
+        (30.0, 60.0, "auto", 1.93, None),
+        (30.0, 1200.0, "auto", 1.0, False),
+        (30.0, None, "auto", 1.0, False),
+        (4.0, 0.0, "auto", 1.0, False),
+        (30.0, 300.0, True, 1.64, None),
+    ],
+    ids=["pays", "does not pay", "cannot", "too short to try", "asked for"],
+)
+def test_networks_are_compiled_where_that_leaves_more_of_the_minutes(
+    wanted, seconds, asked, more, kept, project, costing, monkeypatch
+):
     teacher_of(28, 1, 10)
     costing(COST)
-    compiled = COST.model_copy(update={"many_steps": 0.4 + 7 * 0.1, "student_step": 0.035})
+    compiled = COST.model_copy(update={"few_steps": 0.2, "many_steps": 0.9, "add": 0.1, "student_step": 0.035})
+    plain = made(project, minutes=wanted)
 
-    def time_steps(made, *_):
-        if made.compile and not can:
-            raise CannotCompile("no compiler")
-        return compiled if made.compile else COST
+    def time_compiled(plan, cost, reporter):
+        assert not plan.compile, "the seconds of compiling are told apart"
+        return (compiled, seconds) if seconds is not None else (cost, 0.0)
 
+    monkeypatch.setattr(minutes, "time_compiled", time_compiled)
+    monkeypatch.setattr(planning, "resolve_compile", lambda runtime, device, pixels: pixels > 1e5)
+    base = project / "conf/base/parameters.yml"
+    base.write_text(base.read_text().replace("compile: auto", f"compile: {str(asked).lower()}"))
+    found = made(project, minutes=wanted)
+    gained = (found["epochs"] * found["student"]["steps"]) / (plain["epochs"] * plain["student"]["steps"])
+    assert gained == pytest.approx(more, rel=0.05)
+    written = project / "conf/mine/parameters_runtime.yml"
+    assert (yaml.safe_load(written.read_text())["runtime"]["compile"] if written.exists() else None) is kept
+
+
+def test_what_cannot_be_compiled_costs_what_it_did_and_is_told(make_plan, costing, monkeypatch):
+    def time_steps(*_):
+        raise CannotCompile("no compiler")
+
+    costing(COST)
     monkeypatch.setattr(minutes, "time_steps", time_steps)
-    plain = made(project, minutes=30.0)
-    monkeypatch.setattr(planning, "resolve_compile", lambda runtime, device, pixels: pixels > 1e8)
-    found = made(project, minutes=30.0)
-    more = (found["epochs"] * found["student"]["steps"]) / (plain["epochs"] * plain["student"]["steps"])
-    assert more == pytest.approx(2 if can else 1, rel=0.05)
+    listener = Listener()
+    assert minutes.time_compiled(make_plan(), COST, listener) == (COST, 0.0)
+    assert listener.said[-1] == "Nothing can be compiled here (no compiler)."
 
 
 def test_of_a_compiled_measurement_only_what_compiling_takes_is_taken_off(make_plan, costing, monkeypatch):
