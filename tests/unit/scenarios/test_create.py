@@ -166,7 +166,7 @@ def test_a_teacher_of_groupnorm_gets_half_of_itself_too(project, monkeypatch):
 
 @pytest.mark.parametrize(("student", "weaker"), [(None, False), ("wrn-10-1", True)])
 def test_a_student_made_of_a_teacher_without_batchnorm_is_not_called_weaker(student, weaker, project, monkeypatch):
-    monkeypatch.setattr("nayer.scenarios.create.fill", lambda *_: {"synthesis": {}, "student": {}})
+    monkeypatch.setattr("nayer.scenarios.create.fill", lambda *_: ({"synthesis": {}, "student": {}}, {}))
     Classifier.build(BARE, NAMES, ImageSpec(28, 1, (0.3,), (0.4,))).save(project / "bare.safetensors")
     create(project, "mine", TeacherOptions("bare.safetensors", student=student, minutes=5), listener := Listener())
     assert any("expect a weaker student" in each for each in listener.said) == weaker
