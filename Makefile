@@ -81,7 +81,7 @@ fashion-mnist:  ## unpack Debian's package dataset-fashion-mnist into data/01_ra
 	@files=$$(dpkg -L dataset-fashion-mnist 2>/dev/null | grep 'ubyte\.gz$$'); \
 	  [ -n "$$files" ] || { echo "The package is not installed: apt install dataset-fashion-mnist, then make fashion-mnist"; exit 1; }; \
 	  mkdir -p $(FASHION) && for file in $$files; do gunzip -c $$file >$(FASHION)/$$(basename $$file .gz) || exit 1; done; \
-	  echo "Fashion-MNIST lies in $(FASHION). Next: make run SCENARIO=fashion_mnist"
+	  echo "Fashion-MNIST is in $(FASHION). Next: make run SCENARIO=fashion_mnist"
 
 scenario: $(VENV)/.run  ## a new scenario for TEACHER; without it, the DVC pipeline file of scenario NAME
 	@$(BIN)/kedro scenario $(NAME) $(foreach option,teacher architecture class-names image-size normalisation crop test-data student method like minutes,$(call given,$(option)))
@@ -99,5 +99,5 @@ AUDIT = $(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements
 audit: $(VENV)/.test  ## known vulnerabilities of all pinned packages; SERVICE=osv asks api.osv.dev instead of PyPI
 	@report=$$($(AUDIT) -s $(SERVICE) 2>&1) && echo "$$report" || { \
 	  case "$$report" in *"Found "*) echo "$$report" ;; *) echo "$$report" | tail -n 1; \
-	    echo "NOT AUDITED: no advisories could be had from $(SERVICE). Run it where pypi.org or api.osv.dev answers." ;; \
+	    echo "NOT AUDITED: $(SERVICE) gave no advisories. Run it where pypi.org or api.osv.dev answers." ;; \
 	  esac; exit 1; }

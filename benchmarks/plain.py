@@ -23,14 +23,14 @@ from nayer.synthesis.parts.generator import Generator, UpsampledConv2d
 
 
 def transform_of(config: DistillConfig, size: int) -> list[nn.Module]:
-    """Crop and flip of version 1, one draw per call."""
+    """Crop and flip of torchvision's transforms of version 1, which draw once per call."""
     padding = config.augmentation.padding
     crop = [transforms.RandomCrop(size, padding)] if padding else []
     return [*crop, *([transforms.RandomHorizontalFlip()] if config.augmentation.flip else [])]
 
 
 def plain_generator(latent: int, width: int, images: ImageSpec) -> Generator:
-    """The library's, with an upsampling and a convolution of its result where that does both at once."""
+    """The library's generator, with an upsampling and a convolution where the library does both in one layer."""
     generator = Generator(latent, width, images.size, images.channels)
     for index, layer in enumerate(generator.layers):
         if isinstance(layer, UpsampledConv2d):
@@ -102,7 +102,7 @@ class PngImages(Dataset[Tensor]):
 
 
 def write_images(folder: Path, images: Tensor) -> None:
-    """uint8 (N, C, H, W) as PNG files."""
+    """Write images, uint8 (N, C, H, W), as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     for index, image in enumerate(images):
         pixels = image[0] if image.shape[0] == 1 else image.permute(1, 2, 0)
@@ -110,7 +110,7 @@ def write_images(folder: Path, images: Tensor) -> None:
 
 
 class PlainDistillation:
-    """Batches from the PNG pool, a frozen teacher, SGD."""
+    """Distillation with batches from a pool of PNG files, a frozen teacher and SGD."""
 
     def __init__(self, teacher: Classifier, student: Classifier, folder: Path, config: DistillConfig) -> None:
         self.teacher, self.student, self.config = teacher, student, config.student

@@ -1,4 +1,4 @@
-"""docs/results/priors.md and its figure, from the table of the study of priors.
+"""Makes docs/results/priors.md and its figures from the table of the study of priors.
 
 python benchmarks/priors.py
 """
@@ -16,7 +16,7 @@ from harness.verdicts import MARGIN, by_seed, compare, with_deviation
 
 FILE = PROJECT / "benchmarks" / "studies" / "priors.yml"
 PAGE = PROJECT / "docs" / "results" / "priors.md"
-# Each group of a teacher without BatchNorm, and that of one with it and the same student, or its own half.
+# For each group of a teacher without BatchNorm, that of one with it whose student is the same, or its own half.
 BESIDE = {
     "convnext": "batchnorm",
     "convnext_half": "batchnorm_half",
@@ -28,9 +28,9 @@ BESIDE = {
     "cifar10_swin_half": "cifar10_batchnorm_half",
 }
 HALF = "_half"
-# What MINUTES= takes for such a teacher of grey and of coloured images.
+# The setting that MINUTES= takes for a teacher without BatchNorm: of grey images (""), and of coloured ones.
 DEFAULT = {"": "none_features", "cifar10_": "leaves_features"}
-# Of the gap, in %.
+# Share of the gap that is to be closed, in %.
 GOAL = 50
 DATA = {"": "Fashion-MNIST", "cifar10_": "CIFAR-10"}
 KINDS = {"convnext": "ConvNeXt", "vit": "ViT", "swin": "Swin"}
@@ -51,7 +51,7 @@ MEANING = {
 
 
 def title(group: str) -> str:
-    """Of a section: the teacher, its data, and whose network the student is."""
+    """Title of a section: the teacher, its data, and whose network the student is."""
     data = "cifar10_" if group.startswith("cifar10_") else ""
     kind, half, _ = group.removeprefix(data).partition(HALF)
     return f"A {KINDS[kind]} on {DATA[data]}" + (", half-width student" if half else "")
@@ -64,7 +64,7 @@ class Page(StudyPage):
         super().__init__(FILE)
 
     def text(self) -> str:
-        """The page, its figures saved beside the table."""
+        """Text of the page; saves its figures beside the table."""
         return fill(
             FILE.parent / "priors.md.j2",
             runs=len(self.ends),
@@ -82,16 +82,16 @@ class Page(StudyPage):
         )
 
     def whole(self, group: str) -> pd.Series:
-        """By seed, what the teacher with BatchNorm gives."""
+        """Accuracy by seed with the BatchNorm teacher of a group."""
         return by_seed(self.ends, BESIDE[group], "statistics_fitted" if group.endswith(HALF) else "statistics")
 
     def closed(self, group: str, found: pd.Series) -> pd.Series:
-        """By seed, how much of the way from a group's nothing to its BatchNorm teacher these accuracies go, in %."""
+        """Share by seed of the gap between a group's `none` and its BatchNorm teacher that accuracies close, in %."""
         none, whole = by_seed(self.ends, group, "none"), self.whole(group)
         return (100 * (found - none) / (whole - none)).dropna()
 
     def defaults(self) -> Iterator[list[Any]]:
-        """What a teacher gives as it is, what `MINUTES=` makes of it, and what teachers with BatchNorm give."""
+        """Row of each teacher: accuracy without a prior, by the defaults of `MINUTES=`, and with BatchNorm teachers."""
         for group in (each for each in BESIDE if not each.endswith(HALF)):
             data = "cifar10_" if group.startswith("cifar10_") else ""
             ours = by_seed(self.ends, group + HALF, DEFAULT[data])
@@ -103,7 +103,7 @@ class Page(StudyPage):
             yield [title(group), len(closed), *shown, *against, seen]
 
     def verdict(self, group: str) -> str:
-        """What the runs so far say of what stands in; one seed is no verdict."""
+        """What the runs so far say about the priors, in words; one seed gives no verdict."""
         settings = [name for name in self.study.groups[group].all_settings if name != "none"]
         shares = {name: self.closed(group, by_seed(self.ends, group, name)) for name in settings}
         found = {name: closed for name, closed in shares.items() if len(closed)}
@@ -128,7 +128,7 @@ class Page(StudyPage):
         return f"{most}; this {reached} the goal of {GOAL} %. The {told}."
 
     def rows(self, group: str) -> Iterator[list[Any]]:
-        """Each setting of a group, and last what the teacher with BatchNorm gives."""
+        """Row of each setting of a group, and last the accuracy with the BatchNorm teacher."""
         for setting in self.study.groups[group].all_settings:
             found = by_seed(self.ends, group, setting)
             closed = self.closed(group, found)
@@ -141,7 +141,7 @@ class Page(StudyPage):
             yield ["BatchNorm teacher", MEANING["leaves"], len(pictures), with_deviation(pictures), ""]
 
     def saved(self, group: str) -> bool:
-        """Draw the dots of a group that has some."""
+        """Save the figure of a group if it has runs; returns whether it has."""
         if not (there := bool((self.ends["group"] == group).any())):
             return False
         settings = self.study.groups[group].all_settings
@@ -152,7 +152,7 @@ class Page(StudyPage):
         return there
 
     def teachers(self) -> Iterator[list[str]]:
-        """What taught, and by which recipe."""
+        """Row of each teacher, with its epochs, accuracy and digest."""
         for name in self.study.teachers:
             if (file := TEACHERS / f"{name}.json").exists():
                 each = json.loads(file.read_text())

@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py --shapes fashion_mnist --processes 1 2
 
-Every row is a real distillation of a few steps by `nayer.distillation.launch`; the threads are divided among them.
+Every row is a real distillation of a few steps by `nayer.distillation.launch`; the processes share the threads.
 """
 
 import argparse
@@ -26,11 +26,11 @@ SYNTHESIS_STEPS, STUDENT_STEPS, ROUNDS = 6, 12, 10
 
 
 def step_seconds(name: str, processes: int) -> tuple[float, float]:
-    """Of a synthesis and of a distillation step, over two epochs; what surrounds the steps is left out."""
+    """Seconds of a synthesis and of a distillation step, over two epochs, without what surrounds the steps."""
     shape = SHAPES[name]
     config = distill_config(shape)
     synthesis = config.synthesis.model_copy(update={"steps": SYNTHESIS_STEPS, "batches": 1, "warmup_batches": 1})
-    # Online targets: to make cached ones would count as synthesis.
+    # Online targets: making cached ones would count as synthesis.
     student = config.student.model_copy(update={"steps": STUDENT_STEPS, "cached_targets": None})
     schedule = {"warmup_epochs": 0, "epochs": 2, "probe_images": 1}
     config = config.model_copy(update={"synthesis": synthesis, "student": student, **schedule})
@@ -45,7 +45,7 @@ def step_seconds(name: str, processes: int) -> tuple[float, float]:
 
 
 def all_reduce_seconds(count: int) -> float:
-    """Of `count` fp32 values, in one of the processes."""
+    """Seconds of an all-reduce of `count` fp32 values, measured in one of the processes."""
     dist.init_process_group("gloo")
     values, taken = torch.ones(count), []
     for _ in range(ROUNDS):
@@ -80,7 +80,7 @@ def main() -> None:
                 rdzv_endpoint="localhost:0",
                 max_restarts=0,
             )
-            # One value is about what the processes ask each other after every batch.
+            # One value is about what the processes exchange after every batch.
             for count in (1, 250_000, 8_500_000):
                 seconds = elastic_launch(config, all_reduce_seconds)(count)[0]
                 click.echo(f"| {processes} | {4 * count / 1e6:g} | {seconds:.5f} |")

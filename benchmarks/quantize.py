@@ -1,4 +1,4 @@
-"""What INT8 loses, calibrated on synthetic images, on real ones, and on noise: of the models of a study's runs.
+"""What INT8 loses, calibrated on synthetic images, on real ones and on noise, for the models of a study's runs.
 
     python benchmarks/study.py benchmarks/studies/scenarios.yml --only 'digits-*'
     python benchmarks/quantize.py benchmarks/studies/scenarios.yml --only 'digits-*'
@@ -41,9 +41,9 @@ COUNTS = (32, 128, 512, 1024)
 SOURCES = ("synthetic", "real", "noise")
 SAID = {"synthetic": "synthetic images", "real": "real training images", "noise": "noise"}
 SEEDS = 3
-# At so many images the goals are judged: as many as `quantize.images` takes.
+# Number of images at which the goals are judged, as many as `quantize.images` takes.
 GOAL_IMAGES = 512
-# Networks that are to be measured; a page without one says so.
+# Networks that are to be measured; the page names those that are missing.
 PLANNED = {
     "digits": ["wrn-10-1", "wrn-16-2"],
     "fashion_mnist": ["wrn-10-1", "wrn-16-1"],
@@ -55,7 +55,7 @@ LATENCY_SECONDS = 2.0
 
 
 def calibration_images(source: str, count: int, sample: SyntheticSample, real: RealData, seed: int) -> Tensor:
-    """So many uint8 images (count, C, H, W); real ones are training images."""
+    """Images of a source to calibrate on, uint8 (count, C, H, W); real ones are training images."""
     if source == "synthetic":
         return choose(sample, count, real.class_names)
     draw = torch.Generator().manual_seed(seed)
@@ -65,7 +65,7 @@ def calibration_images(source: str, count: int, sample: SyntheticSample, real: R
 
 
 def measured(run: Run, study: Study, folder: Path, methods: list[str], test: bool) -> Iterator[dict[str, Any]]:
-    """A row for each model, source, number of images and way of calibrating."""
+    """A row for each model, source, number of images and calibration method."""
     sample = SyntheticSample.load(folder / "sample.safetensors")
     real = datasets.load(data_of(study.scenario(run.pair)))
     judged = real.test if test else real.validation
@@ -104,14 +104,14 @@ def measured(run: Run, study: Study, folder: Path, methods: list[str], test: boo
 
 
 def kind_of(model: Classifier, teacher: Classifier) -> str:
-    """An architecture without its configuration, and by its teacher's name where it is half of that."""
+    """A model's architecture without its configuration, or `half:` and the teacher's where it is half of that."""
     kind, configured, _ = model.architecture.partition("{")
     halved = configured and model is not teacher and model.architecture == half_of(teacher, HALF).architecture
     return f"{HALF}:{kind}" if halved else kind
 
 
 def called(row: Mapping[Hashable, Any], teacher: str) -> str:
-    """The model of a row, a student with its teacher's architecture."""
+    """Name of a row's model, for a student with its teacher's architecture."""
     data, own = DATA.get(row["scenario"], row["scenario"]), row["architecture"]
     if row["model"] == "teacher" or not teacher:
         return f"{data}, {row['model']} {own}"
@@ -120,23 +120,23 @@ def called(row: Mapping[Hashable, Any], teacher: str) -> str:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a model in INT8, calibrated on synthetic images, is held to."""
+    """A goal for a model in INT8 that was calibrated on synthetic images."""
 
     name: str
     column: str
-    """Of the page's rows."""
+    """Column of the page's rows that is compared with the limit."""
     limit: float
     more: bool = False
-    """Whether more than the limit is asked for; else that much at most."""
+    """Whether more than the limit is required; otherwise at most the limit."""
     form: str = "+.2f"
 
     @property
     def head(self) -> str:
-        """Of its column on the page."""
+        """Heading of its column on the page."""
         return f"{self.name} ({'>' if self.more else '≤'} {self.limit:g})"
 
     def reached(self, found: pd.Series) -> str:
-        """The mean over runs, and what it says."""
+        """The mean over runs, and whether it meets the goal."""
         met = found.mean() > self.limit if self.more else found.mean() <= self.limit
         return f"{spread(found, self.form)}, {'met' if met else 'missed'}{' so far' * (len(found) < SEEDS)}"
 
@@ -156,7 +156,7 @@ class Page:
         rows = rows[rows["judged_on"] == "test"].copy()
         for key in ("top1", "agreement"):
             rows[f"lost_{key}"] = 100 * (rows[f"fp32_{key}"] - rows[f"int8_{key}"])
-        # Where a data set has fewer images, all of it stands for the next larger number.
+        # The nearest of COUNTS, as there may have been fewer images than asked for.
         rows["asked"] = [min((abs(count - there), count) for count in COUNTS)[1] for there in rows["images"]]
         of_teachers = rows[rows["model"] == "teacher"]
         teachers = dict(zip(of_teachers["run"], of_teachers["architecture"], strict=True))
@@ -170,7 +170,7 @@ class Page:
         self.models = {str(name): part for name, part in rows.groupby("name", sort=False)}
 
     def text(self) -> str:
-        """The page."""
+        """Text of the page."""
         return fill(
             PROJECT / "benchmarks" / "studies" / "quantize.md.j2",
             head=" | ".join(goal.head for goal in GOALS),
@@ -183,7 +183,7 @@ class Page:
         )
 
     def goals(self) -> Iterator[list[Any]]:
-        """Of each model what it reaches, and beside it what noise loses."""
+        """Row of each model: what it reaches of each goal, and beside that what noise loses."""
         for name, part in self.models.items():
             there = part[part["asked"] == GOAL_IMAGES]
             synthetic, noise = (there[there["source"] == source] for source in ("synthetic", "noise"))
@@ -191,7 +191,7 @@ class Page:
             yield [name, len(synthetic), *found, spread(noise["lost_top1"])]
 
     def not_run(self) -> Iterator[list[Any]]:
-        """What is planned and stands nowhere in the table."""
+        """Row of each planned network that is not in the table."""
         for scenario, architectures in PLANNED.items():
             ran = set(self.rows.loc[self.rows["scenario"] == scenario, "architecture"])
             for architecture in architectures:
@@ -199,7 +199,7 @@ class Page:
                     yield [f"{DATA[scenario]} {architecture}", 0, *[""] * (len(GOALS) + 1)]
 
     def files(self) -> Iterator[list[Any]]:
-        """Sizes and latencies of each model, and on what it ran."""
+        """Row of each model: file sizes, latencies and the processors on which it ran."""
         for name, part in self.models.items():
             mean = part.select_dtypes("number").mean()
             size = [mean[f"{each}_file_bytes"] / 1024 for each in PRECISIONS]
@@ -209,7 +209,7 @@ class Page:
             yield [name, f"{100 * mean['fp32_top1']:.2f}", *shown, processors.replace("(R)", "")]
 
     def lost(self) -> Iterator[list[Any]]:
-        """Points lost of each model by number of images and by source."""
+        """Points that each model loses, by number of images and by source."""
         for name, part in self.models.items():
             for count, group in part.groupby("asked"):
                 by_source = [group[group["source"] == source] for source in SOURCES]
@@ -217,21 +217,21 @@ class Page:
                 yield [name, count, len(by_source[0]), *shown]
 
     def lost_by_teachers(self, scenario: str) -> list[str]:
-        """The least and the most agreement that its teachers lose, of all means with images that are not noise."""
+        """Least and most agreement that a scenario's teachers lose, over all means with images that are not noise."""
         rows = self.rows
         chosen = rows[(rows["scenario"] == scenario) & (rows["model"] == "teacher") & (rows["source"] != "noise")]
         means = chosen.groupby(["architecture", "source", "asked"])["lost_agreement"].mean()
         return [f"{each:.2f}" for each in (means.min(), means.max())] if len(means) else []
 
     def write(self) -> None:
-        """Make page and figure anew."""
+        """Write page and figure anew."""
         losses_by_images(self.models, SAID, GOALS[0].limit).savefig(RESULTS / "lost.png", dpi=110)
         text = self.text()
         write_atomically(RESULTS.with_suffix(".md"), lambda part: part.write_text(text))
 
 
 def spread(found: pd.Series, form: str = "+.2f") -> str:
-    """Mean and, of some runs, deviation."""
+    """Mean and, of several runs, deviation, as text."""
     return f"{found.mean():{form}}" + (f" ({found.std():{form.lstrip('+')}})" if len(found) > 1 else "")
 
 

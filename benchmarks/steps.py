@@ -7,10 +7,10 @@
     python benchmarks/steps.py --steps epoch "epoch, cached targets" --part 1 --rounds 1 --shapes fashion_mnist
     python benchmarks/steps.py --sweep               # precision, memory format, torch.compile; on a GPU: --device cuda
 
-A synthesis step is one step of Adam with all three terms, a distillation step one of SGD with its images from the pool
-(once as the paper does it, once with cached targets), an epoch the scenario's steps of both and what brings the images
-from one to the other, or a part of all that, an evaluation 2,000 images. Weights are random: they do not change what
-is computed.
+A synthesis step is one step of Adam with all three terms; a distillation step is one of SGD with its images from the
+pool (once as the paper does it, once with cached targets); an epoch is the scenario's steps of both and what brings the
+images from one to the other, or a part of all that; an evaluation takes 2,000 images. Weights are random: they do not
+change what is computed.
 """
 
 import argparse
@@ -53,16 +53,16 @@ EVALUATED = 2000
 LARGE = 64
 # Steps of Adam per synthetic batch; the scenarios take 15 to 40.
 STEPS = 5
-# What is timed of an epoch unless said.
+# By default, 1/EPOCH_PART of an epoch is timed.
 EPOCH_PART = 40
-# Steps in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
+# Steps timed in a row, so that the baseline's loader runs at its own rate, and the pause in which it fills up again.
 BLOCK, PAUSE_SECONDS = 8, 1.5
 CACHED_TARGETS = 8
-# Calls before the timed ones, none begun after so many seconds: the C library's heap grows over the first ones.
+# Calls before the timed ones, and seconds after which none is begun: the C library's heap grows over the first ones.
 WARM_UP, WARM_UP_SECONDS = 4, 30
 CPU = torch.device("cpu")
 COMPARED = ("synthesis", "distillation", "distillation, cached targets", "epoch", "epoch, cached targets", "evaluation")
-# What warms up for an epoch: it is long enough without doing it twice.
+# Steps that warm up for an epoch, which takes too long to be done twice.
 WITHIN = {
     "epoch": ("synthesis", "distillation"),
     "epoch, cached targets": ("synthesis", "distillation, cached targets"),
@@ -81,7 +81,7 @@ class Shape:
 
     @property
     def pool(self) -> int:
-        """Images to learn from."""
+        """Number of images to learn from."""
         return 4096 if self.images.size <= LARGE else 512
 
 
@@ -96,7 +96,7 @@ SHAPES = {
     "cifar10 wrn-40-2 > wrn-16-1": Shape("cifar10", rgb(32), "wrn-40-2", "wrn-16-1"),
     "cifar10 resnet-34 > resnet-18": Shape("cifar10", rgb(32), "resnet-34", "resnet-18"),
 }
-# Minutes a step for the baseline: only by name.
+# These run only if named: the baseline takes minutes for a step.
 BIG = {
     "imagenet resnet-50 > resnet-18": Shape("imagenet", rgb(224), "torchvision:resnet50", "torchvision:resnet18", 1000)
 }
@@ -104,14 +104,14 @@ ALL = SHAPES | BIG
 
 
 def distill_config(shape: Shape) -> DistillConfig:
-    """The scenario's own, with this student."""
+    """The scenario's own configuration, with this student."""
     values = parameters(shape.scenario, "distill")
     values["student"]["architecture"] = shape.student
     return DistillConfig.model_validate(values)
 
 
 def teacher_of(shape: Shape) -> Classifier:
-    """Random weights, but statistics of images that it has seen."""
+    """A teacher with random weights, but BatchNorm statistics of images that it has seen."""
     torch.manual_seed(0)
     teacher = Classifier.build(shape.teacher, tuple(f"class {i}" for i in range(shape.classes)), shape.images).train()
     with torch.no_grad():
@@ -142,7 +142,7 @@ def state_of(
 
 
 def pool_of(shape: Shape) -> Tensor:
-    """Images to learn from."""
+    """Random images to learn from, uint8 (N, C, H, W)."""
     torch.manual_seed(0)
     return torch.randint(
         256, (shape.pool, shape.images.channels, shape.images.size, shape.images.size), dtype=torch.uint8
@@ -151,19 +151,19 @@ def pool_of(shape: Shape) -> Tensor:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is done in one, or in a part of it."""
+    """Work of an epoch, or of a part of it."""
 
     batches: int
-    """Synthetic ones."""
+    """Number of synthetic batches."""
     synthesis_steps: int
-    """For each of them."""
+    """Synthesis steps for each batch."""
     images: int
-    """Of each of them that go into the pool."""
+    """Images of each batch that go into the pool."""
     student_steps: int
 
     @classmethod
     def of(cls, config: DistillConfig, part: int) -> "Epoch":
-        """At least one step of each."""
+        """Work of 1/`part` of an epoch, at least one step of each kind."""
         synthesis = config.synthesis
         batches = max(1, synthesis.batches // part)
         steps, images = (
@@ -210,7 +210,7 @@ def plain(shape: Shape, folder: Path, part: int) -> Steps:
     write_images(folder, images)
     work = Epoch.of(config, part)
     synthesis = PlainSynthesis(teacher, frozen, table, config)
-    # A teacher of its own: the hooks of the synthesis are never taken off.
+    # A teacher of its own: the hooks of the synthesis are never removed.
     distillation = PlainDistillation(teacher_of(shape), student, folder, config)
 
     def epoch() -> None:
@@ -236,7 +236,7 @@ def plain(shape: Shape, folder: Path, part: int) -> Steps:
 
 
 def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device = CPU) -> float:
-    """Of one step, the mean of so many in a row, until the device has done them."""
+    """Seconds of one step: the mean of `repeats` in a row, until the device has done them."""
     seconds_to_synchronize(device)
     began = time.perf_counter()
     for _ in range(repeats):
@@ -245,7 +245,7 @@ def seconds(step: Callable[[], object], repeats: int = 1, device: torch.device =
     return (time.perf_counter() - began) / repeats
 
 
-# What this process has to time.
+# The steps that this process times, by name.
 made: Steps = {}
 
 
@@ -254,7 +254,7 @@ def make(steps: Callable[..., Steps], *arguments: object) -> None:
 
 
 def warm_up(name: str) -> None:
-    """Until it runs as in a long loop."""
+    """Repeat a step until it runs as in a long loop."""
     for step in WITHIN.get(name, (name,)):
         until = time.monotonic() + WARM_UP_SECONDS
         for _ in range(WARM_UP):
@@ -268,7 +268,7 @@ def timed(name: str, repeats: int) -> float:
 
 
 def apart(steps: Callable[..., Steps], *arguments: object) -> ProcessPoolExecutor:
-    """A process for one side: in a heap that the other side trims, the baseline took up to twice as long."""
+    """A process of its own for one side: in a heap shared with the library, the baseline took up to twice as long."""
     return ProcessPoolExecutor(1, get_context("spawn"), partial(make, steps, *arguments))
 
 
@@ -298,7 +298,7 @@ def compare(
 
 
 def machine(device: torch.device) -> str:
-    """What the times hold for."""
+    """Device, threads and versions that the times hold for."""
     versions = f"python {platform.python_version()}, torch {torch.__version__}"
     return f"{device}, {torch.get_num_threads()} threads, {versions}"
 

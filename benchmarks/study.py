@@ -1,10 +1,10 @@
-"""A study: runs of methods and settings under equal terms, from a queue into one table.
+"""Performs a study: runs of methods and settings under equal terms, taken from a queue and collected in one table.
 
     python benchmarks/study.py benchmarks/studies/claim.yml --only 'tier1-*'
 
-Teachers are trained once, steps are measured once, and every run goes on where it was stopped: the same command goes on
-with the study. Several machines share it by one `--store`. All runs lie in MLflow under one parent. With
-`--search NAME`, levers are chosen together in place of one by one.
+Teachers are trained once, steps are measured once, and every run continues where it was stopped: the same command
+continues the study. Several machines share it by one `--store`. All runs are in MLflow under one parent. With
+`--search NAME`, levers are chosen together instead of one by one.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def read(file: Path) -> Study:
-    """The study of a file, all of whose runs have parameters that are accepted."""
+    """Read the study of a file, and check the parameters of all its runs."""
     try:
         study = Study.read(file)
         for pair, setting in sorted({(run.pair, run.setting) for run in study.runs()}):
@@ -93,7 +93,7 @@ def searching(bench: Bench, name: str) -> "Search":
     """The search of this name.
 
     Raises:
-        InputError: it cannot be gone on with, or Optuna is missing.
+        InputError: it cannot be continued, or Optuna is missing.
     """
     try:
         from harness.search import Search
@@ -103,7 +103,7 @@ def searching(bench: Bench, name: str) -> "Search":
 
 
 def stop_safely(bench: Bench, minutes: float | None) -> None:
-    """On Ctrl-C, a SIGTERM or after so many minutes, the run under way keeps its state and ends."""
+    """Make the run under way keep its state and end on Ctrl-C, on a SIGTERM or after the given minutes."""
 
     def stop(*_: object) -> None:
         bench.stop()

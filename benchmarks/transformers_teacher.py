@@ -4,7 +4,7 @@
     make scenario NAME=mine TEACHER=transformers:data/teachers/convnext TEST_DATA=fashion_mnist
 
 Nothing of this project is imported. The last images of the training data (10,000 of Fashion-MNIST, 5,000 of CIFAR) are
-kept for validation; test images are not read. The same command goes on after the last epoch of a stopped training.
+kept for validation; test images are not read. The same command continues a stopped training after its last epoch.
 """
 
 import argparse
@@ -37,13 +37,13 @@ DATA: dict[str, Any] = {
     "cifar100": datasets.CIFAR100,
 }
 HELD_OUT = {"fashion_mnist": 10_000, "cifar10": 5_000, "cifar100": 5_000}
-# By the side: in a few epochs, shifted images are learnt more slowly, small grey ones most of all.
+# Pixels of padding by side length: in a few epochs, shifted images are learnt more slowly, small grey ones most of all.
 PADDING = {28: 0, 32: 2}
 BATCH, RATE, DECAY = 64, 2e-3, 0.05
 
 
 def network(kind: str, size: int, channels: int, names: list[str]) -> Any:
-    """Small ones, of some hundred thousand weights; the ResNet, which soon halves the side twice, has millions."""
+    """A small network of some hundred thousand weights; the ResNet, which soon halves the side twice, has millions."""
     common: dict[str, Any] = {
         "num_channels": channels,
         "id2label": dict(enumerate(names)),
@@ -76,7 +76,7 @@ def images_of(name: str, folder: str) -> tuple[Tensor, Tensor, list[str]]:
 
 
 def views(images: Tensor) -> Tensor:
-    """Each image shifted and flipped by chance, on the [0, 1] scale."""
+    """Each image shifted and flipped at random, on the [0, 1] scale."""
     padding, size = PADDING[images.shape[-1]], images.shape[-1]
     padded = F.pad(images.float() / 255, [padding] * 4)
     shift = torch.randint(2 * padding + 1, (2, len(images), 1))
@@ -87,7 +87,7 @@ def views(images: Tensor) -> Tensor:
 
 
 class Training:
-    """Epochs of a training; after each, its state is kept until the model is there."""
+    """A training by epochs; its state is kept after each of them, until the model is saved."""
 
     def __init__(self, model: Any, options: argparse.Namespace, steps: int) -> None:
         self.file: Path = options.out / "checkpoint.pt"
@@ -99,7 +99,7 @@ class Training:
         self.parts = {"model": model, "optimiser": self.optimiser, "schedule": self.schedule}
 
     def restore(self) -> int:
-        """Go on as the same command was stopped, if it was; returns the number of epochs that are done."""
+        """Continue where the same command was stopped, if it was; returns the number of epochs that are done."""
         kept: dict[str, Any] = torch.load(self.file, "cpu", weights_only=True) if self.file.exists() else {}
         if kept.get("asked") != self.asked:
             return 0
@@ -111,7 +111,7 @@ class Training:
         return int(kept["epochs"])
 
     def keep(self, epochs: int) -> None:
-        """In place of the state before, in one step."""
+        """Replace the kept state by the present one, in one step."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         states = {name: part.state_dict() for name, part in self.parts.items()}
         there = torch.get_device_module(self.device).get_rng_state() if self.device.type != "cpu" else None
@@ -120,7 +120,7 @@ class Training:
         part.rename(self.file)
 
     def epoch(self, images: Tensor, labels: Tensor, logits: Callable[[Tensor], Tensor]) -> float:
-        """All images once, in random order; returns the mean loss."""
+        """Learn from all images once, in random order; returns the mean loss."""
         self.model.train()
         total = 0.0
         for chosen in torch.randperm(len(images))[: self.steps * BATCH].split(BATCH):

@@ -30,12 +30,12 @@ def forward(network: nn.Module, inputs: torch.Tensor) -> float:
 
 
 def megabytes(network: nn.Module) -> float:
-    """Of the gradients, in fp32."""
+    """Megabytes of a network's gradients in fp32."""
     return 4 * sum(weights.numel() for weights in network.parameters()) / 1e6
 
 
 def row(name: str, shape: Shape) -> str:
-    """Of the scenario's whole batches."""
+    """Row of a shape, for the scenario's whole batches."""
     config, spec = distill_config(shape), shape.images
     synthesis, learnt = cast(NayerConfig, config.synthesis), config.student.batch_size
     names = tuple(f"class {index}" for index in range(shape.classes))

@@ -1,4 +1,4 @@
-"""What many tests share: a tiny teacher, a tiny schedule, one thread."""
+"""Fixtures that many tests share: a tiny teacher, a tiny schedule, one thread."""
 
 import copy
 import shutil
@@ -126,7 +126,7 @@ def make_method(make_plan, teacher) -> Callable[..., Method[Any]]:
 
 @pytest.fixture
 def job(teacher, embeddings, runtime) -> Callable[[DistillConfig, int], Job]:
-    """A distillation by so many processes."""
+    """Builds the job of a distillation by several processes."""
 
     def build(config: DistillConfig, processes: int) -> Job:
         several: RuntimeConfig = runtime.model_copy(update={"processes": processes})

@@ -1,6 +1,6 @@
-"""A study: many runs of the library under equal terms, from a queue into one table."""
+"""Studies: many runs of the library under equal terms, taken from a queue and collected in one table."""
 
 import logging
 
-# A CUDA that is not there is of no interest to every one of a hundred processes.
+# Otherwise each of a hundred processes would warn that there is no CUDA.
 logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A study at work: what its runs need is made once, then they are taken from the queue one after the other."""
+"""Performs a study: makes what its runs need once, then takes the runs from the queue, one after the other."""
 
 import hashlib
 import json
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 
 TEACHERS = PROJECT / "docs" / "results" / "teachers"
 TURNS = 3
-# What a run leaves in its folder beside its state and its student.
+# Files that a run leaves in its folder, besides its state and its student.
 LEFT = (CURVE, WALL, RESULT, PICTURE)
-# What is measured of each kind of step.
+# Fields of Cost that are measured for each kind of step.
 KINDS: dict[str, tuple[str, ...]] = {"student": ("student_step", "student_gflop"), "start": ("start",)}
 KINDS["synthesis"] = tuple(key for key in Cost.model_fields if key not in sum(KINDS.values(), ()))
 Costs = dict[str, dict[str, Any]]
 
 
-# Folders that decide what a run does; results and data of other runs do not.
+# Folders whose files determine what a run does, unlike results and data of other runs.
 MADE_BY = ("src", "benchmarks", "conf")
-# What a step's cost hangs on.
+# What the cost of a step depends on.
 MACHINE = ("processor", "cores", "threads", "accelerator")
 
 
@@ -72,7 +72,7 @@ class Bench:
         return self.table.done
 
     def teacher(self, run: Run) -> Path:
-        """The run's teacher, trained if it is missing; its file goes with the results, as they hold for it alone."""
+        """File of the run's teacher, trained if missing; kept with the results, which hold for this teacher alone."""
         name, spec = self.study.teacher(run)
         train_once(name, spec, TEACHERS, self.folder / "resume" / name, self.reporter)
         file = TEACHERS / f"{name}.safetensors"
@@ -84,7 +84,7 @@ class Bench:
         return file
 
     def asked(self, run: Run) -> str:
-        """A digest of all that the study says about a run, so that a changed study does not pass old rows for new."""
+        """Digest of all that the study says about a run; tells rows made before a change of the study from new ones."""
         study = self.study
         names = sorted({run.setting, study.like(run.setting) or run.setting})
         parts = [study.teacher(run)[1], study.pairs[run.pair], *(study.settings[name] for name in names)]
@@ -99,7 +99,7 @@ class Bench:
         if not METHODS[self.study.distillation(run.pair, run.setting)["synthesis"]["method"]].needs_embeddings:
             return None
         lte = self.study.lte(run.pair, run.setting)
-        # Another encoder or prompt is another file, and so another job.
+        # Another encoder or prompt gets another file, and so makes another job.
         said = hashlib.sha256(lte.model_dump_json().encode()).hexdigest()[:12]
         file = self.folder / "embeddings" / f"{run.pair}-{said}-s{run.seed}.safetensors"
         if not file.exists():
@@ -107,10 +107,10 @@ class Bench:
         return file
 
     def measured(self, runs: Iterable[Run]) -> Costs:
-        """What steps cost, by their names: of all settings of the runs' pairs, in turns, once, and kept.
+        """Costs of steps by name, for all settings of the runs' pairs: measured once, in turns, and kept.
 
-        Machines that share a store share what the first of them measured: a minute buys the same on all. Of the
-        processes of one machine, one measures, and the others wait.
+        Machines that share a store use what the first of them measured, so that a minute buys the same on all. Of the
+        processes of one machine, one measures while the others wait.
         """
         with held(
             self.folder / "costs.lock", "Another process measures what steps cost; waiting for it.", self.reporter
@@ -144,14 +144,14 @@ class Bench:
         return kept
 
     def check_machine(self, pair: str, new: str, kept: Costs) -> None:
-        """Steps that are compared cost what they cost on one machine, with as many threads and in one precision.
+        """Require that steps to be compared are measured on one kind of machine, with equal threads and precision.
 
         Raises:
-            InputError: those of the pair were measured otherwise than the new one would be here.
+            InputError: the pair's other steps were measured under conditions that differ from those here.
         """
         here = {key: machine()[key] for key in MACHINE} | {"precision": self.precision()}
         for name in (each for each in kept if pair in each.split()):
-            there = {**here, **kept[name], **kept[name]["machine"]}  # older ones do not tell their precision
+            there = {**here, **kept[name], **kept[name]["machine"]}  # older entries lack their precision
             if other := [key for key in here if there[key] != here[key]]:
                 told = " and ".join(f"{key} {there[key]}, here {here[key]}" for key in other)
                 raise InputError(
@@ -160,17 +160,17 @@ class Bench:
                 )
 
     def precision(self) -> str:
-        """In which steps are computed here."""
+        """Precision in which steps are computed here."""
         settings = runtime(device=self.device)
         return resolve_precision(settings, resolve_device(settings))
 
     def cost_of(self, costs: Costs, pair: str, setting: str) -> Cost:
-        """Of every kind of step, from what was measured."""
+        """Measured cost of every kind of step of a pair and setting."""
         names = self.study.cost_names(pair, setting)
         return Cost(**{key: costs[name][key] for kind, name in names.items() for key in KINDS[kind]})
 
     def cost(self, run: Run) -> Cost:
-        """Of one pair and setting, on a short schedule."""
+        """Measure the steps of one pair and setting, on a short schedule."""
         table = self.embeddings(run)
         return measure(
             plan(
@@ -185,7 +185,7 @@ class Bench:
     def distillation(self, run: Run, costs: Costs) -> dict[str, Any]:
         """The run's parameters: the scenario's own schedule, or one that fills the minutes."""
         study, setting = self.study, self.study.settings[run.setting]
-        # A baseline takes as many student steps as a method; what that would synthesise is of no interest.
+        # A baseline takes as many student steps as a method; the method's synthesis plays no part.
         name = study.like(run.setting) or run.setting
         values = study.distillation(run.pair, name)
         if run.minutes is None:
@@ -201,7 +201,7 @@ class Bench:
         return scaled(values, schedule_for(DistillConfig.model_validate(values), cost, budget))
 
     def perform(self, run: Run, costs: Costs) -> dict[str, Any]:
-        """One run in a process of its own; what came out, with what only the study knows."""
+        """Perform one run in a process of its own; returns its results, with what only the study knows added."""
         folder = self.folder / "runs" / run.key
         teacher, table = self.teacher(run), self.embeddings(run)
         job = Job(
@@ -218,7 +218,7 @@ class Bench:
         )
         file, asked = folder / "job.json", job.model_dump_json(indent=1)
         if not file.exists() or file.read_text() != asked:
-            for left in LEFT:  # of another job; its state is not taken, as it fits no other
+            for left in LEFT:  # made by another job; its state may stay, as no other job accepts it
                 (folder / left).unlink(missing_ok=True)
             write_atomically(file, lambda part: part.write_text(asked))
         if not (folder / RESULT).exists():
@@ -245,19 +245,19 @@ class Bench:
         return code_of(METHODS[values["synthesis"]["method"]])
 
     def run(self, file: Path) -> None:
-        """A job in a process of its own.
+        """Run a job in a process of its own.
 
         Raises:
             Interrupted: it was stopped, and keeps its state.
-            Diverged: with these values it would go astray again.
+            Diverged: its training diverged, as it would again with the same values.
             Stopped: it failed for another reason.
         """
         here, said = str(PROJECT / "benchmarks"), os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        # Of a process group of its own: Ctrl-C reaches this process, which passes it on once.
+        # In a process group of its own: Ctrl-C reaches this process alone, which passes it on once.
         self.child = subprocess.Popen(
             [sys.executable, "-m", "harness.run", str(file), ATTACHED],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in (here, *said) if path)},
-            stdin=subprocess.PIPE,  # closes when this process ends, however that comes about
+            stdin=subprocess.PIPE,  # closes when this process ends, for whatever reason
             start_new_session=True,
         )
         code = self.child.wait()
@@ -274,10 +274,10 @@ class Bench:
             self.child.terminate()
 
     def work(self, runs: list[Run]) -> None:
-        """All of them that are not done, by whoever takes them.
+        """Do all of these runs that are not done yet, apart from those that other processes take.
 
         Raises:
-            Diverged: some went astray; the others are done.
+            Diverged: some runs diverged; the others are done.
         """
         by_key = {run.key: run for run in runs}
         asked = self.table.asked()
@@ -299,7 +299,7 @@ class Bench:
             raise Diverged("\n".join(map(str, astray.values())))
 
     def take_all(self, runs: dict[str, Run], costs: Costs) -> dict[str, Diverged]:
-        """The waiting runs one after the other; those that went astray, which wait for whoever mends them."""
+        """Do the waiting runs one after the other; returns those that diverged, which stay waiting until mended."""
         astray: dict[str, Diverged] = {}
 
         def perform(key: str) -> dict[str, Any]:
@@ -316,23 +316,23 @@ class Bench:
         return astray
 
     def collect(self, runs: dict[str, Run]) -> None:
-        """What came out on other machines is recorded here, too; not what the study asked for before it was changed."""
+        """Record results of other machines here, too, unless they were asked for before the study was changed."""
         for key, result in self.queue.results.items():
             if key in runs and result["asked_sha256"] == self.asked(runs[key]):
                 self.record(runs[key], result)
 
     def record(self, run: Run, result: dict[str, Any]) -> None:
-        """A finished run goes to MLflow and then into the table, with which it is done."""
+        """Record a finished run in MLflow and then in the table, which marks it as done."""
         if self.tracker:
             self.tracker.write(run, result)
         self.table.add(run, result)
 
 
 def shared_queue(study: str, store: str) -> Queue:
-    """The queue that machines of a store share.
+    """Queue shared by all machines that use a store.
 
     Raises:
-        InputError: nothing can be kept there, or Optuna is missing.
+        InputError: the store cannot be used, or Optuna is missing.
     """
     try:
         from harness.shared_queue import SharedQueue
@@ -342,7 +342,7 @@ def shared_queue(study: str, store: str) -> Queue:
 
 
 def tracker(study: str, reporter: Reporter) -> "Tracker | None":
-    """What writes runs to MLflow; none, which is said, where that is not installed."""
+    """Writer of runs to MLflow; None, with a message, where MLflow is not installed."""
     try:
         from harness.tracking import Tracker
     except ModuleNotFoundError as error:
@@ -352,7 +352,7 @@ def tracker(study: str, reporter: Reporter) -> "Tracker | None":
 
 
 def commit() -> str:
-    """The commit of this code, with a + where what a run is made by differs from it; empty where Git does not know."""
+    """Hash of the current commit, with a + if files that make a run differ from it; empty where Git cannot tell."""
     asked = ["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain", "--", *MADE_BY]
     try:
         head, changed = (

@@ -18,7 +18,7 @@ from nayer.evaluation.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#8C510A", "#000000", "#999900")
 DASHES = (":", "--", "-.")
-# What an axis of accuracies spans at least.
+# Percentage points that an axis of accuracies spans at least.
 LEAST_POINTS = 3
 
 
@@ -28,8 +28,8 @@ def accuracy_by_minutes(
 ) -> Figure:
     """Accuracy on validation images against minutes (logarithmic), a panel for each group; the band spans all seeds.
 
-    Every mapping is of names in the table to what a reader is told: groups, settings with a curve, and baselines, whose
-    accuracy on test images is a line across the panel.
+    Every mapping goes from names in the table to labels in the figure: `groups`, `curves` (settings with a curve) and
+    `levels` (baselines, whose accuracy on test images is a line across the panel).
     """
     figure, panels = minute_panels(groups.values())
     for panel, group in zip(panels, groups, strict=True):
@@ -45,9 +45,9 @@ def accuracy_by_minutes(
 def ends_by_minutes(
     ends: pd.DataFrame, panels: Mapping[str, Sequence[str]], settings: Mapping[str, str], levels: Mapping[str, str]
 ) -> Figure:
-    """Accuracy at the last epoch against the minutes given (logarithmic), with the deviation of the seeds.
+    """Accuracy at the last epoch against the minutes given (logarithmic), with the deviation over seeds.
 
-    `panels` has the groups of a table under each title; `settings` and `levels` are as in `accuracy_by_minutes`.
+    `panels` maps each title to its groups in the table; `settings` and `levels` are as in `accuracy_by_minutes`.
     """
     figure, axes = minute_panels(panels)
     for panel, groups in zip(axes, panels.values(), strict=True):
@@ -61,7 +61,7 @@ def ends_by_minutes(
 
 
 def minute_panels(titles: Collection[str]) -> tuple[Figure, list[Axes]]:
-    """A panel for each title, one under the other."""
+    """Figure with a panel for each title, one below the other."""
     figure = Figure(figsize=(8.4, 3.9 * len(titles)), layout="constrained")
     panels: list[Axes] = list(figure.subplots(len(titles), 1, squeeze=False)[:, 0])
     for panel, title in zip(panels, titles, strict=True):
@@ -77,7 +77,7 @@ def minute_panels(titles: Collection[str]) -> tuple[Figure, list[Axes]]:
 
 
 def draw_levels(panel: Axes, chosen: pd.DataFrame, levels: Mapping[str, str]) -> None:
-    """A line across the panel for each baseline that was run, and the legend."""
+    """Draw a line across the panel for each baseline that was run, and the legend."""
     for dash, (setting, label) in zip(DASHES, levels.items(), strict=False):
         found = 100 * chosen[chosen["setting"] == setting][END].astype(float).mean()
         if pd.notna(found):
@@ -86,7 +86,7 @@ def draw_levels(panel: Axes, chosen: pd.DataFrame, levels: Mapping[str, str]) ->
 
 
 def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:
-    """The mean over a setting's seeds, and the band between the least and the most; nothing where nothing was run."""
+    """Draw the mean over a setting's seeds and a band from lowest to highest; nothing if nothing was run."""
     if part.empty:
         return
     by_epoch = part.groupby("epoch")
@@ -98,7 +98,7 @@ def draw_curve(panel: Axes, part: pd.DataFrame, color: str, label: str) -> None:
 
 @mpl.rc_context(STYLE)
 def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Figure:
-    """Mean and deviation of each that has run, every seed as a small dot; a line goes down from that of `base`."""
+    """Mean and deviation of each setting that has run, every seed as a small dot; a vertical line marks `base`."""
     shown = [(name, values) for name, values in found.items() if len(values)]
     figure = Figure(figsize=(8.4, 1.2 + 0.34 * len(shown)), layout="constrained")
     axes = figure.subplots()
@@ -117,7 +117,7 @@ def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Fi
     names = [name + ", one seed" * (some and len(values) == 1) for name, values in reversed(shown)]
     axes.set_yticks(range(len(shown)), [fill(name, 52) for name in names])
     axes.set_ylim(-0.6, len(shown) - 0.4)
-    # Of values that lie close, differences are not to look larger than they are.
+    # At least this span, so that small differences do not look large.
     middle = sum(axes.get_xlim()) / 2
     axes.update_datalim([(middle - LEAST_POINTS / 2, 0), (middle + LEAST_POINTS / 2, 0)], updatey=False)
     axes.margins(x=0.14)
@@ -133,8 +133,8 @@ def dots(found: Mapping[str, pd.Series], title: str, axis: str, base: str) -> Fi
 def losses_by_images(models: Mapping[str, pd.DataFrame], sources: Mapping[str, str], limit: float) -> Figure:
     """Points of accuracy that INT8 loses against the number of images it was calibrated on, a panel for each model.
 
-    `models` has rows with source, asked (how many images) and lost_top1; `sources` says what a reader is told of each
-    source. Below `limit`, where a line is, the axis is linear, above logarithmic. Bars are the deviation over seeds.
+    `models` has rows with source, asked (how many images) and lost_top1; `sources` maps each source to its label. The
+    axis is linear below `limit`, which a line marks, and logarithmic above. Bars are the deviation over seeds.
     """
     lines = ceil(len(models) / 2)
     figure = Figure(figsize=(8.4, 2.3 * lines + 0.6), layout="constrained")
@@ -147,7 +147,7 @@ def losses_by_images(models: Mapping[str, pd.DataFrame], sources: Mapping[str, s
             lost = rows[rows["source"] == source].groupby("asked")["lost_top1"]
             mean, spread = lost.mean(), lost.std().fillna(0.0)
             panel.errorbar(mean.index * shift, mean, spread, color=color, marker="o", ms=4, capsize=3, label=label)
-        # What is lost lies near 0, but for noise.
+        # Losses lie near 0, except for noise images.
         panel.set_yscale("symlog", linthresh=limit, linscale=1)
         panel.set_yticks([-limit, 0, limit, 2, 8])
         panel.yaxis.set_major_formatter("{x:g}")
@@ -167,7 +167,7 @@ def losses_by_images(models: Mapping[str, pd.DataFrame], sources: Mapping[str, s
 
 @mpl.rc_context(STYLE)
 def sheet(strips: Sequence[tuple[str, Path]]) -> Figure:
-    """One row a method, the same classes in the same places, from the files of their strips."""
+    """One row of images per method, the same classes in the same places, from the files of their strips."""
     figure = Figure(figsize=(8.4, 0.86 * len(strips)), layout="constrained")
     for axes, (name, file) in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips, strict=True):
         axes.imshow(mpl.image.imread(file), interpolation="nearest", aspect="equal")

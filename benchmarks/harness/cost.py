@@ -8,16 +8,16 @@ from nayer.distillation.plan import Plan
 
 
 class Cost(StepSeconds):
-    """Seconds, and counted GFLOP of a step."""
+    """Seconds and counted GFLOP of the steps of one method for one pair of teacher and student."""
 
     start: float = 0.0
-    """Before the first batch: the networks, and the student's start from its teacher."""
+    """Seconds before the first batch, for the networks and the student's start from its teacher."""
     synthesis_gflop: float
     student_gflop: float
 
 
 def measure(plan: Plan) -> Cost:
-    """Of a plan that is not compiled: FLOP are counted operation by operation."""
+    """Measure the steps of a plan that is not compiled, as FLOP are counted operation by operation."""
     state, start = timed_build(plan)
     seconds = time_steps(plan, state, first_step(plan, state))
     method, student = build_method(plan, state.method.context.teacher, FEW), state.trainer.student

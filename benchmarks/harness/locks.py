@@ -1,4 +1,4 @@
-"""Locks between processes of one machine; the system drops them with the process, however it ends."""
+"""Locks between processes of one machine; the operating system releases them when a process ends, however it ends."""
 
 import fcntl
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from nayer.engine.progress import Reporter
 
 @contextmanager
 def held(file: Path, waiting: str, reporter: Reporter) -> Iterator[None]:
-    """For one process at a time; says so where it must wait."""
+    """Hold a lock, which one process at a time can; says `waiting` if it has to wait for another process."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         try:
@@ -23,7 +23,7 @@ def held(file: Path, waiting: str, reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def held_if_free(file: Path) -> Iterator[bool]:
-    """Whether no other process holds it; if so, none does until the end."""
+    """Take a lock if no other process holds it; yields whether it did, and holds it until the end."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
         try:

@@ -1,4 +1,4 @@
-"""Files in packs that are small enough to travel, a few at a time, and whole again where they arrive."""
+"""Splits files into packs small enough to be sent a few at a time, and puts them together on arrival."""
 
 import lzma
 import tarfile
@@ -9,7 +9,7 @@ MIB = 2**20
 
 
 def pack(sources: list[Path], root: Path, folder: Path, mib: float) -> list[Path]:
-    """Write one compressed archive of files and folders under `root` as packs of so many MiB at most."""
+    """Write one compressed archive of files and folders under `root` as packs of at most `mib` MiB."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / "whole.tar.xz"
     with tarfile.open(whole, "w:xz", preset=1) as archive:
@@ -28,7 +28,7 @@ def pack(sources: list[Path], root: Path, folder: Path, mib: float) -> list[Path
 
 
 def unpack(folder: Path, root: Path) -> str:
-    """Unpack under `root` what has arrived whole; says what is still missing.
+    """Unpack under `root` each archive whose packs have all arrived; returns a report, with the packs still missing.
 
     Raises:
         SystemExit: packs are damaged.
@@ -55,5 +55,5 @@ def unpack(folder: Path, root: Path) -> str:
 
 
 def number_of(pack: Path) -> int:
-    """Of a pack among its like, from 1."""
+    """Number of a pack within its archive, from 1."""
     return int(pack.stem.split("-")[1])

@@ -1,4 +1,4 @@
-"""The queue of a study's runs (docs/decisions/013): on one machine, what the table lacks, and a lock for each run."""
+"""The queue of a study's runs (docs/decisions/013); on one machine: what the table lacks, with a lock for each run."""
 
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
@@ -15,33 +15,33 @@ class Queue(Protocol):
     """Runs by their keys: waiting, under way, or done with a result."""
 
     elsewhere: str
-    """What may be the matter with runs that wait no longer and are not done."""
+    """Message about runs that neither wait nor are done."""
 
     def add(self, asked: Mapping[str, str]) -> None:
-        """Put runs at the end, apart from those that are in it or done: by their keys, digests of what is asked for."""
+        """Append runs that are neither queued nor done; `asked` maps their keys to digests of what is asked for."""
 
     def take(self, wanted: Set[str], perform: Perform) -> bool:
-        """Do the next of these runs, if one waits; one that is stopped or goes astray waits again."""
+        """Do the next of these runs; returns whether one waited. A run that is stopped or diverges waits again."""
 
     def running(self, wanted: Set[str]) -> list[str]:
-        """Of these runs, those that some process is at."""
+        """Those of these runs that some process is working on."""
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
-        """What has come out so far on other machines."""
+        """Results from other machines so far, by key."""
 
     def shared(self, name: str) -> dict[str, Any]:
-        """What the machines of a store know together."""
+        """Values that the machines of a store share under this name."""
 
     def share(self, name: str, value: Any) -> None:
-        """For all machines of the store."""
+        """Share a value under this name with all machines of the store."""
 
     def agreed(self, name: str, own: str) -> str:
-        """What the first machine said of something; of the first, its own."""
+        """Value that the first machine gave under this name; on the first machine, `own`."""
 
 
 class LocalQueue:
-    """The runs of one machine. It keeps nothing: what is in the table is done, what is locked is under way."""
+    """The runs of one machine. It keeps no state: a run in the table is done, a locked one is under way."""
 
     elsewhere = "Under way in another process"
 
@@ -50,24 +50,24 @@ class LocalQueue:
         self.keys: list[str] = []
 
     def add(self, asked: Mapping[str, str]) -> None:
-        """Put runs at the end."""
+        """Append runs that are not queued yet."""
         self.keys += [key for key in asked if key not in self.keys]
 
     def take(self, wanted: Set[str], perform: Perform) -> bool:
-        """Do the next of these runs that no other process is at; `perform` sees to it that it is in the table then."""
+        """Do the next of these runs that no other process is working on; `perform` must put it into the table."""
         done = self.done()
         for key in self.keys:
             if key not in wanted or key in done:
                 continue
             with held_if_free(self.lock(key)) as free:
-                if free and key not in self.done():  # another process may have ended it since
+                if free and key not in self.done():  # another process may have finished it since
                     with suppress(Diverged):
                         perform(key)
                     return True
         return False
 
     def running(self, wanted: Set[str]) -> list[str]:
-        """Of these runs, those that another process is at."""
+        """Those of these runs that another process is working on."""
         found = []
         for key in sorted(wanted - self.done()):
             with held_if_free(self.lock(key)) as free:
@@ -75,7 +75,7 @@ class LocalQueue:
         return found
 
     def lock(self, key: str) -> Path:
-        """What the process that is at a run holds."""
+        """Lock file held by the process that is working on a run."""
         return self.folder / f"{key}.lock"
 
     @property
@@ -84,12 +84,12 @@ class LocalQueue:
         return {}
 
     def shared(self, name: str) -> dict[str, Any]:
-        """Nothing: the files of the machine say it."""
+        """Nothing: the machine's own files hold it."""
         return {}
 
     def share(self, name: str, value: Any) -> None:
-        """With nobody."""
+        """Do nothing: there is no other machine."""
 
     def agreed(self, name: str, own: str) -> str:
-        """Its own."""
+        """The machine's own value."""
         return own

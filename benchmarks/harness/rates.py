@@ -1,4 +1,4 @@
-"""Step times of a pair on one device, and what share of the device's own matmul rate they reach."""
+"""Step times of a pair on one device, and the share of the device's own matmul rate that they reach."""
 
 import time
 from collections.abc import Callable
@@ -20,15 +20,15 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
 
 MATRIX, STEPS, ROUNDS = 8192, 30, 3
-# Of a profile, the kernels that took longest.
+# How many kernels of a profile are kept: those that took longest.
 KERNELS = 15
 
 
 def rates(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> dict[str, Any]:
     """Seconds, TFLOP/s and their share of the matmul rate, of a synthesis and of a student step; random weights.
 
-    On a GPU of steps as they are, too, beside recorded ones where they can be, and of these the kernels that take
-    longest. Where the host's seconds are those of the step, the GPU waits for its host.
+    On a GPU, steps are timed as they are and, where possible, recorded as CUDA graphs, the latter with the kernels that
+    take longest. Where the host's seconds equal those of the step, the GPU waits for its host.
     """
     planned = planned_pair(scenario, teacher, student, device, compiled)
     peak = matmul_rate(device, torch.bfloat16 if planned.precision == "bf16" else torch.float32)
@@ -59,7 +59,7 @@ def rates(scenario: str, teacher: str, student: str, device: torch.device, compi
 
 
 def longest_kernels(steps: Callable[[], object]) -> dict[str, float]:
-    """Of what a GPU does in some steps, the kernels that take longest, each with its share of all."""
+    """Kernels that take longest while a GPU does some steps, each with its share of the total time."""
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
         steps()
         torch.cuda.synchronize()
@@ -69,7 +69,7 @@ def longest_kernels(steps: Callable[[], object]) -> dict[str, float]:
 
 
 def planned_pair(scenario: str, teacher: str, student: str, device: torch.device, compiled: bool) -> Plan:
-    """The scenario's batches, a memory of some of them."""
+    """Plan of a pair with random weights, the scenario's batches and a memory of 20 of them."""
     values = parameters(scenario, "distill")
     size, channels, classes = (32, 3, 100) if scenario == "cifar100" else (32, 3, 10)
     names = tuple(f"class {number}" for number in range(classes))
@@ -84,7 +84,7 @@ def planned_pair(scenario: str, teacher: str, student: str, device: torch.device
 
 
 def parts(planned: Plan, state: LoopState) -> dict[str, tuple[Callable[[], object], int]]:
-    """The two kinds of steps, and how many each call does."""
+    """A function for each of the two kinds of steps, with the number of steps that a call of it does."""
     state.method.start_epoch(planned.config.warmup_epochs)
 
     def synthesis() -> None:
@@ -103,7 +103,7 @@ def work(planned: Plan) -> dict[str, float]:
     """FLOP of a step of each kind, counted operation by operation."""
     found = {}
     state = build(planned)
-    state.recorder.on = state.method.context.recorder.on = False  # counted operation by operation
+    state.recorder.on = state.method.context.recorder.on = False  # a recorded step has no operations to count
     for name, (steps, count) in parts(planned, state).items():
         with FlopCounterMode(display=False) as counter:
             steps()
@@ -120,7 +120,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def timed(steps: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """Seconds until the host has told all to the device, and until that has done it."""
+    """Seconds until the host has issued all work to the device, and until the device has finished it."""
     seconds_to_synchronize(device)
     began = time.perf_counter()
     steps()

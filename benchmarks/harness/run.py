@@ -1,4 +1,4 @@
-"""One run of a study, in a process of its own: python -m harness.run JOB.json; killed, the same command goes on."""
+"""One run of a study in its own process, by `python -m harness.run JOB.json`, which also continues a killed run."""
 
 import copy
 import json
@@ -42,13 +42,13 @@ from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier, freeze
 from nayer.models.inference import accuracy, predict
 
-# Enough to draw a curve by; the last epoch is judged by all.
+# Validation images for each point of the curve; the last epoch is judged by all.
 CURVE_IMAGES = 2000
 CURVE, WALL, RESULT, PICTURE = "curve.json", "wall_seconds.json", "result.json", "images.png"
 UNFINISHED = 75
-# Nothing comes of the values that were asked for, whoever runs them.
+# Exit status of a run that diverged, as it would on any machine.
 DIVERGED = 65
-# Said by a process that holds the other end of stdin: when it is gone, so is the run.
+# Option given by a process that holds the other end of stdin: when that process is gone, the run ends.
 ATTACHED = "--attached"
 WAITS = "The process that was at this run before is about to end; waiting for it."
 
@@ -57,7 +57,7 @@ class Job(Config):
     """All that the process needs."""
 
     folder: str
-    """Of this run: its state, what came out."""
+    """Folder of this run, for its state and its results."""
     teacher: str
     embeddings: str | None
     scenario: str
@@ -67,11 +67,11 @@ class Job(Config):
     test: bool
     device: str
     made_by: dict[str, str]
-    """Digests of the code and of the teacher: what others made is not taken for this job's."""
+    """Digests of the code and of the teacher, so that results of others are not taken for this job's."""
 
 
 class Curve(NullReporter):
-    """Accuracy on some validation images after every epoch, beside the seconds so far; kept on disk, as runs go on."""
+    """Accuracy on some validation images and seconds so far, after every epoch; kept on disk for resumed runs."""
 
     def __init__(self, file: Path, validation: ImageSet, device: torch.device) -> None:
         self.file, self.validation, self.device = file, validation, device
@@ -79,7 +79,7 @@ class Curve(NullReporter):
         self.rows: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
 
     def epoch(self, stage: str, epoch: int, values: Mapping[str, float]) -> None:
-        """Look at the student as it is now; nothing that the loop goes on with is changed."""
+        """Measure the student as it is now, without changing anything that the loop uses."""
         if self.state is None or values["kd_loss"] is None:
             return
         student = copy.deepcopy(self.state.trainer.student)  # not compiled
@@ -95,7 +95,7 @@ class Curve(NullReporter):
 
 
 def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -> dict[str, Any]:
-    """A student by the method: its curve, accuracy and cost."""
+    """Train a student by the method; returns its curve, accuracy and cost."""
     teacher = freeze(Classifier.load(Path(job.teacher)))
     table = LabelEmbeddings.load(Path(job.embeddings)) if job.embeddings else None
     made = plan(teacher, table, DistillConfig.model_validate(job.distill), settings, job.seed)
@@ -134,7 +134,7 @@ def distilled(job: Job, real: RealData, settings: RuntimeConfig, folder: Path) -
 
 
 def baseline(job: Job, name: str, real: RealData, settings: RuntimeConfig) -> dict[str, Any]:
-    """A student by a baseline, which knows no curve and, but for noise, the real images."""
+    """Train a student by a baseline, which has no curve and, except for noise, learns from real images."""
     config = DistillConfig.model_validate(job.distill)
     began = time.monotonic()
     found = accuracy_of(
@@ -154,7 +154,7 @@ def baseline(job: Job, name: str, real: RealData, settings: RuntimeConfig) -> di
 
 @contextmanager
 def counted(file: Path) -> Iterator[list[float]]:
-    """Seconds of a run from its first start, with what went before a stop; known on leaving."""
+    """Count the seconds of a run, including those before it was stopped; the list has the total on leaving."""
     before = json.loads(file.read_text()) if file.exists() else 0.0
     began, total = time.monotonic(), [before]
     try:
@@ -165,7 +165,7 @@ def counted(file: Path) -> Iterator[list[float]]:
 
 
 def perform(job: Job) -> dict[str, Any]:
-    """The run, from its last state on."""
+    """Perform the run, from its last state on."""
     keep_freed_memory()
     folder = Path(job.folder)
     settings = runtime(device=job.device, resume="auto", resume_folder=str(folder / "resume"))
@@ -184,7 +184,7 @@ def perform(job: Job) -> dict[str, Any]:
 
 def end_with_parent() -> None:
     """Stop this process, which keeps its state, when nobody holds the other end of stdin any more."""
-    while os.read(sys.stdin.fileno(), 1):  # unbuffered: a lock on sys.stdin would break this process's own end
+    while os.read(sys.stdin.fileno(), 1):  # unbuffered: a lock held on sys.stdin would crash this process at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -200,7 +200,7 @@ def main() -> int:
     if ATTACHED in sys.argv:
         threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        # Its study's process may have been killed and begun anew before the run of the old one has ended.
+        # The study may have been killed and started again before its former process for this run has ended.
         with held(Path(job.folder) / "lock", WAITS, Terminal(interval=60)):
             found = perform(job)
     except Interrupted:

@@ -21,10 +21,10 @@ KEPT = ("images", "student_steps", "synthesis_seconds", "student_seconds", "comm
 
 
 class Search:
-    """A search at work; its trials stay in the study's store, so that it goes on where it was stopped.
+    """Performs a search; its trials stay in the study's store, so that it continues where it was stopped.
 
     Raises:
-        InputError: the trials that are there were of another search, or the base is outside the space.
+        InputError: the stored trials belong to another search, or the base is outside the space.
     """
 
     def __init__(self, bench: Bench, name: str) -> None:
@@ -45,10 +45,10 @@ class Search:
         self.trials.enqueue_trial(self.base(), skip_if_exists=True)
 
     def base(self) -> dict[str, Any]:
-        """What the setting that is changed has of what is searched.
+        """Values of the searched levers in the base setting.
 
         Raises:
-            InputError: that is no value of the space.
+            InputError: one of them lies outside the space.
         """
         search, setting = self.asked, self.study.settings[self.asked.base]
         distill = self.study.distillation(search.pair, search.base)
@@ -67,21 +67,21 @@ class Search:
         return found
 
     def work(self) -> None:
-        """Trials until there are enough; each goes on where it was stopped."""
+        """Do trials until there are enough; a stopped trial continues where it was."""
         while self.left():
-            # A new one each time: a process that goes on would draw what the one before it drew.
+            # A new one each time: a resumed process would otherwise draw what the one before it drew.
             self.trials.sampler = optuna.samplers.TPESampler(seed=len(self.trials.trials), multivariate=True)
             self.trials.optimize(self.objective, n_trials=1)
             self.write()
 
     def left(self) -> int:
-        """How many trials are neither done nor under way; what a machine that has gone silent was at is not."""
+        """Number of trials neither done nor under way; a trial of a machine that has gone silent is not under way."""
         optuna.storages.fail_stale_trials(self.trials)
         begun = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
         return max(0, self.asked.trials - len(self.trials.get_trials(deepcopy=False, states=begun)))
 
     def objective(self, trial: optuna.Trial) -> float:
-        """Validation accuracy of one choice of values; one that no run can be made of counts as tried."""
+        """Validation accuracy of one choice of values; a choice with which no run is possible counts as tried."""
         values = {key: suggest(trial, key, each) for key, each in self.asked.space.items()}
         try:
             self.bench.study, run = chosen(self.study, self.name, values)
@@ -98,12 +98,12 @@ class Search:
         return float(result["accuracy"])
 
     def write(self) -> None:
-        """All trials as a table beside the study's."""
+        """Write all trials as a table beside the study's."""
         found = table(self.trials)
         write_atomically(self.file, lambda part: found.to_csv(part, index=False, float_format="%.6g"))
 
     def summary(self) -> str:
-        """The best trials, and which levers they hang on."""
+        """The best trials, and how much each lever matters."""
         found = table(self.trials)
         if found.empty:
             return "no trial is finished"
@@ -119,11 +119,11 @@ class Search:
 
 
 def chosen(study: Study, name: str, values: dict[str, Any]) -> tuple[Study, Run]:
-    """The study with one more setting, and the run of it."""
+    """The study with a setting of these values added, and the run of that setting."""
     search = study.searches[name]
     setting = changed(study.settings[search.base], values)
     work = repr([kind(setting) for kind in WORK.values()])
-    # What a step costs goes by the first setting of the same work: by one that has no other name next time.
+    # Costs are kept under the first setting whose steps do the same work: add one whose name depends on the work alone.
     settings = {**study.settings, f"{name}_{short(work)}": setting, f"{name}_{short(json.dumps(values))}": setting}
     own = list(settings)[-1]
     group = Group(pair=search.pair, minutes=[search.minutes], seeds=[search.seed], settings=[own], test=False)
@@ -132,7 +132,7 @@ def chosen(study: Study, name: str, values: dict[str, Any]) -> tuple[Study, Run]
 
 
 def changed(setting: Setting, values: dict[str, Any]) -> Setting:
-    """A setting with some of what it says in other words, by dotted keys."""
+    """A setting with some of its values replaced, by dotted keys."""
     said = OmegaConf.create(setting.model_dump())
     for key, value in values.items():
         OmegaConf.update(said, key, value)
@@ -155,12 +155,12 @@ def suggest(trial: optuna.Trial, key: str, space: list[Any] | Range) -> Any:
 
 
 def short(text: str) -> str:
-    """A name for what no name was given to."""
+    """A short digest of a text, as a name for something that has none."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def table(trials: optuna.Study) -> pd.DataFrame:
-    """Finished trials, one a row, in their order."""
+    """Finished trials, one per row, in their order."""
     rows = []
     for trial in trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         machine = trial.user_attrs.get("machine", {})

@@ -1,4 +1,4 @@
-"""Whether an accelerator does what the distillation needs, before hours are spent on it."""
+"""Checks that an accelerator does what the distillation needs, before hours are spent on it."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -33,19 +33,19 @@ from nayer.synthesis.methods.nayer import Nayer
 
 SPEC = ImageSpec(32, 3, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 NAMES = tuple(f"class {number}" for number in range(10))
-# Of values in fp32, whose sums another device takes in another order.
+# Largest difference of fp32 values, as another device sums in another order.
 CLOSE = 1e-3
-# Of gradients, and of what a step changes, which are further off; half a step is off by 0.5.
+# Largest relative difference of gradients and of a step's changes, which differ more; half a step is off by 0.5.
 CLOSE_STEP = 1e-2
-# Of a few steps of a device whose sums come in any order.
+# Largest relative difference after a few steps of a device that sums in no fixed order.
 ROUNDED = 0.1
-# Of a batch, and of the student, where they are recorded on the way.
+# Synthesis steps of a batch, and steps of the student, so many that recording begins on the way.
 STEPS = 6
 
 
 @dataclass(frozen=True)
 class Found:
-    """One check."""
+    """Outcome of one check."""
 
     name: str
     passed: bool
@@ -53,13 +53,13 @@ class Found:
 
 
 class StopAfter(NullReporter):
-    """Stops a distillation in its middle."""
+    """Stops a distillation after some units of work."""
 
     def __init__(self, units: int) -> None:
         self.left = units
 
     def advance(self, done: float, text: str) -> None:
-        """One unit of work is done."""
+        """Count one unit of work."""
         self.left -= 1
         if not self.left:
             raise Interrupted("stopped", 15)
@@ -69,7 +69,7 @@ def require(holds: bool, detail: str) -> str:
     """The detail of a check that holds.
 
     Raises:
-        AssertionError: it does not.
+        AssertionError: the check does not hold.
     """
     if not holds:
         raise AssertionError(detail)
@@ -77,13 +77,13 @@ def require(holds: bool, detail: str) -> str:
 
 
 def planned(device: str, folder: str, **changes: object) -> Plan:
-    """A short distillation of CIFAR's shapes, the same on every device but for the device."""
+    """Plan of a short distillation with CIFAR's shapes, the same on every device but for the device itself."""
     torch.manual_seed(0)
     teacher = freeze(Classifier.build("wrn-16-1", NAMES, SPEC))
     table = LabelEmbeddings(torch.randn(len(NAMES), 64), NAMES, "random", "", "unused")
     values = parameters("cifar10", "distill")
     values |= {"warmup_epochs": 1, "epochs": 2, "memory": None, "probe_images": 20}
-    values["augmentation"] = {"padding": 0, "flip": False}  # which draws nothing
+    values["augmentation"] = {"padding": 0, "flip": False}  # views without random draws
     values["synthesis"] |= {"batch_size": 40, "steps": 2, "warmup_batches": 2}
     values["student"] |= {"batch_size": 32, "steps": 4}
     settings = runtime(device=device, resume="auto", resume_folder=folder, **{"compile": False, **changes})
@@ -91,13 +91,13 @@ def planned(device: str, folder: str, **changes: object) -> Plan:
 
 
 def exact() -> AbstractContextManager[None]:
-    """Convolutions in full fp32: TF32, which a GPU takes by default, has ten bits."""
+    """Compute convolutions in full fp32: TF32, which a GPU takes by default, has a mantissa of ten bits."""
     found: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     return found
 
 
 def bf16(device: torch.device) -> str:
-    """A product in bf16 is as near to fp32's as eight bits are."""
+    """A product in bf16 is as close to that in fp32 as eight bits allow."""
     a = torch.randn(256, 256, device=device)
     with torch.autocast(device.type, torch.bfloat16):
         found = a @ a
@@ -106,7 +106,7 @@ def bf16(device: torch.device) -> str:
 
 
 def channels_last(device: torch.device) -> str:
-    """A convolution keeps the format and the values."""
+    """A convolution in channels_last keeps the memory format and gives the same values."""
     conv = nn.Conv2d(16, 32, 3, padding=1).to(device)
     x = torch.randn(8, 16, 32, 32, device=device)
     with exact():
@@ -117,7 +117,7 @@ def channels_last(device: torch.device) -> str:
 
 
 def fused(device: torch.device) -> str:
-    """Fused SGD and Adam step as the others do."""
+    """Fused SGD and Adam take the same steps as unfused ones."""
     worst = 0.0
     for kind in (partial(torch.optim.SGD, lr=0.1, momentum=0.9), partial(torch.optim.Adam, lr=0.01)):
         ends = []
@@ -134,7 +134,7 @@ def fused(device: torch.device) -> str:
 
 
 def compiled(device: torch.device) -> str:
-    """A compiled network gives what it gave."""
+    """A compiled network gives the same outputs as before."""
     with TemporaryDirectory() as folder:
         network = planned(str(device), folder, precision="fp32").teacher.network.to(device)
     x = torch.randn(8, 3, 32, 32, device=device)
@@ -160,7 +160,7 @@ def graphs(device: torch.device) -> str:
 
 
 def equal_steps(device: torch.device) -> str:
-    """The gradients of a synthesis step, and what a student's step changes, are the CPU's, from the same weights."""
+    """From the same weights, gradients of a synthesis step and changes by a student step are those of the CPU."""
     with TemporaryDirectory() as folder, exact():
         start = build(planned("cpu", folder, precision="fp32"))
         start.method.start_epoch(start.method.context.schedule.warmup_epochs)
@@ -173,7 +173,7 @@ def equal_steps(device: torch.device) -> str:
 
 
 def one_of_each(start: LoopState, made: SyntheticBatch, planned: Plan) -> dict[str, Tensor]:
-    """Of a synthesis and a student step on the planned device, from the weights and images that there are."""
+    """Losses, gradients and changes of a synthesis and a student step on the planned device, from given weights."""
     state = build(planned)
     method, device = cast(Nayer, state.method), planned.device
     method.load_state_dict(copy.deepcopy(start.method.state_dict()))
@@ -195,22 +195,22 @@ def one_of_each(start: LoopState, made: SyntheticBatch, planned: Plan) -> dict[s
 
 
 def gradients(weights: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Of the weights that have one."""
+    """Gradients of the weights that have one."""
     return (each.grad for each in weights if each.grad is not None)
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
-    """All of them in one, on the CPU."""
+    """All tensors as one flat tensor on the CPU."""
     return torch.cat([each.detach().cpu().flatten() for each in tensors])
 
 
 def relative(found: Tensor, wanted: Tensor) -> float:
-    """The length of the difference by that of what is wanted."""
+    """Norm of the difference, relative to that of what is wanted."""
     return float((found - wanted).norm() / wanted.norm())
 
 
 def resumes(device: torch.device) -> str:
-    """A distillation that is stopped and goes on ends as one that is not; whether to the bit is told."""
+    """A distillation that is stopped and resumed ends as an uninterrupted one; the detail says whether to the bit."""
     students = []
     for stopped in (False, True):
         with TemporaryDirectory() as folder:
@@ -226,12 +226,12 @@ def resumes(device: torch.device) -> str:
 
 
 def settings_of(device: torch.device, folder: str) -> RuntimeConfig:
-    """Of a run that keeps its state."""
+    """Runtime settings of a run that keeps its state."""
     return runtime(device=str(device), compile=False, resume="auto", resume_folder=folder, checkpoint_seconds=1e9)
 
 
 def recorded(device: torch.device) -> str:
-    """Steps that are recorded end as those that are not, and one that cannot be recorded is done all the same."""
+    """Recorded steps end as unrecorded ones do, and a step that cannot be recorded is done all the same."""
     if device.type != "cuda":
         return "no CUDA: not tried"
     ends = []
@@ -253,7 +253,7 @@ def recorded(device: torch.device) -> str:
 
 
 def refuses_two(device: torch.device) -> str:
-    """Two processes on one device are refused in a sentence."""
+    """Two processes on one device are refused with a clear message."""
     if device.type == "cpu":
         return "a CPU serves several: not tried"
     try:
@@ -272,12 +272,12 @@ CHECKS: dict[str, Callable[[torch.device], str]] = {
     "a step as on the CPU": equal_steps,
     "resume": resumes,
     "two processes": refuses_two,
-    "recorded steps": recorded,  # last: it makes one fail
+    "recorded steps": recorded,  # last: it makes a recording fail
 }
 
 
 def run(device: torch.device) -> Iterator[Found]:
-    """All of them, each on the same numbers every time; one that fails does not stop the rest."""
+    """Run all checks, each with the same random numbers every time; one that fails does not stop the rest."""
     for name, check in CHECKS.items():
         torch.manual_seed(0)
         try:

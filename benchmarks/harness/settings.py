@@ -1,4 +1,4 @@
-"""What a study says: teachers, pairs, settings of methods, and which of them run for how long from which seeds."""
+"""Configuration of a study: teachers, pairs, settings of methods, and which of them run how long with which seeds."""
 
 from collections.abc import Callable
 from itertools import product
@@ -17,7 +17,7 @@ from nayer.scenarios.method import by_method
 from nayer.synthesis.registry import METHODS
 
 Changes = dict[str, Any]
-# What a step takes just as long with, whatever its value; of a weight, only whether it is 0.
+# Keys whose value does not change how long a step takes; of a weight, only whether it is 0 matters (see `busy`).
 IDLE = {"steps", "betas", "generator_life", "rise", "start", "temperature", "momentum", "bn_momentum", "weight_decay"}
 IDLE |= {"learning_rate", "final_learning_rate", "input"}
 Baseline = Literal["real", "kd_real", "kd_noise"]
@@ -27,37 +27,37 @@ class Pair(Config):
     """A teacher and what every method shares when a student learns from it."""
 
     teacher: Text
-    """Its name in the study."""
+    """Name of a teacher in the study."""
     distill: Changes = Field(default_factory=dict)
-    """What differs from the distillation of the teacher's scenario, for all methods alike."""
+    """Changes to the distillation of the teacher's scenario, for all methods alike."""
     student_share: Fraction = 0.5
-    """Of the minutes, what the student's steps get, synthesis the rest; methods that alternate share as published."""
+    """Share of the minutes for the student's steps, the rest for synthesis; alternating methods share as published."""
     warmup_share: Fraction = 0.25
-    """Of the images, those made before the student learns."""
+    """Share of the images made before the student learns."""
     epochs: Count = 30
-    """At most; fewer where a method makes fewer batches."""
+    """Largest number of epochs; fewer where a method makes fewer batches."""
 
 
 class Setting(Config):
-    """A method as published, and what of it is not; or a baseline, which is no method; or the scenario's own recipe."""
+    """A method as published with some changes, or a baseline, or (with neither) the scenario's own recipe."""
 
     method: Text | None = None
     baseline: Baseline | None = None
     like: Text | None = None
-    """Of a baseline: the setting whose student it trains, for as many steps; null takes the study's reference."""
+    """For a baseline: the setting whose student it trains, for as many steps; null takes the study's reference."""
     synthesis: Changes = Field(default_factory=dict)
     distill: Changes = Field(default_factory=dict)
     lte: Changes = Field(default_factory=dict)
     student_share: Fraction | None = None
-    """Of the minutes; null takes the pair's."""
+    """Share of the minutes for the student's steps; null takes the pair's."""
     warmup_share: Fraction | None = None
-    """Of the images, those made before the student learns; null takes the pair's."""
+    """Share of the images made before the student learns; null takes the pair's."""
     closing_share: Annotated[float, Field(ge=0, le=0.95)] = 0.0
-    """Of the student's steps, those after the last image is made."""
+    """Share of the student's steps that follow after the last image is made."""
 
     @model_validator(mode="after")
     def not_both(self) -> "Setting":
-        """A method or a baseline."""
+        """Reject a method together with a baseline."""
         if self.method and self.baseline:
             raise ValueError("give a method or a baseline")
         return self
@@ -68,31 +68,31 @@ class Group(Config):
 
     pair: Text
     minutes: list[Rate] | None = None
-    """Machine time of synthesis and student steps together; null takes the scenario's own schedule."""
+    """Minutes of machine time, to run each, for synthesis and student steps together; null: the scenario's schedule."""
     seeds: Annotated[list[int], Field(min_length=1)]
     settings: list[Text]
-    """Those that every seed has."""
+    """Settings that run with every seed."""
     twice: list[Text] = Field(default_factory=list)
-    """Those that the first two seeds have: what differs much needs no third."""
+    """Settings that run with the first two seeds only: large differences need no third."""
     once: list[Text] = Field(default_factory=list)
-    """Those that the first seed alone has, to see whether they are worth more."""
+    """Settings that run with the first seed only, to see whether they are worth more."""
     test: bool = True
-    """Whether test images are read after the last epoch; a group that chooses something reads validation images."""
+    """Whether to judge by test images after the last epoch; groups that serve a choice take validation images."""
 
     @model_validator(mode="after")
     def each_is_there_once(self) -> "Group":
-        """Some, and none of them twice."""
+        """Require at least one setting, and none of them twice."""
         if not self.all_settings or len(set(self.all_settings)) < len(self.all_settings):
             raise ValueError("settings, twice and once name at least one setting, and none of them again")
         return self
 
     @property
     def all_settings(self) -> list[str]:
-        """Those of every seed, then those of some."""
+        """Settings of every seed, then those of some seeds."""
         return [*self.settings, *self.twice, *self.once]
 
     def settings_of(self, seed: int) -> list[str]:
-        """The settings of a seed."""
+        """The settings that run with a seed."""
         place = self.seeds.index(seed)
         return [*self.settings, *(self.twice if place < 2 else []), *(self.once if place < 1 else [])]
 
@@ -107,7 +107,7 @@ class Range(Config):
 
     @model_validator(mode="after")
     def in_order(self) -> "Range":
-        """Lower bound first; logarithms of what has one."""
+        """Require the lower bound to be smaller, and positive for a logarithmic range."""
         if not self.low < self.high or (self.log and self.low <= 0):
             raise ValueError("low lies below high, and above 0 if log is true")
         return self
@@ -118,16 +118,16 @@ class Search(Config):
 
     pair: Text
     base: Text
-    """The setting whose levers they are; its own values are tried first."""
+    """The setting whose levers are chosen; its own values are tried first."""
     minutes: Rate
     seed: int
     trials: Count
     space: Annotated[dict[str, list[Any] | Range], Field(min_length=1)]
-    """By dotted keys of a setting, as distill.student.learning_rate: values, or a range of them."""
+    """For each dotted key of a setting, such as distill.student.learning_rate, its possible values or their range."""
 
 
 class Run(Config):
-    """One of them."""
+    """One run of a study."""
 
     group: Text
     pair: Text
@@ -138,13 +138,13 @@ class Run(Config):
 
     @property
     def key(self) -> str:
-        """Its name, for people and files."""
+        """Name of the run, for people and files."""
         time = "own" if self.minutes is None else f"{self.minutes:g}min"
         return f"{self.group}-{self.pair}-{self.setting}-{time}-s{self.seed}"
 
 
 def synthesis_work(setting: Setting) -> tuple[Any, ...]:
-    """What decides how long a step of synthesis takes: not how many there are, nor rates and wording."""
+    """What decides how long a synthesis step takes; not the number of steps, learning rates and the prompt."""
     lte = {key: value for key, value in setting.lte.items() if key != "prompt"}
     shared = {key: value for key, value in setting.distill.items() if key != "student"}
     student = setting.distill.get("student", {}).get("architecture")
@@ -152,7 +152,7 @@ def synthesis_work(setting: Setting) -> tuple[Any, ...]:
 
 
 def student_work(setting: Setting) -> tuple[Any, ...]:
-    """What decides how long a step of the student takes, which is alike for all methods with a memory."""
+    """What decides how long a student step takes; the method does so only if it alternates."""
     alternating = setting.method if setting.method and METHODS[setting.method].alternates else None
     return alternating, busy(
         {key: value for key, value in setting.distill.items() if key not in ("leaves", "leaves_steps")}
@@ -163,7 +163,7 @@ WORK: dict[str, Callable[[Setting], tuple[Any, ...]]] = {"synthesis": synthesis_
 
 
 def busy(changes: Changes) -> Changes:
-    """Of some changes, those that make a step take longer or shorter."""
+    """Those of some changes that affect how long a step takes."""
     found: Changes = {}
     for key, value in changes.items():
         if key in IDLE or (key.endswith("_weight") and value):
@@ -175,14 +175,14 @@ def busy(changes: Changes) -> Changes:
 
 
 class Study(Config):
-    """A YAML file of `benchmarks/studies`."""
+    """A study, as a YAML file of `benchmarks/studies` describes it."""
 
     name: Annotated[Text, Field(pattern=r"^[a-z0-9_-]+$")]
     results: Text
-    """Folder, in the project, of the table and what is made from it."""
+    """Folder, within the project, for the table and what is made from it."""
     reference: Text | None = None
     """The setting whose student step says how many steps the student's share of the minutes buys, for all methods;
-    null: each setting's own, where what is compared changes the student's steps."""
+    null takes each setting's own, for studies whose settings change the student's steps."""
     teachers: dict[str, TeacherSpec]
     pairs: dict[str, Pair]
     settings: dict[str, Setting]
@@ -191,7 +191,7 @@ class Study(Config):
 
     @model_validator(mode="after")
     def names_are_known(self) -> "Study":
-        """Every name that is used stands for something."""
+        """Require that every name in use is defined."""
         used = {
             "teachers": [pair.teacher for pair in self.pairs.values()],
             "pairs": [group.pair for group in self.groups.values()]
@@ -209,17 +209,17 @@ class Study(Config):
         return self
 
     def like(self, setting: str) -> str | None:
-        """The setting whose student a setting trains: its own, or of a baseline another's."""
+        """The setting whose student is trained: this one or, for a baseline, another; None if there is none."""
         chosen = self.settings[setting]
         return (chosen.like or self.reference) if chosen.baseline else setting
 
     @classmethod
     def read(cls, file: Path) -> "Study":
-        """From YAML; OmegaConf resolves what one part takes from another."""
+        """Read a study from YAML; OmegaConf resolves references between its parts."""
         return cls.model_validate(OmegaConf.to_container(OmegaConf.load(file), resolve=True))
 
     def runs(self) -> list[Run]:
-        """All of them, seed by seed, so that a queue that ends early has compared all methods on the first."""
+        """All runs, seed by seed, so that a queue that ends early has compared all methods on the first seed."""
         found = []
         for name, group in self.groups.items():
             for minutes, seed in product(group.minutes or (None,), group.seeds):
@@ -230,7 +230,7 @@ class Study(Config):
         return found
 
     def timed_runs(self) -> list[Run]:
-        """Of each pair with minutes, one run for every setting whose steps cost something, the reference's first."""
+        """Runs whose steps must be timed: for each run with minutes, those of its own setting and of the reference."""
         found = []
         for run in self.runs():
             if run.minutes:
@@ -239,7 +239,7 @@ class Study(Config):
         return found
 
     def cost_names(self, pair: str, setting: str) -> dict[str, str]:
-        """Of each kind of step; settings whose steps of a kind do the same work share what was measured."""
+        """Name of the measured cost of each kind of step; settings whose steps of a kind do the same work share it."""
         names = {
             kind: f"{kind}, {pair} {next(name for name, each in self.settings.items() if work(each) == wanted)}"
             for kind, work in WORK.items()
@@ -249,7 +249,7 @@ class Study(Config):
         return names | ({"start": f"start, {pair}"} if takes_time else {})
 
     def teacher(self, run: Run) -> tuple[str, TeacherSpec]:
-        """Its name and what it is made by."""
+        """Name and specification of a run's teacher."""
         name = self.pairs[run.pair].teacher
         spec = self.teachers[name]
         return (
@@ -262,7 +262,7 @@ class Study(Config):
         )
 
     def scenario(self, pair: str) -> str:
-        """Of a pair's teacher."""
+        """Scenario of a pair's teacher."""
         return self.teachers[self.pairs[pair].teacher].scenario
 
     def distillation(self, pair: str, setting: str) -> dict[str, Any]:
@@ -276,5 +276,5 @@ class Study(Config):
         return {**checked.model_dump(), "synthesis": checked.synthesis.model_dump()}
 
     def lte(self, pair: str, setting: str) -> LteConfig:
-        """The text encoder of a setting."""
+        """Configuration of a setting's text encoder."""
         return LteConfig.model_validate({**parameters(self.scenario(pair), "lte"), **self.settings[setting].lte})

@@ -1,4 +1,4 @@
-"""The queue of a study's runs that several machines share: Optuna's storage carries it (docs/decisions/013)."""
+"""The queue of a study's runs that several machines share, kept in Optuna's storage (docs/decisions/013)."""
 
 import time
 import warnings
@@ -15,17 +15,17 @@ from harness.queue import Perform
 from nayer.core.errors import Diverged, InputError, first_line
 
 RUN, RESULT = "run", "result"
-# A machine that was silent for so long is taken for dead, and its run goes back into the queue.
+# A machine that was silent for the grace period is taken for dead, and its run goes back into the queue.
 HEARTBEAT_SECONDS, GRACE_SECONDS = 30, 300
 LOOKS, SECONDS_BETWEEN_LOOKS = 5, 0.5
 OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
 
 def opened(store: str) -> RDBStorage:
-    """The storage at an address; when two machines make it at once, one of them looks again.
+    """The storage at an address; tries again where another machine creates it at the same time.
 
     Raises:
-        InputError: nothing can be kept there.
+        InputError: the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
@@ -57,7 +57,7 @@ class SharedQueue:
         )
 
     def add(self, asked: Mapping[str, str]) -> None:
-        """Put runs at the end, apart from those that are in it or done as they are asked for now."""
+        """Append runs, apart from those that are queued, or done as they are asked for now."""
         known = {trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=OPEN)}
         known |= {key for key, result in self.results.items() if result["asked_sha256"] == asked.get(key)}
         for key in asked:
@@ -70,9 +70,9 @@ class SharedQueue:
         return [trial.user_attrs[RUN] for trial in self.study.get_trials(deepcopy=False, states=[TrialState.WAITING])]
 
     def holds_any(self, wanted: Set[str]) -> bool:
-        """Whether one of these runs waits; looks again, as what another machine passes on is away for a moment.
+        """Whether one of these runs waits; looks several times, as a run is briefly away while a machine passes it on.
 
-        What a machine that has gone silent was at waits, too.
+        The run of a machine that has gone silent waits, too.
         """
         for look in range(LOOKS):
             optuna.storages.fail_stale_trials(self.study)
@@ -82,21 +82,21 @@ class SharedQueue:
         return False
 
     def running(self, wanted: Set[str]) -> list[str]:
-        """Of these runs, those that some machine is at."""
+        """Those of these runs that some machine is working on."""
         under_way = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
         return sorted({trial.user_attrs.get(RUN, "") for trial in under_way} & wanted)
 
     def shared(self, name: str) -> dict[str, Any]:
-        """What the machines of a store know together."""
+        """Values that the machines of a store share under this name."""
         found: dict[str, Any] = self.study.user_attrs.get(name, {})
         return found
 
     def share(self, name: str, value: Any) -> None:
-        """For all machines of the store."""
+        """Share a value under this name with all machines of the store."""
         self.study.set_user_attr(name, value)
 
     def agreed(self, name: str, own: str) -> str:
-        """What the first machine said of something; of the first, its own."""
+        """Value that the first machine gave under this name; on the first machine, `own`."""
         if name not in self.study.user_attrs:
             self.share(name, own)
         found: str = self.study.user_attrs[name]
@@ -104,15 +104,15 @@ class SharedQueue:
 
     @property
     def results(self) -> dict[str, dict[str, Any]]:
-        """What has come out so far, of whichever machine; of a run that was asked for anew, the last."""
+        """Results from all machines so far, by key; the last one of a run that was asked for again."""
         done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         return {trial.user_attrs[RUN]: trial.user_attrs[RESULT] for trial in done}
 
     def take(self, wanted: Set[str], perform: Perform) -> bool:
-        """Do the next run, if one of these waits; one that is stopped or goes astray, or is for others, waits again.
+        """Do the next run, if one of these waits; a run that is stopped, diverges or is not among them waits again.
 
-        What came out of a machine that had gone silent, as one that slept, is given away: its run waits again, or
-        another has it.
+        The result of a machine that had gone silent, perhaps because it slept, is dropped: its run waits again, or
+        another machine has it.
         """
         given_away = False
 
@@ -140,7 +140,7 @@ class SharedQueue:
             return False
         try:
             self.study.optimize(objective, n_trials=1, catch=Diverged)
-        except ValueError:  # Optuna's, of a trial that it took for dead
+        except ValueError:  # raised by Optuna for a trial that it took for dead
             if not given_away:
                 raise
         return True

@@ -1,4 +1,4 @@
-"""What a run's images look like at a glance."""
+"""Strips that show at a glance what a run's images look like."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ COLUMNS = 10
 
 
 def strip(sample: SyntheticSample, classes: int) -> Tensor:
-    """(H, W, 3) uint8: an image of each of the first classes, side by side; white where there is none of a class."""
+    """One image of each of the first classes side by side, uint8 (H, W, 3); white for a class without images."""
     shown = torch.full_like(sample.images[:1], 255).repeat(min(classes, COLUMNS), 1, 1, 1)
     for label in range(len(shown)):
         shown[label] = next(iter(sample.images[sample.labels == label]), shown[label])

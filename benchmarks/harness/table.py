@@ -1,4 +1,4 @@
-"""The table of a study: one CSV, a row for every epoch of every run; what a run ends with stands in its last row."""
+"""The table of a study: one CSV, a row for every epoch of every run; a run's final figures stand in its last row."""
 
 import fcntl
 import os
@@ -40,7 +40,7 @@ MACHINE = ("processor", "cores", "threads", "accelerator", "python", "torch", "t
 
 
 def rows(run: Run, result: dict[str, Any]) -> list[dict[str, Any]]:
-    """One run as rows; a baseline, which has no curve, is a single one."""
+    """One run as rows; a baseline, which has no curve, is a single row."""
     named = {KEY: run.key, **run.model_dump(exclude={"test"})}
     found = [{**named, **each} for each in result["curve"]] or [dict(named)]
     parameters = result.get("parameters", {})
@@ -71,7 +71,7 @@ class Table:
         return set(self.ends()[KEY])
 
     def asked(self) -> dict[str, str]:
-        """The digests of what the finished runs were asked for, of those that have one."""
+        """Digest of what each finished run was asked for, by key, for the runs that have one."""
         ends = self.ends()
         if "asked_sha256" not in ends:
             return {}
@@ -79,12 +79,12 @@ class Table:
         return dict(zip(told[KEY], told["asked_sha256"], strict=True))
 
     def ends(self) -> pd.DataFrame:
-        """What each run ended with."""
+        """The last row of each finished run."""
         found = self.read()
         return found[found[END].notna()]
 
     def machines(self) -> list[str]:
-        """Where the runs ran, in which precision, and how many of them."""
+        """Number of runs on each machine in each precision, as text."""
         told = {"precision": "precision"} | {f"machine.{name}": name for name in MACHINE}
         found = self.ends()[list(told)].rename(columns=told).convert_dtypes().astype(object)
         found["precision"] = found["precision"].fillna("not told")
@@ -96,7 +96,7 @@ class Table:
         ]
 
     def add(self, run: Run, result: dict[str, Any]) -> None:
-        """Append a run that is not in it; of several processes of this machine, one after the other."""
+        """Append a run that is not in the table; processes of this machine do so one after the other."""
         with self.held():
             if run.key in self.done:
                 return
@@ -106,7 +106,7 @@ class Table:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """The table is read and written again as a whole, which two processes must not do at once."""
+        """Lock the table, as two processes must not read and rewrite it at once."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.file.parent, os.O_RDONLY)
         try:

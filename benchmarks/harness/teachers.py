@@ -1,4 +1,4 @@
-"""The teachers of a study, each trained once and kept with what made it."""
+"""The teachers of a study, each trained once and kept with its recipe."""
 
 import json
 import shutil
@@ -33,19 +33,19 @@ SCRIPT = PROJECT / "benchmarks" / "transformers_teacher.py"
 
 
 class TeacherSpec(Config):
-    """A teacher by the recipe of its scenario and what of that it changes, or one of somebody's script."""
+    """A teacher by the recipe of its scenario with some changes, or by a script, like a teacher that users bring."""
 
     scenario: str
     architecture: Place
-    """Those of KINDS are made by benchmarks/transformers_teacher.py, and brought as any user brings theirs."""
+    """One of KINDS is trained by benchmarks/transformers_teacher.py, and loaded as any user's own teacher."""
     training: dict[str, Any] = Field(default_factory=dict)
-    """What differs from the scenario's recipe; chosen on validation images."""
+    """Changes to the scenario's recipe; chosen on validation images."""
     seed: int | None = 0
-    """null: each run has a teacher of its own seed."""
+    """Seed of the training; null gives each run a teacher trained with the run's seed."""
 
 
 def recipe(spec: TeacherSpec) -> dict[str, Any]:
-    """All that made it."""
+    """Everything that determines the trained teacher."""
     said = {"scenario": spec.scenario, "seed": spec.seed}
     if spec.architecture in KINDS:
         return {"script": SCRIPT.name, "architecture": spec.architecture, "training": spec.training, **said}
@@ -53,7 +53,7 @@ def recipe(spec: TeacherSpec) -> dict[str, Any]:
 
 
 def trained_by(spec: TeacherSpec) -> TeacherConfig:
-    """The recipe of a teacher of this project."""
+    """Configuration of a teacher that this project trains itself."""
     of_scenario = parameters(spec.scenario, "teacher")
     training = {**of_scenario["training"], **spec.training}
     return TeacherConfig.model_validate(
@@ -65,7 +65,7 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, resume: Path, reporte
     """The teacher in `folder`, trained first if it is not there; a stopped training goes on from `resume`.
 
     Raises:
-        InputError: the one that is there was made by another recipe.
+        InputError: the teacher in `folder` was made by another recipe.
     """
     file, record, made_by = folder / f"{name}.safetensors", folder / f"{name}.json", recipe(spec)
     with held(resume.with_suffix(".lock"), f"Another process trains {name}; waiting for it.", reporter):
@@ -82,9 +82,9 @@ def train_once(name: str, spec: TeacherSpec, folder: Path, resume: Path, reporte
 
 
 def train_here(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:
-    """By the scenario's recipe; returns the teacher with its validation accuracy and the seconds.
+    """Train by the scenario's recipe; returns the teacher with its validation accuracy and the seconds.
 
-    It is the pipeline's, byte for byte, made without Kedro and MLflow, which a lent GPU may lack.
+    The teacher is the pipeline's, byte for byte, but needs no Kedro and MLflow, which a GPU machine may lack.
     """
     config, data, seed = trained_by(spec), data_of(spec.scenario), spec.seed or 0
     assert config.training is not None  # noqa: S101 (TRAIN has a recipe)
@@ -101,7 +101,7 @@ def train_here(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Cla
 
 
 def bring(spec: TeacherSpec, resume: Path, reporter: Reporter) -> tuple[Classifier, dict[str, Any]]:
-    """By its owner's script, then from its folder as from anybody's."""
+    """Train by the script, then load the teacher from its folder like any user's; returns the same as `train_here`."""
     reporter.say(f"{SCRIPT.name} trains a {spec.architecture} on {spec.scenario}.")
     options = [f"--{key}={value}" for key, value in {**spec.training, "seed": spec.seed or 0}.items()]
     data = data_of(spec.scenario)

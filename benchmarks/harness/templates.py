@@ -1,4 +1,4 @@
-"""The one way in which a benchmark's page is made from a template."""
+"""How the pages of all benchmarks are made from templates."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,16 +14,16 @@ from nayer.core.files import write_atomically
 
 
 def fill(template: Path, **values: Any) -> str:
-    """A Markdown template with its places filled; `table` makes one of its tables."""
+    """Fill a Markdown template, which can call `table` for its tables."""
     page = Template(template.read_text(), keep_trailing_newline=True, undefined=StrictUndefined)
     return str(page.render(values, table=table))
 
 
 def table(head: str, rows: Iterable[Sequence[Any]], name: int = 0, place: int | None = None) -> str:
-    """A Markdown table of what has run, and below it what has not, by name.
+    """A Markdown table of what has run, and below it the names of what has not.
 
-    The head is the table's first line. Its column `n` counts runs, "0, 0" where it counts those of two settings.
-    `name` is the column that tells rows apart, `place` one that some of them share.
+    `head` is the table's first line. Its column `n` counts runs, of two settings as in "0, 0". `name` is the number of
+    the column that names a row, `place` that of a column by which rows that have not run are grouped.
     """
     columns = [each.strip() for each in head.strip("| ").split("|")]
     ran, missing = [], dict[str, list[str]]()
@@ -53,16 +53,16 @@ class StudyPage:
         self.ends = self.table.ends()
 
     def elsewhere(self) -> int:
-        """How many runs took the steps that their minutes buy on a GPU."""
+        """Number of runs whose steps, as many as their minutes buy, were done on an accelerator."""
         accelerators = "machine.accelerator"
         return int(self.ends[accelerators].notna().sum()) if accelerators in self.ends else 0
 
     @abstractmethod
     def text(self) -> str:
-        """The page, its figures saved beside the table."""
+        """Text of the page; saves its figures beside the table."""
 
     def write(self, page: Path) -> None:
-        """Make it anew."""
+        """Write the page anew."""
         self.results.mkdir(parents=True, exist_ok=True)
         text = self.text()
         write_atomically(page, lambda part: part.write_text(text))

@@ -16,7 +16,7 @@ MAX_PARAM = 500
 
 
 class Tracker:
-    """Writes results; one that is there already is not written twice."""
+    """Writes results to MLflow, none of them twice."""
 
     def __init__(self, study: str) -> None:
         settings = yaml.safe_load((PROJECT / "conf" / "base" / "mlflow.yml").read_text())
@@ -30,8 +30,8 @@ class Tracker:
         )
 
     def write(self, run: Run, result: dict[str, Any]) -> None:
-        """One finished run: its parameters, its curve, what came out."""
-        # By the time it ended, as a run that was taken out of the table is made again under its name.
+        """Write one finished run: its parameters, its curve and its results."""
+        # Known by the time it ended, too: a run that was taken out of the table is made again under the same name.
         tags = {PARENT: self.parent.info.run_id, NAME: run.key, ENDED: result["finished"]}
         known = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
         if self.client.search_runs([self.experiment], f"{known} and attributes.status = 'FINISHED'", max_results=1):

@@ -10,10 +10,10 @@ from scipy import stats
 
 from harness.table import END
 
-# Published five-seed deviations reach 0.2 points: less is noise, whatever few seeds say.
+# Points up to which a difference counts as noise, whatever few seeds say: published five-seed deviations reach 0.2.
 NOISE = 0.3
 LEVEL = 0.95
-# What is called about as good lies no further apart.
+# Points by which settings that are called about as good may differ.
 MARGIN = 1.0
 Expected = Literal["above", "about as good", "at least as good", "below"]
 Word = Literal["for the paper", "against the paper", "undecided", "one seed", "not run"]
@@ -21,16 +21,16 @@ Word = Literal["for the paper", "against the paper", "undecided", "one seed", "n
 
 @dataclass(frozen=True)
 class Verdict:
-    """Accuracy of one setting less that of another, in points; paired by seed."""
+    """Accuracy of one setting minus that of another, in points; paired by seed."""
 
     mean: float
     deviation: float
     interval: float
-    """Half of the 95 % interval of the mean (Student's t); infinite of one seed."""
+    """Half of the 95 % interval of the mean (Student's t); infinite for one seed."""
     n: int
 
     def word(self, expected: Expected = "above") -> Word:
-        """What that says of the paper, which expects the one to be so, seen from the other."""
+        """What that says of the paper, which expects the first setting to be `expected` compared with the other."""
         if self.n < 2:
             return "one seed" if self.n else "not run"
         low, high = self.mean - self.interval, self.mean + self.interval
@@ -45,12 +45,12 @@ class Verdict:
 
     @property
     def range(self) -> str:
-        """The 95 % interval of the mean, which says more than a deviation of few seeds; empty of one seed."""
+        """The 95 % interval of the mean, which says more than a deviation of few seeds; empty for one seed."""
         return f"[{self.mean - self.interval:.1f}, {self.mean + self.interval:.1f}]" if self.n > 1 else ""
 
     @property
     def p(self) -> float:
-        """Of no difference, two-sided (Student's t); NaN of one seed."""
+        """Two-sided p-value of no difference (Student's t); NaN for one seed."""
         if self.n < 2:
             return nan
         error = self.deviation / sqrt(self.n)
@@ -72,19 +72,19 @@ def by_seed(ends: pd.DataFrame, group: str, setting: str, minutes: float | None 
 
 
 def with_deviation(found: pd.Series) -> str:
-    """Mean and, of some seeds, deviation."""
+    """Mean and, of several seeds, deviation, as text."""
     if found.empty:
         return "not run"
     return f"{found.mean():.2f}" + (f" ({found.std():.2f})" if len(found) > 1 else "")
 
 
 def compare(one: pd.Series, other: pd.Series) -> Verdict:
-    """Two settings on the seeds that both have."""
+    """Compare two settings on the seeds that both have."""
     return of_seeds(one - other)
 
 
 def of_seeds(found: pd.Series) -> Verdict:
-    """What seeds say of some figure: NaN where one says nothing."""
+    """Mean, deviation and interval of a figure by seed; NaNs are left out."""
     found = found.dropna()
     n = len(found)
     deviation = float(found.std()) if n > 1 else nan
@@ -93,9 +93,9 @@ def of_seeds(found: pd.Series) -> Verdict:
 
 
 def adjusted(found: Sequence[Verdict]) -> list[float]:
-    """Their p, for so many at once: of all under 0.05, one in twenty is expected to be false (Benjamini-Hochberg).
+    """p-values adjusted for their number: of those under 0.05, 1 in 20 is expected to be false (Benjamini-Hochberg).
 
-    NaN of one seed, which does not count.
+    NaN for a verdict of one seed, which does not count.
     """
     values = pd.Series([each.p for each in found], dtype=float)
     told = values.dropna()
@@ -111,7 +111,7 @@ def seconds_to_reach(curve: pd.DataFrame, accuracy: float) -> float:
 
 
 def time_to_equal(rows: pd.DataFrame, group: str, fast: str, slow: str, minutes: float) -> pd.DataFrame:
-    """Seconds by seed until each first shows the accuracy that the curve of `slow` ends with (NaN: never)."""
+    """Seconds by seed until each setting first shows the accuracy that the curve of `slow` ends with (NaN: never)."""
     chosen = rows[(rows["group"] == group) & (rows["minutes"] == minutes)]
     found = {}
     for seed, part in chosen.groupby("seed"):

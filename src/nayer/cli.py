@@ -80,7 +80,7 @@ class Run(click.Command):
         try:
             return super().parse_args(ctx, args)
         except (YAMLError, OmegaConfBaseException) as error:
-            raise click.ClickException(f"--params: is no YAML ({place_in(error)}); quote the value.") from error
+            raise click.ClickException(f"--params: not YAML ({place_in(error)}); quote the value.") from error
 
 
 cli.add_command(scenario)

@@ -1,4 +1,4 @@
-"""What somebody else wrote, who knows nothing of this project: a network, its training, and how they saved it."""
+"""A stranger's script, written without this project: a network, its training, and how it is saved."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What somebody else wrote, who knows nothing of this project: networks of transformers, trained and saved."""
+"""A stranger's script, written without this project: networks of transformers, trained and saved."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from transformers import AutoConfig, AutoModelForImageClassification, ViTImageProcessor
 
-# From nine down: in another order than anybody who tests it with digits.
+# From nine down: in another order than that of the digits data set with which it is tested.
 NAMES = ("nine", "eight", "seven", "six", "five", "four", "three", "two", "one", "zero")
 SIZES = {
     "convnext": {
@@ -30,7 +30,7 @@ EPOCHS = {"convnext": 2, "mobilenet_v2": 5, "resnet": 2, "swin": 10, "vit": 8}
 
 
 def train(kind, out):
-    """A trained network, saved with its processor and its accuracy on a third of the digits."""
+    """Train a network; save it with its processor and its accuracy on a third of the digits."""
     torch.manual_seed(0)
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16

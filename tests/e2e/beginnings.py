@@ -1,4 +1,4 @@
-"""For `kedro run --runner beginnings.Begin`: runs no node, but builds what the nodes would build first."""
+"""A runner for `kedro run --runner beginnings.Begin`: runs no node, but builds what the nodes would build first."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ MAX_STEPS = 30
 
 
 class Begin(SequentialRunner):
-    """Ends every run with the sentence BEGUN, before its first node."""
+    """Ends every run before its first node, with the sentence BEGUN."""
 
     def run(self, pipeline: Pipeline, catalog: Any, *_: Any, **__: Any) -> Any:
         loaded = catalog.load("parameters")
@@ -37,7 +37,7 @@ class Begin(SequentialRunner):
 
 
 def begin(parameters: dict[str, Any], full: bool) -> None:
-    """Embeddings, the teacher's schedule, and a few steps of synthesis and student: what fails, fails here."""
+    """Make embeddings, the teacher's schedule, and a few steps of synthesis and student, so that faults show here."""
     data = DataConfig.model_validate(parameters["data"])
     lte = LteConfig.model_validate(parameters["lte"])
     embeddings = embed_labels(lte, datasets.class_names(data), parameters["seed"])
@@ -48,7 +48,7 @@ def begin(parameters: dict[str, Any], full: bool) -> None:
 
 
 def begin_teacher(config: TeacherConfig, data: DataConfig, seed: int) -> Classifier:
-    """The teacher with its optimiser and schedule; one step of each."""
+    """Build the teacher, and take some steps of its optimiser and schedule."""
     torch.manual_seed(seed)
     real = datasets.load(data)
     teacher = Classifier.build(config.architecture, real.class_names, real.spec)
@@ -64,7 +64,7 @@ def begin_teacher(config: TeacherConfig, data: DataConfig, seed: int) -> Classif
 def begin_distillation(
     teacher: Classifier, embeddings: LabelEmbeddings, config: DistillConfig, runtime: RuntimeConfig
 ) -> None:
-    """The estimate takes some real steps; then the real memory is made, filled once, and learnt from once."""
+    """Take the estimate's real steps; then make the real memory, fill it once and learn from it once."""
     made = plan(teacher, embeddings, config, runtime, seed=0)
     state = build(made)
     estimate(made, state)

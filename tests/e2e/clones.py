@@ -1,4 +1,4 @@
-"""Clones of the project, and what is typed in them."""
+"""Makes clones of the project and types commands in them."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def clone(folder: Path) -> Path:
-    """The parts of the project that a run needs, without outputs."""
+    """Copy the parts of the project that a run needs, without outputs."""
     for name in PARTS:
         source = PROJECT / name
         if source.is_dir():
@@ -38,13 +38,13 @@ def clone(folder: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This environment without what would redirect a run, with the commands of this Python first."""
+    """Environment variables without those that would redirect a run; commands of this Python come first on PATH."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "KEDRO_"))}
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"}
 
 
 def typing_in(folder: Path) -> Typed:
-    """Types a command in a folder and waits for it."""
+    """A function that types a command in a folder and waits for it."""
 
     def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -61,7 +61,7 @@ def typing_in(folder: Path) -> Typed:
 
 
 def heard_until_distilling(process: "subprocess.Popen[str]") -> list[str]:
-    """What a started run said up to its estimate, after which the distillation begins."""
+    """Lines that a started run printed up to its estimate, after which the distillation begins."""
     told = []
     for line in process.stderr or ():
         told.append(line)
@@ -71,14 +71,14 @@ def heard_until_distilling(process: "subprocess.Popen[str]") -> list[str]:
 
 
 def small_digits(project: Path) -> None:
-    """Digits as DVC sees them, at the size of a test."""
+    """Give the digits scenario, which DVC runs, the size of a test."""
     for name in ("teacher", "distill"):
         small = (project / "conf" / "test" / f"parameters_{name}.yml").read_text()
         (project / "conf" / "digits" / f"parameters_{name}.yml").write_text(small)
 
 
 def committed(folder: Path, message: str = "state") -> None:
-    """Everything of a folder in git, which is made where there is none; DVC's experiments want to know who commits."""
+    """Commit a whole folder, with `git init` if needed; the author is set, as DVC's experiments ask for one."""
     if not (folder / ".git").exists():
         subprocess.run(("git", "init", "-q", "-b", "main"), cwd=folder, check=True)
     for command in (

@@ -1,4 +1,4 @@
-"""A clone of the project in which real command lines are typed, and services on loopback."""
+"""Fixtures: a clone of the project in which real command lines are typed, and services on loopback."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started(project: Path) -> Callable[..., "subprocess.Popen[str]"]:
-    """Types a command in the project and does not wait for it."""
+    """A function that types a command in the project and does not wait for it."""
 
     def start(*command: str, **variables: str) -> "subprocess.Popen[str]":
         kept = {**environment(), **variables}
@@ -34,12 +34,12 @@ def started(project: Path) -> Callable[..., "subprocess.Popen[str]"]:
 
 @pytest.fixture
 def typed(project: Path) -> Typed:
-    """Types a command in the project and waits for it."""
+    """A function that types a command in the project and waits for it."""
     return typing_in(project)
 
 
 class Services:
-    """Commands that answer HTTP on loopback."""
+    """Starts and stops commands that answer HTTP on loopback."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +67,7 @@ class Services:
         raise AssertionError((self.folder / "service.log").read_text())
 
     def stop(self) -> None:
-        """Kill the last one."""
+        """Kill the command that was started last."""
         process = self.running.pop()
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)

@@ -1,4 +1,4 @@
-"""Files that were changed at random, and what reads them, in a process of its own: a crash there is seen here."""
+"""Changes files at random and reads them in a process of its own, so that a crash there is noticed."""
 
 import json
 import resource
@@ -84,14 +84,14 @@ def published_in(name: str) -> Callable[[Path], None]:
 
 
 def keeping_in(folder: Path) -> RuntimeConfig:
-    """A machine whose states lie there, kept whenever there is one."""
+    """Runtime settings by which every state is kept, in `folder`."""
     machine = {"device": "cpu", "precision": "fp32", "compile": False, "threads": 1, "memory_gib": 4}
     alone = {"processes": 1, "machines": 1, "address": None}
     return RuntimeConfig(**machine, **alone, resume="auto", resume_folder=str(folder), checkpoint_seconds=1e-9)
 
 
 def state_in(path: Path) -> None:
-    """A fresh start, or the state that was kept; the file goes on from where it was moved to."""
+    """Load the kept state; the fresh start that follows an unreadable one counts as refused."""
     reporter = NullReporter()
     reporter.said = []
     reporter.say = reporter.said.append
@@ -114,7 +114,7 @@ def onnx_in(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads a file at `place`, and how the file may be taken apart to be changed within."""
+    """A function that reads the file at `place`, and the format by which `changed` changes the file from within."""
 
     place: str
     read: Callable[[Path], object]
@@ -148,7 +148,7 @@ READERS = {
 
 
 def changed_bytes(content: bytes) -> st.SearchStrategy[bytes]:
-    """A few bits turned, numbers put in, blocks cut, doubled and brought in from nowhere, or the end lost."""
+    """Content with bits flipped, numbers written, blocks cut, doubled or inserted, or the end lost."""
     place = st.integers(0, max(0, len(content) - 1))
     length = st.integers(1, max(1, min(len(content), 4096)))
     if not content:
@@ -179,7 +179,7 @@ def applied(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def changed_text(text: str) -> st.SearchStrategy[str]:
-    """JSON of which one value, anywhere in it, is another or gone, or which is no JSON any more."""
+    """JSON with one value, anywhere in it, replaced or removed, or text that is no longer JSON."""
     value = json.loads(text)
     others = st.tuples(st.sampled_from([*places(value)]), st.sampled_from([GONE, *ODD]))
     cuts = st.tuples(
@@ -191,19 +191,19 @@ def changed_text(text: str) -> st.SearchStrategy[str]:
 
 
 def changed_json(content: bytes) -> st.SearchStrategy[bytes]:
-    """A file of JSON, changed as such."""
+    """A JSON file changed by `changed_text`."""
     return changed_text(content.decode()).map(lambda text: text.encode(errors="surrogatepass"))
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The ways to all values within one."""
+    """The paths to all values nested within a value."""
     yield path
     for key, each in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else []):
         yield from places(each, (*path, key))
 
 
 def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """The value with another at the end of `path`."""
+    """The value with `new` at the end of `path`."""
     if not path:
         return None if new is GONE else new
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
@@ -216,7 +216,7 @@ def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def changed_header(content: bytes) -> st.SearchStrategy[bytes]:
-    """A safetensors file whose header, or what this project wrote into it, says something else at its right length."""
+    """A safetensors file with a changed header, or changed metadata of this project; the header's length is right."""
     length = struct.unpack("<Q", content[:8])[0]
     text, rest = content[8 : 8 + length].decode(), content[8 + length :]
     parsed = json.loads(text)
@@ -228,7 +228,7 @@ def changed_header(content: bytes) -> st.SearchStrategy[bytes]:
 
 
 def changed_entry(content: bytes) -> st.SearchStrategy[bytes]:
-    """A zip archive of which one entry is another, with the right checksum."""
+    """A zip archive with one changed entry, whose checksum is right."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
 
@@ -243,13 +243,13 @@ def changed_entry(content: bytes) -> st.SearchStrategy[bytes]:
         texts = [changed_text(entries[name].decode()).map(str.encode)] if name.endswith(".json") else []
         return st.one_of(changed_bytes(entries[name]), *texts).map(lambda new: repacked(name, new))
 
-    # Where pickles and descriptions lie there is more to get wrong than where the numbers are.
+    # Pickles and descriptions are changed more often: there, more can go wrong than in the numbers.
     told = [name for name in entries if name.endswith((".pkl", ".json"))]
     return st.one_of(st.sampled_from(told), st.sampled_from(sorted(entries))).flatmap(of)
 
 
 def changed_chunk(content: bytes) -> st.SearchStrategy[bytes]:
-    """A PNG picture of which one chunk is another, with the right checksum."""
+    """A PNG picture with one changed chunk, whose checksum is right."""
     starts, at = [], len(PNG)
     while at < len(content):
         starts.append(at)
@@ -268,18 +268,18 @@ def changed_chunk(content: bytes) -> st.SearchStrategy[bytes]:
 
 
 def changed(reader: Reader, content: bytes) -> st.SearchStrategy[bytes]:
-    """Changes of the file as it lies, and of what is within it."""
+    """Changes to the bytes of the file, and to what is within its format."""
     within = {"json": changed_json, "header": changed_header, "zip": changed_entry, "png": changed_chunk}
     return changed_bytes(content) | within[reader.within](content) if reader.within else changed_bytes(content)
 
 
 def peak() -> int:
-    """The most memory that this process has held, in MiB."""
+    """Peak resident memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def batch(name: str, case: int, files: int, folder: Path) -> None:
-    """Change the reader's file so often, read it each time, and leave in `folder` what came of it."""
+    """Change the reader's file `files` times, read it each time, and write the outcome into `folder`."""
     torch.set_num_threads(1)
     reader, ends, number = READERS[name], Counter(), count()
     path = folder / reader.place
@@ -299,7 +299,7 @@ def batch(name: str, case: int, files: int, folder: Path) -> None:
     def read(new: bytes) -> None:
         path.write_bytes(new)
         next(number)
-        # Nothing but the end of the process helps against a loop in C.
+        # Only the end of the process stops a loop in C.
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         try:
             reader.read(path)
@@ -319,7 +319,7 @@ def batch(name: str, case: int, files: int, folder: Path) -> None:
 
 
 def reader_before(reader: Reader, path: Path) -> None:
-    """One whole file, so that the imports that reading takes are not counted as memory of a changed one."""
+    """Read one intact file, so that the memory of the imports is not counted for a changed one."""
     content = path.read_bytes()
     try:
         reader.read(path)

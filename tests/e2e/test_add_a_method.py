@@ -1,4 +1,4 @@
-"""docs/add-a-method.md does what it says."""
+"""The steps of docs/add-a-method.md work as written."""
 
 import re
 import shutil

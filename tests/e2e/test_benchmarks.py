@@ -1,4 +1,4 @@
-"""The benchmarks run as their pages say; what they measure here is of no interest."""
+"""The benchmarks run as their pages say; the figures that they give here do not matter."""
 
 import mlflow
 import pytest

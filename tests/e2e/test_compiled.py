@@ -1,4 +1,4 @@
-"""Compiled networks compute what others do, inside of the loop and nowhere else; minutes, as each is compiled anew."""
+"""Compiled networks compute what others do, in the loop and only there; takes minutes, as each is compiled anew."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""DVC as it is typed: what runs again and what does not, sweeps, and two machines that share a remote."""
+"""DVC's command lines: what runs again and what does not, sweeps, and two machines that share a remote."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def replace(file: Path, old: str, new: str) -> None:
 
 @pytest.fixture
 def repro(typed, project):
-    """Types dvc repro; returns the stages that ran."""
+    """A function that types dvc repro and returns the stages that ran."""
     small_digits(project)
     committed(project)
 
@@ -48,7 +48,7 @@ def repro(typed, project):
 
 
 def test_the_committed_lock_is_that_of_the_committed_code_and_parameters(typed, project):
-    """In a fresh clone nothing has to run but for its missing outputs."""
+    """In a fresh clone, a stage has to run only for its missing outputs, not for a changed dependency."""
     shutil.copy(PROJECT / "dvc.lock", project / "dvc.lock")
     committed(project)
     done = typed("dvc", "status", "--json")
@@ -102,7 +102,7 @@ def test_a_sweep_of_three_stands_side_by_side(repro, typed, project):
     shown = typed("dvc", "exp", "show", "--csv")
     assert shown.returncode == 0
     rows = {row["Experiment"]: row for row in csv.DictReader(io.StringIO(shown.stdout)) if row["Experiment"]}
-    # Two files state it, so the column may come with its file's name.
+    # Two files contain the key, so the name of its column may begin with that of a file.
     said = {
         name: {value for column, value in row.items() if column.endswith("distill.student.temperature")}
         for name, row in rows.items()
@@ -116,7 +116,7 @@ def test_a_sweep_of_three_stands_side_by_side(repro, typed, project):
             "t40",
         ),
         (("params", "diff", "HEAD", "t4"), "distill.student.temperature"),
-        # It shows what differs; of 540 images the student may have as many right.
+        # Only differences are shown, and accuracy may be equal on 540 images: look at nll.
         (("metrics", "diff", "HEAD", "t4"), "student.nll"),
     ):
         done = typed("dvc", *command)
@@ -197,7 +197,7 @@ def test_a_gpu_node_without_data_distils_what_the_other_machine_evaluates_and_pr
 
 
 def clone_with_scenario(folder: Path) -> Path:
-    """A clone with pictures, and a scenario that is the size of a test."""
+    """A clone with pictures, and a scenario of the size of a test."""
     folder.mkdir()
     clone(folder)
     write_pictures(folder / "data/01_raw/pictures")

@@ -1,4 +1,4 @@
-"""Many processes that are stopped, killed, refused, or cannot meet; two and four against ghosts."""
+"""Several processes that are stopped, killed, refused, or cannot meet; two and four compared with ghosts."""
 
 import copy
 import os
@@ -74,7 +74,7 @@ def test_a_signal_keeps_one_state_from_which_all_go_on(job, distill_config):
     config = distill_config(**{**FIRST_STEPS, "epochs": 30})
     whole = run(job(config, 2), NullReporter())
     folder = Path(job(config, 2).runtime.resume_folder) / "distill"
-    (folder / "state.pt").unlink()  # what came out is safe
+    (folder / "state.pt").unlink()  # as after a run whose results are saved
     with pytest.raises(Interrupted, match="same command goes on"):
         run(job(config, 2), Heard(lambda: os.kill(os.getpid(), signal.SIGTERM)))
     assert [file.name for file in folder.iterdir()] == ["state.pt"]
@@ -102,7 +102,7 @@ def test_one_process_that_is_asked_to_stop_stops_all_and_keeps_the_state(job, di
 
 
 class Broken(Heard):
-    """A terminal that went away."""
+    """A reporter whose terminal is gone."""
 
     def say(self, text: str) -> None:
         raise BrokenPipeError
@@ -118,5 +118,5 @@ def test_a_machine_that_cannot_be_reached_is_told_by_its_address(job, distill_co
     apart = job(distill_config(**FIRST_STEPS), 1)
     update = {"machines": 2, "address": "no-such-host.invalid:29400"}
     apart = replace(apart, runtime=apart.runtime.model_copy(update=update))
-    with pytest.raises(InputError, match=r"runtime\.address: the 2 machines did not come together at 'no-such-host"):
+    with pytest.raises(InputError, match=r"runtime\.address: the 2 machines did not meet at 'no-such-host"):
         run(apart, NullReporter())

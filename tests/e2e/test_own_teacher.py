@@ -1,4 +1,4 @@
-"""From a stranger's checkpoint and a list of names to a champion, as in docs/bring-your-own-teacher.md."""
+"""From a stranger's checkpoint and a list of class names to a champion, as in docs/bring-your-own-teacher.md."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""`runtime.processes` from the command line: one student, one MLflow run, one sentence when something ends it."""
+"""`runtime.processes` from the command line: one student, one MLflow run, one clear message if something ends it."""
 
 import shutil
 import signal
@@ -52,7 +52,7 @@ def test_two_processes_leave_one_student_and_one_run(typed, project):
 
 @pytest.fixture
 def further_machine(started):
-    """Starts torchrun as a second machine would; returns it and the settings for the first."""
+    """A function that starts torchrun as a second machine would; returns it and the settings for the first."""
 
     def start(**variables: str) -> tuple[subprocess.Popen[str], str]:
         with socket.socket() as free:
@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_the_state_and_the_same_command_goes_on(started, typed, pro
     command = (*SEVERAL, "--params", f"{SETTINGS},distill.epochs=300")
     process = started(*command)
     at_work(process)
-    for each in (*workers(process), psutil.Process(process.pid)):  # as a terminal does
+    for each in (*workers(process), psutil.Process(process.pid)):  # as a terminal does on Ctrl-C
         each.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=90)
     assert process.returncode == 130

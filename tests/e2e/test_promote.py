@@ -15,7 +15,7 @@ from nayer.datasets.config import DataConfig
 from nayer.models.classifier import Classifier
 
 RUN = ("kedro", "run", "--env", "test")
-# A student that starts as its teacher and hardly leaves it: trained, in seconds.
+# A student that starts as its teacher and hardly changes, so that it is trained within seconds.
 TRAINED = (
     "teacher.training.epochs=15,distill.epochs=1,distill.memory_sample=75,distill.synthesis.steps=10,"
     "distill.student.start=teacher,distill.student.steps=1,distill.student.batch_size=64,"
@@ -26,7 +26,7 @@ NAME = "nayer-test"
 
 @pytest.fixture(params=["local store", "server"])
 def store(request, project, service) -> str:
-    """The address of an empty store."""
+    """Address of an empty MLflow store."""
     if request.param == "local store":
         return f"sqlite:///{project}/mlflow.db"
     command = ("mlflow", "server", "--backend-store-uri", f"sqlite:///{project}/server.db", "--host", "127.0.0.1")
@@ -59,11 +59,11 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
     # A student that has hardly learnt anything.
     run("--pipelines", "distill,evaluate", "--params", "distill.epochs=1,distill.student.steps=1")
     mixed = typed(*RUN, "--pipelines", "promote", MLFLOW_TRACKING_URI=store)
-    assert "int8: the file or its figures are not of this student; run kedro run --pipelines quantize" in mixed.stderr
+    assert "int8: the file or its figures are not this student's; run kedro run --pipelines quantize" in mixed.stderr
     (project / "data/06_models/test/int8.onnx").unlink()
     refused = typed(*RUN, "--pipelines", "promote", MLFLOW_TRACKING_URI=store)
     assert refused.returncode == 1
-    assert re.search(r"version 1 stays champion: student.top1 0\.\d+, .*largest_regression.*missed by", refused.stderr)
+    assert re.search(r"and version 1 champion: student.top1 0\.\d+, .*largest_regression.*missed by", refused.stderr)
     assert champion(store) == "1"
 
     worse = run("--pipelines", "promote", "--params", "promote.gate.largest_regression=1.0")
@@ -94,7 +94,7 @@ def test_students_are_promoted_refused_served_and_rolled_back(store, typed, serv
 
 
 def assert_served_and_int8_answer_alike(store: str, address: str, test: ImageSet, typed, project) -> None:
-    """The scripts of the documentation, on the address and on the INT8 file of the registered version."""
+    """Run the scripts of the documentation on the address and on the INT8 file of the registered version."""
     found = mlflow.MlflowClient(store, store).get_model_version_by_alias(NAME, "champion").tags["int8_file"]
     mlflow.set_tracking_uri(store)
     mlflow.artifacts.download_artifacts(found, dst_path=str(project))
@@ -114,7 +114,7 @@ def assert_served_and_int8_answer_alike(store: str, address: str, test: ImageSet
     changes = ("http://127.0.0.1:5123", address), ("data/06_models/mine/int8.onnx", "int8.onnx")
     (_, *served), (_, *int8) = says("examples.md", *changes)
     assert says("mlops.md") == [int8]
-    # That both are right tells a broken pre-processing or another order of the classes, which they may share.
+    # Both must be right, as they could share a broken pre-processing or a wrong order of the classes.
     truth, by_mlflow, by_onnxruntime = (np.array(each, dtype=int) for each in (test.labels.tolist(), served, int8))
     assert (by_mlflow == truth).mean() > 0.95
     assert (by_onnxruntime == truth).mean() > 0.95

@@ -17,7 +17,7 @@ VARIABLES = {
     "HF_TOKEN": "hf_hunter2",
 }
 SECRETS = (IN_ADDRESS, IN_REMOTE, *VARIABLES.values(), base64.b64encode(f"user:{IN_ADDRESS}".encode()).decode())
-# Answers that it is well, and nothing else.
+# A server that only reports itself healthy, and else answers with an error or not at all.
 UNWILLING = """
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,7 +34,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[-1])), Answer).serve_forever()
 
 
 def leaks(project: Path, *said: str) -> list[str]:
-    """Where one of the secrets stands; .git/config is where this test put its own."""
+    """Places in which a secret is found, except .git/config, where this test puts one."""
     files = [file for file in project.rglob("*") if file.is_file() and file != project / ".git" / "config"]
     found = [f"{secret} in {file}" for file in files for secret in SECRETS if secret.encode() in file.read_bytes()]
     return found + [f"{secret} in: {text}" for text in said for secret in SECRETS if secret in text]

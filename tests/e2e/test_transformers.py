@@ -1,4 +1,4 @@
-"""Networks of transformers, trained on real data by a plain script, teach as they were saved."""
+"""Networks of transformers, trained on real data by a plain script, are teachers as they were saved."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def test_a_network_of_every_kind_answers_here_as_it_did_where_it_was_trained(kin
     images = real.test.images[:100].float() / 255
     with torch.no_grad():
         torch.testing.assert_close(classifier(images), model(pixel_values=(images - 0.5) / 0.5).logits)
-    # Of the same digits; pixels are rounded to 8 bits here.
+    # Both accuracies are of the same digits, but here pixels are rounded to 8 bits.
     assert accuracy(classifier, real.test, torch.device("cpu")) == pytest.approx(its_own, abs=0.01)
 
 
@@ -47,7 +47,7 @@ def test_a_folder_of_save_pretrained_becomes_a_promoted_student_and_its_int8_fil
     )
     assert made.returncode == 0, made.stderr
     assert "10 classes, 1x8x8" in made.stdout
-    assert "It has no BatchNorm2d" in made.stdout + made.stderr
+    assert "The teacher has no BatchNorm2d" in made.stdout + made.stderr
     gates = "quantize.gate.largest_loss=100.0,promote.gate.least_top1=0.0,promote.gate.least_agreement=0.0"
     loose = ("--params", f"quantize.images=32,{gates}")
     for command in ((), ("--pipelines", "quantize", *loose), ("--pipelines", "promote", *loose)):

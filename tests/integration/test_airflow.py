@@ -1,4 +1,4 @@
-"""The DAG that kedro-airflow makes of the pipelines names every node, in order, and sends those for a GPU there."""
+"""The DAG that kedro-airflow makes of the pipelines names every node, in order, and puts GPU nodes in their queue."""
 
 import ast
 import re

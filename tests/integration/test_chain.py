@@ -28,7 +28,7 @@ OUTPUTS = {
 
 
 def assert_reported(project: Path, name: str) -> None:
-    """The terms of the method's loss stand in the history, its name and paper in the report."""
+    """Check that the method's loss terms are in the history, and its name and paper in the report."""
     reports = project / "data/08_reporting/test"
     history = pd.read_csv(reports / "distill_history.csv")
     assert history[list(METHODS[name].loss_names)].notna().all(axis=None)
@@ -57,7 +57,7 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(project) -> list[mlflow.entities.Run]:
-    """Oldest first."""
+    """MLflow runs, oldest first."""
     found = mlflow.search_runs(experiment_names=["nayer"], output_format="list")
     return sorted(found, key=lambda run: run.info.start_time)
 

@@ -49,6 +49,6 @@ def test_paper_hyper_parameters_stand_in_the_scenarios_of_the_paper():
 
 
 def test_imagenet_classes_differ_by_more_than_capitals():
-    """Text encoders see none: a cardigan and a Cardigan would be one and the same input of the generator."""
+    """Text encoders ignore capitals: a cardigan and a Cardigan would be the same input to the generator."""
     names = (CONF / "imagenet" / "class_names.txt").read_text().splitlines()
     assert len(names) == len({name.casefold() for name in names}) == 1000

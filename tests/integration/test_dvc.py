@@ -1,4 +1,4 @@
-"""The DVC pipeline files say the same as Kedro and the code: a side that moves alone fails here."""
+"""The DVC pipeline files agree with Kedro and the code: a change of one side alone fails here."""
 
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def test_code_dependencies_are_what_the_stage_imports_at_any_distance():
 @pytest.mark.parametrize("stage", ["distill", "evaluate"])
 @pytest.mark.parametrize("method", METHODS)
 def test_of_the_methods_the_chosen_one_alone_makes_a_student_stale(method, stage):
-    """So a new method, which is a file beside these and a line in the registry, makes none stale."""
+    """So a new method, which is another file and a line in the registry, makes no student stale."""
     found = code_behind(stage, method)
     assert "synthesis/registry.py" not in found
     assert {path for path in found if path.startswith("synthesis/methods/")} == {f"synthesis/methods/{method}.py"}

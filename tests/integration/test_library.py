@@ -1,4 +1,4 @@
-"""The example of docs/library.md runs as it stands."""
+"""The example of docs/library.md runs as it is printed."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A teacher that somebody brings, and no data at all: class names and weights are enough for a student."""
+"""A user's own teacher, and no data at all: class names and weights are enough for a student."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def net():
 
 
 def copied(folder: Path) -> Path:
-    """The project in another folder, with the names of the classes and the weights of their teacher."""
+    """A copy of the project, with class names and the weights of a user's own teacher."""
     for name in ("conf", "src"):
         shutil.copytree(PROJECT / name, folder / name)
     shutil.copy(PROJECT / "pyproject.toml", folder)
@@ -50,7 +50,7 @@ def project(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory) -> Path:
-    """All stages, with a network of own code."""
+    """A copy of the project with all stages run, for a network of the user's own code."""
     folder = copied(tmp_path_factory.mktemp("done"))
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -99,7 +99,7 @@ def test_own_code_runs_only_where_the_parameters_name_it(done, monkeypatch):
 
 
 def test_a_teacher_that_does_not_fit_is_refused_before_anything_is_written(project):
-    with pytest.raises(InputError, match="teacher.weights: 'brought.pth' misses"):
+    with pytest.raises(InputError, match="teacher.weights: 'brought.pth' lacks"):
         run(project, architecture="wrn-16-1")
     assert not (project / "data").exists()
     assert not (project / "mlflow.db").exists()

@@ -1,4 +1,4 @@
-"""What the locks pin is what gets installed, today and after the next release of any of them."""
+"""Exactly the versions of the lock files get installed, also after later releases of any package."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ INSTALLERS = ("Makefile", "README.md", "deploy", "docs", "src")
 
 
 def commands() -> list[str]:
-    """All lines that install from a lock."""
+    """All lines that install from a lock file."""
     places = [PROJECT / name for name in INSTALLERS]
     files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
     lines = [line for file in files if file.suffix != ".pyc" for line in file.read_text(errors="ignore").splitlines()]

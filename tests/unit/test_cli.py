@@ -1,4 +1,4 @@
-"""What a user typed or wrote wrong is one sentence of the command, with no traceback, and soon."""
+"""A user's mistake on the command line or in a file gives one quick, clear message, without a traceback."""
 
 import subprocess
 import sys
@@ -22,13 +22,13 @@ def conf(folder: Path, text: str) -> Path:
 def test_params_that_are_no_yaml_are_one_sentence():
     done = CliRunner().invoke(cli, ["run", "--params", "distill.epochs=[1"])
     assert done.exit_code == 1
-    assert "--params: is no YAML" in done.output
+    assert "--params: not YAML" in done.output
 
 
 @pytest.mark.parametrize(
     ("text", "params", "words"),
     [
-        ("distill: [1", "", "parameters.yml: is no YAML (line 1"),
+        ("distill: [1", "", "parameters.yml: not YAML (line 1"),
         ("distill: {student: {steps: 1}}", "distill.student=[1]", "distill.student: [1] is refused"),
         ("distil: {}", "", "Did you mean 'distill'"),
     ],
@@ -48,7 +48,10 @@ def test_a_folder_of_configuration_that_is_not_there_is_one_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("teacher", "words"),
-    [("missing.pth", "TEACHER: 'missing.pth' is no file"), ("README.md", "ARCHITECTURE: is missing, and 'README.md'")],
+    [
+        ("missing.pth", "TEACHER: 'missing.pth' is not a file"),
+        ("README.md", "ARCHITECTURE: is missing, and 'README.md'"),
+    ],
 )
 def test_what_needs_no_torch_is_said_without_loading_it(teacher, words):
     command = [sys.executable, "-X", "importtime", "-m", "kedro", "scenario", "newone", "--teacher", teacher]

@@ -30,7 +30,7 @@ def refuse_password(text: str) -> str:
     """Refuse an address with a password: parameters are recorded in MLflow, in the report and in output files."""
     if CREDENTIALS.search(text):
         raise PydanticCustomError(
-            "password", "An address with a user or password in it would be recorded; leave them to the environment"
+            "password", "An address with a user or password in it would be recorded; set them in the environment"
         )
     return text
 

@@ -44,7 +44,7 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
             tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
     except Exception as error:  # any file may be given: bad offsets, an unknown dtype, a header nested too deep, ...
         raise InputError(
-            f"{kind} file '{path}' is damaged or no safetensors file ({first_line(error)}): make or copy it again."
+            f"{kind} file '{path}' is damaged or not safetensors ({first_line(error)}): make or copy it again."
         ) from error
     found = metadata.pop("kind", None) if isinstance(metadata, dict) else None
     if found != kind:
@@ -70,7 +70,7 @@ def check_unfolding(path: Path) -> None:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
                 raise ValueError("it is compressed, which torch never does")
             if sum(entry.file_size for entry in entries) > len(content):
-                raise ValueError("it unfolds to more than it is")
+                raise ValueError("it unpacks beyond its size")
         # Of what torch lets a pickle of weights call, only this can allocate any amount of memory: bytearray(10**12).
         if content.find(b"bytearray\n") >= 0:
             raise ValueError("it asks for a bytearray, which no weights need")

@@ -105,11 +105,11 @@ def read_text(file: Path, key: str) -> str:
     try:
         # Reading a pipe would never end.
         if file.exists() and (not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES):
-            raise OSError(f"no file, or one of more than {MAX_TEXT_BYTES / 2**20:.0f} MiB")
+            raise OSError(f"not a file, or larger than {MAX_TEXT_BYTES / 2**20:.0f} MiB")
         return file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{key}: '{file}' cannot be read as a text file ({error}); give one with one name a line, or a list."
+            f"{key}: '{file}' cannot be read as a text file ({error}); give one with a name per line, or a list."
         ) from error
 
 

@@ -23,8 +23,8 @@ def places(given: Sequence[str], own: Sequence[str], dataset: str) -> list[int]:
         if name in known and known.index(name) != place:
             raise InputError(
                 f"data.class_names: '{given[place]}' is class {place} (from 0), but class {known.index(name)} of "
-                f"'{dataset}', and not all names are that set's, so it cannot be told which class is which; give its "
-                "names in the order of the teacher's classes, or words that are none of them."
+                f"'{dataset}', and not all names are from that set, so they cannot be matched; give its names in the "
+                "order of the teacher's classes, or only names that it does not have."
             )
     return list(range(len(own)))
 

@@ -24,7 +24,7 @@ class NoData:
         """Raise InputError: there is nothing to take names from."""
         raise InputError(
             "data.class_names: null, and data.dataset is 'none'; list the names in the order of the teacher's classes, "
-            "or give a text file with one name a line."
+            "or give a text file with one per line."
         )
 
     def check(self, config: DataConfig) -> NoReturn:

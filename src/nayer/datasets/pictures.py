@@ -43,7 +43,7 @@ def check_inside(path: Path, root: Path) -> None:
     """
     if not path.exists() or not path.resolve().is_relative_to(root.resolve()):
         raise InputError(
-            f"data.folder: '{path}' leads out of '{root}' or to nothing: put there what it points to, or remove it."
+            f"data.folder: '{path}' leads out of '{root}' or to nothing: copy its target there, or remove it."
         )
 
 
@@ -66,7 +66,7 @@ def read_pictures(root: Path, files: Sequence[Path], size: int, channels: int = 
 
 def _read_picture(file: Path, size: int, mode: str, crop: float) -> Tensor:
     if not file.is_file():  # reading a pipe would never end
-        raise InputError(f"data.folder: '{file}' is no file: replace or remove it.")
+        raise InputError(f"data.folder: '{file}' is not a file: replace or remove it.")
     try:
         # Pillow itself only warns about pictures of 90 to 180 million pixels.
         with (
@@ -77,7 +77,7 @@ def _read_picture(file: Path, size: int, mode: str, crop: float) -> Tensor:
             square = ImageOps.fit(whole, (size, size), Image.Resampling.BILINEAR, bleed=edge)
     except Exception as error:  # a damaged picture may raise anything
         raise InputError(
-            f"data.folder: '{file}' is no readable picture ({first_line(error)}): replace or remove it."
+            f"data.folder: '{file}' is not a valid picture ({first_line(error)}): replace or remove it."
         ) from error
     return torch.from_numpy(np.array(square)).view(size, size, -1).permute(2, 0, 1)
 
@@ -91,7 +91,7 @@ def _of_bytes(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
         return Image.fromarray((np.asarray(picture).astype(np.int64) // 257).astype(np.uint8))
     if picture.mode in ("I", "F"):
-        raise ValueError(f"its pixels are numbers of 32 bits, mode {picture.mode}; save it with 8 or 16")
+        raise ValueError(f"its pixels have 32 bits, mode {picture.mode}; save it with 8 or 16")
     return picture
 
 

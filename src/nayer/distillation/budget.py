@@ -44,7 +44,7 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
         if not turns:
             raise InputError(
                 f"distill.synthesis: one batch and the student's {turn} steps after it take longer than the "
-                f"{seconds:.0f} s there are; take a smaller batch_size, or more minutes."
+                f"{seconds:.0f} s available; take a smaller batch_size, or more minutes."
             )
         batches = ceil(turns / budget.epochs)
         warmup, closing, epochs, steps = 0, 0, turns // batches, batches * turn

@@ -63,7 +63,7 @@ class Health:
         if sum(counts) < MIN_IMAGES:
             return None
         share = max(counts) / sum(counts)
-        told = f"the teacher takes {share:.0%} of the new images for one class"
+        told = f"the teacher puts {share:.0%} of the new images in one class"
         return self._count("predictions", told, GENERATOR_KEYS, share > ONE_CLASS)
 
     def check_student(self, kd_loss: float, trainer: StudentTrainer) -> str | None:
@@ -72,7 +72,7 @@ class Health:
             self.first_kd_loss = kd_loss
         wrong = has_diverged(kd_loss, self.first_kd_loss) and f"the student's loss is {kd_loss:.3g}"
         if not wrong and not all(value.isfinite().all() for value in trainer.student.state_dict().values()):
-            wrong = "the student's weights are no numbers"
+            wrong = "the student's weights are not finite"
         (anywhere,) = distributed.any_process(bool(wrong))  # each process has BatchNorm statistics of its own
         told = self._count("student", wrong or f"{ELSEWHERE} student failed", STUDENT_KEYS, anywhere)
         if told:
@@ -89,5 +89,5 @@ class Health:
         """
         self.failures[what] = self.failures.get(what, 0) + 1 if failed else 0
         if self.failures[what] > MAX_FAILURES:
-            raise Diverged(f"{told}, for the {MAX_FAILURES + 1}th time in a row; lower {keys}, or look at the teacher")
+            raise Diverged(f"{told}, for the {MAX_FAILURES + 1}th time in a row; lower {keys}, or check the teacher")
         return told if failed else None

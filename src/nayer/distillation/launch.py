@@ -161,10 +161,10 @@ def _as_told(failure: Exception | None, relay: Relay, runtime: RuntimeConfig) ->
         # A process that a signal killed comes first: the others failed because of it.
         rank, first = min(failure.failures.items(), key=lambda item: (item[1].exitcode >= 0, item[1].timestamp))
         count = runtime.processes * runtime.machines
-        return Stopped(f"distill: process {rank} of {count} died ({_cause(first)}), the others were stopped. {kept}")
+        return Stopped(f"distill: process {rank} of {count} died ({_cause(first)}); the others were stopped. {kept}")
     if runtime.machines > 1:
         return InputError(
-            f"runtime.address: the {runtime.machines} machines did not come together at '{runtime.address}' "
+            f"runtime.address: the {runtime.machines} machines did not meet at '{runtime.address}' "
             f"({first_line(failure) if failure else ''}); correct it, or start torchrun on all others."
         )
     return failure or RuntimeError("no result")

@@ -68,7 +68,7 @@ def build_and_try(plan: Plan, reporter: Reporter) -> LoopState:
         InputError: compiling is asked for and cannot be.
     """
     if plan.compile:
-        reporter.say("Compiling the networks, which takes a minute or two; runtime.compile=false does without.")
+        reporter.say("Compiling the networks, which takes a minute or two; runtime.compile=false skips it.")
     state = build(plan)
     try:
         with compiling():
@@ -79,7 +79,7 @@ def build_and_try(plan: Plan, reporter: Reporter) -> LoopState:
                 f"runtime.compile: true, but that fails here ({error}); install a C++ compiler with Python's headers, "
                 "or set false."
             ) from error
-        reporter.warn(f"nothing can be compiled ({error}); going on without, which takes longer")
+        reporter.warn(f"nothing can be compiled ({error}); going on uncompiled, which is slower")
         return build_and_try(replace(plan, compile=False), reporter)
     return state
 
@@ -143,7 +143,7 @@ def finish_epoch(state: LoopState, plan: Plan, reporter: Reporter) -> None:
     row = _row(state, plan)
     learnt = plan.schedule.student_steps_in(state.epoch) > 0
     if learnt and (wrong := state.health.check_student(row["kd_loss"], state.trainer)):
-        reporter.warn(f"epoch {row['epoch']}: {wrong}; it is learnt again at half the rate")
+        reporter.warn(f"epoch {row['epoch']}: {wrong}; the epoch repeats at half the rate")
         state.learn_again()
         return
     if wrong := state.health.check_predictions(state.prediction_counts.tolist()):

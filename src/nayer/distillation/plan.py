@@ -95,7 +95,7 @@ def plan(
     if target_gib > runtime.memory_gib:
         warnings.append(
             f"distill.student.cached_targets: with the teacher's answers they take {target_gib:.1f} GiB of memory; "
-            f"runtime.memory_gib, {runtime.memory_gib:g}, puts images on disk, never these"
+            f"beyond runtime.memory_gib, {runtime.memory_gib:g}, only images go to disk"
         )
     spill = spill_folder(image_gib, target_gib, runtime)
     inputs = {"teacher": tensors_digest(teacher.network.state_dict())}
@@ -153,7 +153,7 @@ def schedule_of(config: DistillConfig) -> Schedule:
     if config.leaves and not method.keeps_memory:
         raise InputError(
             f"distill.leaves: {config.leaves}, but with {synthesis.method} a student learns from the newest images "
-            "alone; set 0, or take a method that keeps them."
+            "alone; set 0, or use a method that keeps them."
         )
     if config.closing_epochs >= config.epochs or (config.closing_epochs and alternates):
         most = f"{synthesis.method} learns from the newest images alone; set 0" if alternates else "leave at least one"
@@ -216,8 +216,8 @@ def check_student_batch(config: DistillConfig) -> list[str]:
     if method.keeps_memory or learnt <= made:
         return []
     return [
-        f"distill.student.batch_size: {learnt}, but under {method.title} a step of the student has the newest {made} "
-        "images, no more (distill.synthesis.batch_size)"
+        f"distill.student.batch_size: {learnt}, but with {method.title} a student step has only the newest {made} "
+        "images (distill.synthesis.batch_size)"
     ]
 
 
@@ -266,7 +266,7 @@ def spill_folder(image_gib: float, target_gib: float, runtime: RuntimeConfig) ->
     if distributed.size() > 1:
         raise InputError(
             f"runtime.memory_gib: {runtime.memory_gib:g}, but images and cached targets of each of the "
-            f"{distributed.size()} processes take {image_gib + target_gib:.1f} GiB, and only one process alone keeps "
+            f"{distributed.size()} processes take {image_gib + target_gib:.1f} GiB, and only a single process keeps "
             "images on disk; raise it, or lower distill.memory."
         )
     return Path(runtime.resume_folder)

@@ -27,5 +27,5 @@ def check_consistent(found: list[dict[str, str]]) -> None:
             if value != found[0][key]:
                 raise InputError(
                     f"{key}: {value} in process {rank}, but {found[0][key]} in the first one; all must compute alike, "
-                    "so set it, or take the same checkout and environment on every machine."
+                    "so set it, or use the same checkout and environment on every machine."
                 )

@@ -156,8 +156,8 @@ class ResumePoint:
             write_atomically(self.path, lambda part: save_state(content, part))
         except OSError as error:
             raise Stopped(
-                f"the state could not be written to '{self.path.parent}' ({reason(error)}); make room, or the folder "
-                "writable"
+                f"the state could not be written to '{self.path.parent}' ({reason(error)}); make room, or "
+                "make it writable"
             ) from error
 
     def discard(self) -> None:

@@ -39,9 +39,9 @@ def read_state(path: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
     # With mmap=True, torch does not verify checksums.
     with zipfile.ZipFile(path) as archive:
         if spoilt := archive.testzip():
-            raise ValueError(f"'{spoilt}' in it has another checksum")
+            raise ValueError(f"'{spoilt}' has a wrong checksum")
     found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     run_id, states, fingerprint = found["run_id"], found["states"], found["fingerprint"]
     if not (isinstance(run_id, str) and isinstance(states, list) and isinstance(fingerprint, dict)):
-        raise TypeError("it is of another kind")
+        raise TypeError("it holds no state")
     return run_id, states, fingerprint

@@ -31,7 +31,7 @@ def check_baselines(evaluate: EvaluateConfig, dataset: str) -> None:
     """
     if evaluate.baselines:
         raise InputError(
-            f"evaluate.baselines: {evaluate.baselines} need training images, which data.dataset: {dataset} has not; "
+            f"evaluate.baselines: {evaluate.baselines} need training images, which data.dataset: {dataset} lacks; "
             "set []."
         )
 

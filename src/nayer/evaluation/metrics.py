@@ -137,6 +137,6 @@ def _check(name: str, logits: Tensor, labels: Tensor, classes: int) -> None:
         )
     if not bool(logits.isfinite().all()):
         raise InputError(
-            f"{name}: some logits are no finite numbers, so its weights are spoilt; train it again, "
+            f"{name}: some logits are not finite, so its weights are spoilt; train it again, "
             "with a lower learning rate if training diverged."
         )

@@ -30,7 +30,7 @@ def choose(sample: SyntheticSample, count: int, class_names: tuple[str, ...]) ->
     if count > len(sample.labels):
         raise InputError(
             f"quantize.images: {count}, but the memory's sample holds {len(sample.labels)}; lower it, or raise "
-            "distill.memory_sample (of a method that keeps one batch: distill.synthesis.batch_size) and distill again."
+            "distill.memory_sample (for methods that keep one batch: distill.synthesis.batch_size) and distill again."
         )
     by_class = [(sample.labels == label).nonzero()[:, 0] for label in range(len(class_names))]
     if empty := [name for name, places in zip(class_names, by_class, strict=True) if not len(places)]:

@@ -99,7 +99,7 @@ def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
     """
     model, images = RawPixels(with_plain_attention(classifier)).eval(), classifier.images
     shape = (images.channels, images.size, images.size)
-    way_out = "leave promote.onnx null and the pipeline quantize out, or take another architecture"
+    way_out = "set promote.onnx: null and skip the pipeline quantize, or use another architecture"
     try:
         program: Any = torch.onnx.export(
             model,
@@ -118,7 +118,7 @@ def to_onnx(classifier: Classifier) -> tuple[OnnxFile, float]:
     allowed = TOLERANCE * max(1.0, largest / LARGE)
     if not deviation <= allowed:
         raise InputError(
-            f"'{display(classifier)}' gives other logits as ONNX, by {deviation:.2g} where {allowed:.2g} is allowed; "
+            f"'{display(classifier)}' as ONNX gives logits off by {deviation:.2g}, where {allowed:.2g} is allowed; "
             f"{way_out}."
         )
     return file, deviation

@@ -122,6 +122,5 @@ def _check_table(table: Tensor, classes: int, encoder: str) -> None:
     damaged = (~table.isfinite().all(dim=1)).nonzero().flatten().tolist()
     if damaged:
         raise InputError(
-            f"{where}: row {damaged[0]} holds values that are no finite numbers: choose another encoder, "
-            "or make the table again."
+            f"{where}: row {damaged[0]} holds non-finite values: choose another encoder, or make the table again."
         )

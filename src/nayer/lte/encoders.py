@@ -59,8 +59,8 @@ def check_encoder(config: LteConfig) -> Source:
         raise InputError(f"lte.encoder: table '{config.encoder}' does not exist: correct the path, or make the table.")
     if source == "folder" and not (path / "config.json").is_file():
         raise InputError(
-            f"lte.encoder: folder '{config.encoder}' has no config.json, so it is no saved transformers model: "
-            f"point to the folder that has it, or choose {text_models.WAYS_OUT}."
+            f"lte.encoder: folder '{config.encoder}' has no config.json, so it is not a saved transformers model: "
+            f"point to the folder with it, or choose {text_models.WAYS_OUT}."
         )
     return source
 
@@ -87,8 +87,7 @@ def _source(encoder: str) -> Source:
         return "hub"
     if "/" in encoder or encoder.startswith((".", "~")):
         raise InputError(
-            f"lte.encoder: '{encoder}' is no folder on this machine: correct the path, "
-            f"or choose {text_models.WAYS_OUT}."
+            f"lte.encoder: '{encoder}' is not a folder here: correct the path, or choose {text_models.WAYS_OUT}."
         )
     raise unknown("lte.encoder", encoder, CHOICES)
 

@@ -30,7 +30,7 @@ def import_table(encoder: str, path: Path, class_names: tuple[str, ...]) -> Labe
             tensors = {name: file.get_tensor(name) for name in names}
     except Exception as error:  # a foreign file can fail in many ways: bad offsets, an unknown dtype, ...
         raise InputError(
-            f"lte.encoder: '{encoder}' is damaged or no safetensors file ({first_line(error)}): make or copy it again."
+            f"lte.encoder: '{encoder}' is damaged or not safetensors ({first_line(error)}): make or copy it again."
         ) from error
     if own:
         return _own_table(encoder, path, class_names)
@@ -55,7 +55,7 @@ def _checked(encoder: str, tensors: dict[str, Tensor], classes: int) -> Tensor:
     if TENSOR not in tensors:
         found = ", ".join(f"'{name}'" for name in sorted(tensors)) or "nothing"
         raise InputError(
-            f"lte.encoder: '{encoder}' has no tensor '{TENSOR}' (found: {found}): name the table of the classes so."
+            f"lte.encoder: '{encoder}' has no tensor '{TENSOR}' (found: {found}): give the class table that name."
         )
     table = tensors[TENSOR]
     if table.dtype not in FLOATS or table.ndim != MATRIX:

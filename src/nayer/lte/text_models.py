@@ -77,8 +77,8 @@ def fetch(encoder: str, revision: str | None) -> tuple[Path, str]:
     except (OSError, ValueError) as error:
         at = f" at revision '{revision}'" if revision else ""
         raise InputError(
-            f"lte.encoder: '{encoder}'{at} is no local folder and could not be fetched from the Hugging Face hub "
-            f"({first_line(error)}): correct the name, or choose one that needs no network: {WAYS_OUT}."
+            f"lte.encoder: '{encoder}'{at} is not a local folder and could not be fetched from the Hugging Face hub "
+            f"({first_line(error)}): correct it, or choose one that needs no network: {WAYS_OUT}."
         ) from error
     return folder, folder.name
 

@@ -47,7 +47,7 @@ def build_network(
     """
     whole, halvings = whole_of(architecture), halvings_of(architecture)
     if halvings > MOST_HALVINGS:
-        raise InputError(f"{key}: '{HALF_OF}' stands {halvings} times in front of '{whole}'; {MOST_HALVINGS} is most.")
+        raise InputError(f"{key}: '{HALF_OF}' stands {halvings} times before '{whole}'; use at most {MOST_HALVINGS}.")
     network = whole_network(whole, channels, classes, key, size)
     try:
         for _ in range(halvings):

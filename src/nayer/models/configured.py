@@ -96,7 +96,7 @@ def check_sizes(options: Any, key: str) -> None:
     said = list(islice(numbers(options), MOST_NUMBERS + 1))
     if len(said) > MOST_NUMBERS:
         raise InputError(
-            f"{key}: the configuration holds over {MOST_NUMBERS:,} numbers; that is no network that can be used here."
+            f"{key}: the configuration holds over {MOST_NUMBERS:,} numbers; such a network cannot be used here."
         )
     layers: dict[str, float] = {}
     for name, number in said:
@@ -106,8 +106,8 @@ def check_sizes(options: Any, key: str) -> None:
         found = layers.get(name, number)
         if found > most and not name.endswith(PLACES):
             raise InputError(
-                f"{key}: the configuration says {name} = {found:,}, more than {most:,}; that is no network that can "
-                "be used here."
+                f"{key}: the configuration says {name} = {found:,}, more than {most:,}; such a network cannot be "
+                "used here."
             )
 
 
@@ -135,7 +135,7 @@ def without_memory(make: Callable[[], nn.Module], named: str, key: str) -> nn.Mo
     if buffers > MOST_IN_BUFFERS:
         raise InputError(
             f"{key}: '{named}' of this configuration has tables of {buffers:,} numbers beside its weights, more than "
-            f"{MOST_IN_BUFFERS:,}; take a smaller window or image size."
+            f"{MOST_IN_BUFFERS:,}; use a smaller window or image size."
         )
     return network
 
@@ -169,7 +169,7 @@ def respelt(name: str, changes: Callable[[dict[str, Any]], dict[str, Any]], key:
         return spelt(type(config)(**kept, architectures=config.architectures))
     except Exception as error:  # kinds raise errors of all types
         raise InputError(
-            f"{key}: the configuration of 'transformers:{config.model_type}' cannot be changed so "
+            f"{key}: the configuration of 'transformers:{config.model_type}' refuses the changes "
             f"({first_line(error)}); name another network."
         ) from error
 
@@ -194,5 +194,5 @@ def configured_network(name: str, channels: int, classes: int, key: str) -> nn.M
     except Exception as error:  # kinds raise errors of all types
         kind = config.model_type
         raise InputError(
-            f"{key}: 'transformers:{kind}' cannot be built ({type(error).__name__}: {first_line(error)}); take another."
+            f"{key}: 'transformers:{kind}' cannot be built ({type(error).__name__}: {first_line(error)}); name another."
         ) from error

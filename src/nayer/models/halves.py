@@ -30,7 +30,7 @@ def half_of(teacher: Classifier, key: str) -> Classifier:
     said = teacher.architecture.partition("{")[0]
     if halvings_of(teacher.architecture) == MOST_HALVINGS:
         raise InputError(
-            f"{key}: '{HALF}': '{said}' is a fourth as wide as its whole, and no less is known; name another."
+            f"{key}: '{HALF}': '{said}' is at a quarter of its full width, the least allowed; name another."
         )
     for name in half_as_wide(teacher.architecture, key):
         with refusable():
@@ -39,7 +39,7 @@ def half_of(teacher: Classifier, key: str) -> Classifier:
             if made.parameter_count <= MOST * teacher.parameter_count:
                 return made
     raise InputError(
-        f"{key}: '{HALF}': a '{said}' counts on its widths in ways of its own; "
+        f"{key}: '{HALF}': '{said}' relies on its full widths internally; "
         "name a smaller network, such as one of its family."
     )
 

@@ -32,7 +32,7 @@ def fit(network: nn.Module, weights: Mapping[str, Tensor], where: str, key: str)
         raise InputError(f"{key}: {where} {', '.join(complaints)}; {way_out(expected, found)}.")
     fitted = {name: found[name].to(value.dtype) for name, value in expected.items()}
     if spoilt := [name for name, value in fitted.items() if not value.isfinite().all()]:
-        raise InputError(f"{key}: {where} has values that are no finite numbers in {listed(spoilt)}; train it again.")
+        raise InputError(f"{key}: {where} has non-finite values in {listed(spoilt)}; train it again.")
     network.load_state_dict(fitted)
 
 
@@ -40,9 +40,9 @@ def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
     """Reasons why weights cannot replace the expected ones, which may lie on the device `meta`; no value is read."""
     complaints = []
     if missing := sorted(expected.keys() - found.keys()):
-        complaints.append(f"misses {listed(missing)}")
+        complaints.append(f"lacks {listed(missing)}")
     if extra := sorted(found.keys() - expected.keys()):
-        complaints.append(f"has {listed(extra)} too many")
+        complaints.append(f"has extra {listed(extra)}")
     if misfits := misfits_among(found, expected):
         complaints.append("; ".join(f"{name} {why}" for name, why in [*misfits.items()][:LISTED]))
     return complaints
@@ -57,7 +57,7 @@ def misfits_among(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
 def misfit(value: Tensor, wanted: Tensor) -> str | None:
     """Why a tensor cannot replace another; None if it can. No value is read."""
     if value.layout != torch.strided or value.is_quantized or value.is_meta:
-        return "is no plain tensor (sparse, quantised or without content)"
+        return "is not a plain tensor (sparse, quantised or no content)"
     if value.shape != wanted.shape:
         return f"is {tuple(value.shape)}, not {tuple(wanted.shape)}"
     if value.dtype not in FLOATS and (wanted.is_floating_point() or value.dtype not in WHOLE):

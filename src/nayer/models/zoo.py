@@ -48,7 +48,7 @@ def _torchvision_network(name: str, channels: int, classes: int, key: str, size:
     if name not in known:
         raise unknown(key, f"torchvision:{name}", [f"torchvision:{each}" for each in known])
     if channels != RGB:
-        raise InputError(f"{key}: 'torchvision:{name}' takes images of 3 channels, not {channels}; take timm:NAME.")
+        raise InputError(f"{key}: 'torchvision:{name}' takes images of 3 channels, not {channels}; use timm:NAME.")
     options = {}
     if size and name.startswith("vit_"):
         check_patches(f"torchvision:{name}", int(name.rpartition("_")[2]), size, key)
@@ -84,7 +84,7 @@ def timm_sizes(text: str, name: str, key: str) -> dict[str, Any]:
         sizes = json.loads(text or "{}")
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{key}: what stands behind 'timm:{name}' is no JSON ({first_line(error)}); write {{\"patch_size\":4}}."
+            f"{key}: what follows 'timm:{name}' is not JSON ({first_line(error)}); write {{\"patch_size\":4}}."
         ) from error
     if other := [each for each, value in sizes.items() if each not in SIZES or not is_size(value)]:
         raise InputError(
@@ -109,8 +109,8 @@ def check_patches(named: str, patch: int, size: int, key: str) -> None:
     if left := size % patch:
         sides = " or ".join(str(each) for each in (size - left, size - left + patch) if each)
         raise InputError(
-            f"{key}: '{named}' cuts images into patches of {patch} pixels a side, and {size} is no multiple of that: "
-            f"take images of {sides}, or a network of other patches, such as "
+            f"{key}: '{named}' cuts images into patches of {patch} pixels a side, but {size} is not a multiple: "
+            f"use images of {sides}, or a network with other patches, such as "
             'timm:vit_tiny_patch16_224{"patch_size":4}.'
         )
 
@@ -144,4 +144,4 @@ def _built(build: Callable[[], nn.Module], name: str, key: str) -> nn.Module:
     except InputError:
         raise
     except Exception as error:  # networks raise errors of all types
-        raise InputError(f"{key}: '{name}' cannot be built ({type(error).__name__}: {error}); take another.") from error
+        raise InputError(f"{key}: '{name}' cannot be built ({type(error).__name__}: {error}); name another.") from error

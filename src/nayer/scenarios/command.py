@@ -56,9 +56,7 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
         if teacher:
             make(project, name, TeacherOptions(teacher=teacher, **said))
         elif given := [key.upper() for key, value in said.items() if value not in (None, "none")]:
-            raise InputError(
-                f"{', '.join(given)}: for a new scenario, which needs a TEACHER; give that as well, or NAME alone."
-            )
+            raise InputError(f"{', '.join(given)}: only for a new scenario; give its TEACHER as well, or NAME alone.")
         elif name not in scenarios(project):
             raise unknown("NAME", name, scenarios(project))
         written = write_pipeline_file(project, name)

@@ -49,7 +49,7 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         teacher = TeacherConfig.model_validate(groups["teacher"])
     except ValidationError as error:
         # For a value that may be a name or numbers, the last error says what is wrong with the numbers.
-        raise InputError(f"{mistake(error.errors()[-1])}; say it otherwise.") from error
+        raise InputError(f"{mistake(error.errors()[-1])}; correct it.") from error
     if note := note_on_names(options, data):
         reporter.say(note)
     found = load_pretrained(teacher, data, SOURCES)
@@ -60,13 +60,13 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     groups["distill"] = distillation(project, options, found)
     made_of_it = groups["distill"]["student"].get("start", "random") != "random"
     if not layers_with_statistics(found):
-        beside = ", and procedural pictures lie beside its images (distill.leaves)" * ("leaves" in groups["distill"])
+        beside = ", and procedural pictures are added (distill.leaves)" * ("leaves" in groups["distill"])
         chosen = " and ".join(each for each in ("LIKE", "STUDENT") if getattr(options, each.lower()))
-        better = f"; without {chosen} it gets what helps most (docs/results/priors.md)" if chosen else ""
+        better = f"; omit {chosen} for what helps most (docs/results/priors.md)" if chosen else ""
         weaker = "" if made_of_it else f": expect a weaker student{better}"
-        reporter.say(f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}{weaker}.")
+        reporter.say(f"The teacher has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}{weaker}.")
     if made_of_it:
-        reporter.say("The student is of its teacher's family: it is made of its weights (distill.student.start).")
+        reporter.say("The student, of its teacher's family, starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
@@ -111,7 +111,7 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
     normalisation = preset_or_values(options.normalisation) if options.normalisation else own
     told = about.architecture
     if told and is_own(told) and not options.architecture:
-        raise InputError(f"ARCHITECTURE: '{options.teacher}' names the code '{told}'; say it yourself if you trust it.")
+        raise InputError(f"ARCHITECTURE: '{options.teacher}' names the code '{told}'; give it if you trust it.")
     names = options.class_names or (about.class_names and list(about.class_names))
     said = {
         "ARCHITECTURE": options.architecture or told,
@@ -142,10 +142,10 @@ def parameters(options: TeacherOptions, reporter: Reporter) -> dict[str, dict[st
 
 def told_of_crop(crop: float, test_data: str) -> str:
     """Message on how test pictures are shown to a teacher that takes pictures without their edges."""
-    said = f"It is shown the middle {crop:.3g} of a picture's shorter side (CROP)"
+    said = f"The teacher sees the middle {crop:.3g} of a picture's shorter side (CROP)"
     if test_data in DATA_SETS:
-        return f"{said}; those of {test_data} are shown whole, so its accuracy may be lower than its owner knows it."
-    return f"{said}, and so are test pictures (data.crop)."
+        return f"{said}; {test_data} is shown whole, so its accuracy may be lower than its owner measured."
+    return f"{said}, also in testing (data.crop)."
 
 
 def distillation(project: Path, options: TeacherOptions, teacher: Classifier) -> dict[str, Any]:

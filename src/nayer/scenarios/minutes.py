@@ -173,7 +173,7 @@ def fill(
     config, runtime, names = parameters.distill, parameters.runtime, teacher.class_names
     if (processes := runtime.processes * runtime.machines) > 1:
         reporter.say(
-            f"One alone of {processes} processes (runtime.processes) is measured: a run of all takes other than that."
+            f"Only one of {processes} processes (runtime.processes) is measured: a run of all will differ in time."
         )
     values = config.model_dump()
     table = LabelEmbeddings(torch.randn(len(names), EMBEDDING_WIDTH), names, "random", "", "unused")
@@ -187,7 +187,7 @@ def fill(
     step = first_step(made, state)
     filling.check_first(beside, step)
     if step > SLOW:
-        reporter.say(f"A step takes {duration(step)} here, so that measuring goes on for minutes ...")
+        reporter.say(f"A step takes {duration(step)} here, so measuring takes minutes ...")
     cost = time_steps(made, state, step)
     beside += timed_build(planned(shortened(values)))[1]
     schedule = filling.schedule(beside, cost)
@@ -200,7 +200,7 @@ def fill(
             schedule = filling.schedule(beside, cost)
             whole = planned(DistillConfig.model_validate(scaled(values, schedule)))
         else:
-            reporter.say("It would not pay in that time: runtime.compile is false.")
+            reporter.say("Not compiled: runtime.compile is false.")
     kept = max(made.capacity, most_images(whole, runtime))
     for line in told(filling, beside, cost, whole, kept):
         reporter.say(line)

@@ -19,17 +19,17 @@ def note_on_names(options: TeacherOptions, data: DataConfig) -> str | None:
     if own is None or data.dataset == "test_folder":  # its folders must be named like the classes
         return None
     if data.class_names is None:
-        return f"It names no classes, so they are taken to be those of '{data.dataset}', in its order: {listed(own)}."
+        return f"The teacher names no classes, so those of '{data.dataset}' are taken, in its order: {listed(own)}."
     names = datasets.class_names(data)
     told, known = {folded(name) for name in names}, {folded(name) for name in own}
     if told == known:
         return None
     if not options.class_names and told.isdisjoint(known):
         raise InputError(
-            f"CLASS_NAMES: '{options.teacher}' calls its classes {listed(names)}, which are no names of "
-            f"'{data.dataset}' ({listed(own)}); give a text file that names them, one a line, in the teacher's order."
+            f"CLASS_NAMES: '{options.teacher}' calls its classes {listed(names)}, none of them in "
+            f"'{data.dataset}' ({listed(own)}); give a text file that names them, one per line, in the teacher's order."
         )
-    return f"The names of its classes are taken to be in the order of '{data.dataset}': {listed(own)}."
+    return f"The teacher's classes are taken to be in the order of '{data.dataset}': {listed(own)}."
 
 
 def listed(names: Sequence[str]) -> str:

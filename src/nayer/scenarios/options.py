@@ -44,22 +44,24 @@ def check_options(project: Path, name: str, options: TeacherOptions) -> None:
         InputError: the first mistake found; nothing is written.
     """
     if not NAME.fullmatch(name) or name in NOT_SCENARIOS:
-        raise InputError(f"NAME: '{name}' is no name for a scenario; take small letters, digits and underscores.")
+        raise InputError(
+            f"NAME: '{name}' is not a valid name; use another, of lower-case letters, digits and underscores."
+        )
     if (project / "conf" / name).exists():
-        raise InputError(f"NAME: the scenario '{name}' exists; take another name, or change its files in conf/{name}.")
+        raise InputError(f"NAME: the scenario '{name}' exists; use another name, or change its files in conf/{name}.")
     like = options.like or MODEL
     if like not in scenarios(project) or not (project / "conf" / like / "parameters_distill.yml").is_file():
         raise InputError(f"LIKE: there is no scenario '{like}' with a distillation to take over.")
     if ":" not in options.teacher and not Path(options.teacher).is_file():
         raise InputError(
-            f"TEACHER: '{options.teacher}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, "
+            f"TEACHER: '{options.teacher}' is not a file; give a file path, models:/NAME/VERSION, torchvision:NAME, "
             "timm:NAME, timm:FOLDER or transformers:FOLDER."
         )
     if options.class_names and not Path(options.class_names).exists():
-        raise InputError(f"CLASS_NAMES: '{options.class_names}' does not exist; give a text file with one name a line.")
+        raise InputError(f"CLASS_NAMES: '{options.class_names}' does not exist; give a text file with a name per line.")
     if "/" in options.test_data and not Path(options.test_data).is_dir():
         raise InputError(
-            f"TEST_DATA: '{options.test_data}' is no folder; give a data set, or a folder of pictures by class."
+            f"TEST_DATA: '{options.test_data}' is not a folder; give one of pictures by class, or a data set."
         )
     if options.image_size is not None and options.image_size < 1:
         raise InputError(f"IMAGE_SIZE: {options.image_size} is refused; give the side of its images in pixels.")
@@ -89,7 +91,7 @@ def check_said(teacher: str, **said: object) -> None:
         InputError: names the first value that is missing.
     """
     if missing := [key for key, value in said.items() if not value]:
-        raise InputError(f"{missing[0]}: is missing, and '{teacher}' does not tell it; give it.")
+        raise InputError(f"{missing[0]}: is missing, and '{teacher}' does not say; give it.")
 
 
 def may_describe_itself(file: Path) -> bool:

@@ -57,5 +57,5 @@ def compared(architecture: str, teacher: Classifier) -> str:
     }
     told = " and ".join(f"{compact(own)} {what} of {compact(theirs)}" for what, (own, theirs) in sizes.items())
     larger = " and ".join(what for what, (own, theirs) in sizes.items() if own >= theirs)
-    advice = f": no fewer {larger} than its teacher; STUDENT takes another" if larger else ""
+    advice = f": no fewer {larger} than its teacher; give another STUDENT" if larger else ""
     return f"The student, {architecture.partition('{')[0]}, has {told}{advice}."

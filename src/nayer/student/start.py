@@ -40,8 +40,8 @@ def blank_student(teacher: Classifier, config: StudentConfig) -> Classifier:
     student = Classifier.build(config.architecture, teacher.class_names, teacher.images, key=STUDENT_KEY)
     if config.start != "random" and not of_one_family(student, teacher):
         raise InputError(
-            f"distill.student.start: '{config.start}' is for a student of its teacher's family, and most layers of "
-            f"{config.architecture} have no counterpart in {teacher.architecture}; set random, or take another student."
+            f"distill.student.start: '{config.start}' is for a student of its teacher's family, but most layers of "
+            f"{config.architecture} have no counterpart in {teacher.architecture}; set random, or name another student."
         )
     for each in (student, teacher):
         feature_count(each, config)

@@ -44,7 +44,7 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
         with path.open("rb") as file:
             foreign = not file.read(2).startswith(MAGIC)
         if foreign:
-            raise InputError(f"{key}: '{path}' is no file of torch.save; give the one with the weights.") from error
+            raise InputError(f"{key}: '{path}' was not written by torch.save; give the weights file.") from error
         raise InputError(
             f"{key}: '{path}' holds more than weights (a whole model, or code), which is never run here; where you "
             "trust it, write torch.save(model.state_dict(), ...) or a safetensors file, and give that."

@@ -27,14 +27,14 @@ def folder_of(teacher: str, files: Sequence[str], key: str) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists() or name.startswith((".", "/", "~")):
-        raise InputError(f"{key}: '{teacher}' is no folder; give one with {CONFIG} in it, or an id on the hub.")
+        raise InputError(f"{key}: '{teacher}' is not a folder; give one with {CONFIG}, or an id on the hub.")
     model, _, revision = name.partition("@")
     try:
         return snapshot(model, files, revision or None)
     except Exception as error:  # the hub's own errors, and those of the network
         raise InputError(
-            f"{key}: '{teacher}' is no folder here, and could not be fetched ({first_line(error)}); give "
-            "this machine access to it once, or copy its folder here and give that."
+            f"{key}: '{teacher}' is not a folder here, and could not be fetched ({first_line(error)}); give "
+            "this machine access once, or copy its folder here and give that."
         ) from error
 
 

@@ -78,7 +78,7 @@ def image_spec(config: TeacherConfig, data: DataConfig) -> ImageSpec:
     given = config.normalisation
     if given is None:
         raise InputError(
-            "teacher.normalisation: null, but a teacher that exists was trained with one; give the name of a preset "
+            "teacher.normalisation: null, but an existing teacher was trained with one; give the name of a preset "
             "(cifar10, imagenet, half, none, ...) or mean and std, one value per channel."
         )
     mean, std = datasets.normalisation(given) if isinstance(given, str) else (tuple(given.mean), tuple(given.std))

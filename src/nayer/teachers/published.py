@@ -105,7 +105,7 @@ def _timm_snapshot(name: str, key: str) -> tuple[str, Path]:
     check_timm_name(timm, model, key)
     place = timm.get_pretrained_cfg(model).hf_hub_id
     if not place:
-        raise InputError(f"{key}: '{model}' is not on the Hugging Face hub; take another that is.")
+        raise InputError(f"{key}: '{model}' is not on the Hugging Face hub; choose one that is.")
     return model, snapshot(place, TIMM_FILES, revision or None)
 
 
@@ -119,8 +119,8 @@ def _timm_description(name: str, key: str) -> Description:
         folder = _timm_snapshot(name, key)[1]
     if found.input_size[1] != found.input_size[2]:
         raise InputError(
-            f"{key}: '{model}' takes images of {found.input_size[1]}x{found.input_size[2]}, and only square ones can "
-            "be made; give a teacher of square images."
+            f"{key}: '{model}' takes images of {found.input_size[1]}x{found.input_size[2]}, but only square ones can "
+            "be made; give a teacher for such images."
         )
     names = found.label_names
     if names is None and found.num_classes == IMAGENET_CLASSES:

@@ -44,7 +44,7 @@ def describe_file(name: str) -> Description:
     file = Path(name)
     if not file.is_file():
         raise InputError(
-            f"TEACHER: '{name}' is no file; give the path of one, models:/NAME/VERSION, torchvision:NAME, timm:NAME, "
+            f"TEACHER: '{name}' is not a file; give a file path, models:/NAME/VERSION, torchvision:NAME, timm:NAME, "
             "timm:FOLDER or transformers:FOLDER."
         )
     try:

@@ -84,13 +84,13 @@ def read_config(folder: Path, key: str) -> dict[str, Any]:
     said = read_json(folder / CONFIG, key)
     if not isinstance(said.get("pretrained_cfg"), dict) or not isinstance(said.get("architecture"), str):
         raise InputError(
-            f"{key}: '{folder / CONFIG}' does not name a network of timm; give a folder of timm.models.save_for_hf, or "
-            "transformers: and the folder of one of save_pretrained."
+            f"{key}: '{folder / CONFIG}' does not name a timm network; give a folder from timm.models.save_for_hf, or "
+            "transformers: and a folder from save_pretrained."
         )
     if said["pretrained_cfg"].get("custom_load"):
         raise InputError(
-            f"{key}: the weights beside '{folder / CONFIG}' are in a form of their own (custom_load); load them in "
-            "timm, and save them by timm.models.save_for_hf."
+            f"{key}: the weights beside '{folder / CONFIG}' are in a custom format (custom_load); load them in timm "
+            "and save them with timm.models.save_for_hf."
         )
     return said
 
@@ -104,15 +104,15 @@ def described(name: str, folder: Path, said: Mapping[str, Any]) -> Description:
         sides = given if isinstance(given, list) else [given, given]
     if channels not in CHANNELS or sides[0] != sides[1] or not 1 <= int(sides[0]) <= MOST_SIDE:
         raise InputError(
-            f"TEACHER: '{folder / CONFIG}' takes images of {shown([channels, *sides])}, and square ones of 1 or 3 "
-            f"channels and at most {MOST_SIDE:,} pixels a side can be made; give a teacher of such images."
+            f"TEACHER: '{folder / CONFIG}' takes images of {shown([channels, *sides])}, but only square ones of 1 or "
+            f"3 channels and at most {MOST_SIDE:,} pixels a side can be made; give a teacher for them."
         )
     names = class_names(said, folder)
     classes = said.get("num_classes", published.get("num_classes"))
     if names and len(names) != classes:
         raise InputError(
-            f"TEACHER: '{folder / CONFIG}' has {len(names):,} names of classes, and num_classes {shown(classes)}; mend "
-            "it there."
+            f"TEACHER: '{folder / CONFIG}' has {len(names):,} class names, but num_classes is {shown(classes)}; "
+            "correct it there."
         )
     mean, std = (values_of(published.get(each), channels) for each in ("mean", "std"))
     if std and min(std) <= 0:
@@ -133,8 +133,8 @@ def braces(options: Mapping[str, Any], folder: Path) -> str:
     if other := [key for key in differing if key not in SIZES]:
         raise InputError(
             f"TEACHER: '{folder / CONFIG}' makes its network with {other[0]} = {shown(differing[other[0]])} "
-            "(model_args), which an architecture cannot say; save the weights as a file, and give the network as code "
-            "of your own, package.module:factory."
+            "(model_args), which no architecture name can say; save the weights as a file, and give the network as "
+            "your own code, package.module:factory."
         )
     return json.dumps(differing, sort_keys=True, separators=(",", ":")) if differing else ""
 
@@ -151,7 +151,7 @@ def check_pooling(architecture: str, said: Mapping[str, Any], folder: Path, imag
     theirs = (said.get("model_args") or {}).get("global_pool", said.get("global_pool"))
     if theirs and own and theirs != own:
         raise InputError(
-            f"TEACHER: '{folder / CONFIG}' pools by '{theirs}' (global_pool), and '{architecture}' by '{own}' here; "
+            f"TEACHER: '{folder / CONFIG}' pools by '{theirs}' (global_pool), but '{architecture}' by '{own}' here; "
             "save the weights as a file, and give the network as code of your own, package.module:factory."
         )
 
@@ -179,8 +179,8 @@ def class_names(said: Mapping[str, Any], folder: Path) -> tuple[str, ...] | None
     names = tuple(str(words.get(numbered[place], numbered[place])) for place in sorted(numbered))
     if sorted(numbered) != list(range(len(names))) or not all(is_printable(each) and each for each in names):
         raise InputError(
-            f"TEACHER: label_names of '{folder / CONFIG}' are to number classes from 0 on, each with a name of one "
-            f"printable line, and are {shown(found)}; mend them there."
+            f"TEACHER: label_names of '{folder / CONFIG}' must number classes from 0, each with a name of one "
+            f"printable line, but are {shown(found)}; correct them there."
         )
     return names
 

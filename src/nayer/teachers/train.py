@@ -62,7 +62,7 @@ class SupervisedState:
         first = self.history[0]["loss"] if self.history else None
         finite = all(value.isfinite().all() for value in self.classifier.network.state_dict().values())
         if not finite or has_diverged(loss, first):
-            wrong = f"the loss is {loss:.3g}" if finite else "the weights are no numbers"
+            wrong = f"the loss is {loss:.3g}" if finite else "the weights are not finite"
             raise Diverged(f"{wrong} in epoch {self.epoch + 1}; lower teacher.training.learning_rate")
 
     def state_dict(self) -> dict[str, Any]:

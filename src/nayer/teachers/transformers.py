@@ -50,13 +50,13 @@ def read_config(folder: Path, key: str) -> Any:
         )
     if said.get("quantization_config"):
         raise InputError(
-            f"{key}: the weights beside '{folder / CONFIG}' are quantised (quantization_config); give those that they "
-            "were made of."
+            f"{key}: the weights beside '{folder / CONFIG}' are quantised (quantization_config); give the "
+            "original weights."
         )
     known = kinds()
     if said.get("model_type") == FOREIGN or ("model_type" not in said and "pretrained_cfg" in said):
         raise InputError(
-            f"{key}: '{folder / CONFIG}' is of a network of timm; give the same folder or id as timm: instead of "
+            f"{key}: '{folder / CONFIG}' is for a timm network; give the same folder or id with timm: instead of "
             "transformers:."
         )
     if said.get("model_type") not in known:
@@ -66,8 +66,8 @@ def read_config(folder: Path, key: str) -> Any:
         )
     if said.get("problem_type") not in (None, ONE_LABEL):
         raise InputError(
-            f"{key}: '{folder / CONFIG}' says problem_type {shown(said['problem_type'])}, and a student learns one "
-            "label an image; give a teacher of one label an image."
+            f"{key}: '{folder / CONFIG}' says problem_type {shown(said['problem_type'])}, but a student learns one "
+            "label per image; give a single-label teacher."
         )
     check_sizes({name: value for name, value in said.items() if name not in ("id2label", "label2id")}, key)
     try:
@@ -101,14 +101,14 @@ def described(name: str, folder: Path, config: Any) -> Description:
     names = tuple(labels[place] for place in sorted(labels))
     if sorted(labels) != list(range(len(labels))) or not all(is_printable(label) and label for label in names):
         raise InputError(
-            f"TEACHER: id2label of '{folder / CONFIG}' is to number classes from 0 on, each with a name of one "
-            f"printable line, and has {shown(labels)}; mend it there."
+            f"TEACHER: id2label of '{folder / CONFIG}' must number classes from 0, each with a name of one "
+            f"printable line, but has {shown(labels)}; correct it there."
         )
     processor, channels = read_processor(folder), channels_of(config)
     if channels not in CHANNELS:
         raise InputError(
-            f"TEACHER: '{folder / CONFIG}' takes images of {channels:,} channels, and those of 1 or 3 can be made; "
-            "give a teacher of such images."
+            f"TEACHER: '{folder / CONFIG}' takes images of {channels:,} channels, but only 1 or 3 can be made; give "
+            "a teacher for such images."
         )
     mean, std = normalisation(processor, channels, folder)
     size = image_size(processor, read_json(folder / CONFIG, "TEACHER"), folder)
@@ -138,7 +138,7 @@ def read_processor(folder: Path) -> dict[str, Any]:
     if "auto_map" in found or "auto_map" in several:
         raise InputError(
             f"TEACHER: the image processor of '{folder}' asks for code of its own (auto_map), which is never run here; "
-            "save the weights as a file, and say NORMALISATION."
+            "save the weights as a file, and set NORMALISATION."
         )
     return found
 
@@ -154,8 +154,8 @@ def check_places(processor: Mapping[str, Any], size: int, folder: Path) -> None:
     for name, number in [*found, ("size / crop_pct", size / kept)]:
         if not abs(number) <= MOST_SIDE:
             raise InputError(
-                f"TEACHER: the image processor of '{folder}' says {name} = {number:,.10g}, and pictures of at most "
-                f"{MOST_SIDE:,} pixels a side can be taken; give a teacher of such images."
+                f"TEACHER: the image processor of '{folder}' says {name} = {number:,.10g}, but pictures may have at "
+                f"most {MOST_SIDE:,} pixels a side; give a teacher for such images."
             )
 
 
@@ -177,7 +177,7 @@ def as_tried(folder: Path, size: int, channels: int, said: tuple[Values, Values]
         shown = own(images=pictures, input_data_format="channels_last", return_tensors="pt")["pixel_values"]
         seen = shown.double().mean((2, 3))
     except Exception as error:  # processors raise errors of all types
-        return f"Its image processor could not be tried ({first_line(error)}); its file is believed."
+        return f"The image processor could not be tried ({first_line(error)}); its file is trusted."
     colours = colours.double() / 255
     std = (colours[-1] - colours[0]) / (seen[-1] - seen[0])
     found = colours[0] - seen[0] * std
@@ -187,9 +187,8 @@ def as_tried(folder: Path, size: int, channels: int, said: tuple[Values, Values]
         if fits and tuple(shown.shape[2:]) == (size, size):
             return each
     raise InputError(
-        f"TEACHER: the image processor of '{folder}' does more with pictures than to scale them to {size}x{size} and "
-        "to normalise them by a mean and std; save the weights as a file, and say NORMALISATION, if that is all they "
-        "need."
+        f"TEACHER: the image processor of '{folder}' does more with pictures than scale them to {size}x{size} and "
+        "normalise them by mean and std; save the weights as a file, and set NORMALISATION, if that is all they need."
     )
 
 
@@ -218,14 +217,14 @@ def image_size(processor: Mapping[str, Any], config: Mapping[str, Any], folder: 
     if len(sides) > 1:
         shown = "x".join(str(each) for each in (said.values() if isinstance(said, dict) else said))
         raise InputError(
-            f"TEACHER: '{folder}' takes images of {shown}, and only square ones can be made; give a teacher of square "
+            f"TEACHER: '{folder}' takes images of {shown}, but only square ones can be made; give a teacher for such "
             "images."
         )
     (side,) = sides
     if isinstance(side, int) and not 1 <= side <= MOST_SIDE:
         raise InputError(
-            f"TEACHER: '{folder}' takes images of {side:,} pixels a side, and 1 to {MOST_SIDE:,} can be made; give a "
-            "teacher of such images."
+            f"TEACHER: '{folder}' takes images of {side:,} pixels a side, but only 1 to {MOST_SIDE:,} can be made; "
+            "give a teacher for them."
         )
     return side if isinstance(side, int) else None
 
@@ -253,11 +252,11 @@ def normalisation(
         return None, None
     if not processor.get("do_rescale", True) or abs(processor.get("rescale_factor", BYTE) - BYTE) > 1e-6:
         raise InputError(
-            f"TEACHER: '{folder / PROCESSOR}' does not scale pixels to [0, 1]; say what it does as NORMALISATION."
+            f"TEACHER: '{folder / PROCESSOR}' does not scale pixels to [0, 1]; set NORMALISATION to what it does."
         )
     if processor.get("do_flip_channel_order"):
         raise InputError(
-            f"TEACHER: '{folder / PROCESSOR}' turns colours round to BGR (do_flip_channel_order), which nothing here "
+            f"TEACHER: '{folder / PROCESSOR}' reorders colours to BGR (do_flip_channel_order), which nothing here "
             "does; give weights whose first layer takes RGB."
         )
     if not processor.get("do_normalize", True):
@@ -274,7 +273,7 @@ def normalisation(
         )
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise InputError(
-            f"TEACHER: '{folder / PROCESSOR}' takes off {mean} and divides by {std}, which gives no images; give "
+            f"TEACHER: '{folder / PROCESSOR}' subtracts {mean} and divides by {std}, which is invalid; give "
             "NORMALISATION=mean/std."
         )
     return tuple(mean), tuple(std)
@@ -295,7 +294,7 @@ def read(name: str) -> Mapping[str, Tensor]:
     claimed = sum(each.numel() for each in empty.parameters())
     if claimed > held:  # a weight takes at least one byte
         raise InputError(
-            f"{key}: '{folder / CONFIG}' claims {claimed:,} weights, and its files are {held:,} bytes; copy it again."
+            f"{key}: '{folder / CONFIG}' claims {claimed:,} weights, but its files are {held:,} bytes; copy it again."
         )
     auto = import_module("transformers").AutoModelForImageClassification
     try:
@@ -312,9 +311,7 @@ def read(name: str) -> Mapping[str, Tensor]:
     except Exception as error:  # a damaged file may raise anything
         raise InputError(f"{key}: '{folder}' cannot be loaded ({first_line(error)}); copy or save it again.") from error
     if missing := sorted(told["missing_keys"]) + sorted(str(each) for each in told["mismatched_keys"]):
-        raise InputError(
-            f"{key}: '{folder}' does not hold {missing[0]}, so it is no trained classifier; save it again."
-        )
+        raise InputError(f"{key}: '{folder}' lacks {missing[0]}, so it is not a trained classifier; save it again.")
     return {f"{PREFIX}{place}": value for place, value in model.state_dict().items()}
 
 
@@ -330,7 +327,7 @@ def weight_files(folder: Path, key: str) -> list[Path]:
         for each in names:
             if Path(each).name != each or not each.endswith(".safetensors"):
                 raise InputError(
-                    f"{key}: '{folder / INDEX}' points to '{each}', which is no file beside it; save again."
+                    f"{key}: '{folder / INDEX}' points to '{each}', not to a file beside it; save it again."
                 )
         found = [folder / each for each in names]
     else:
@@ -338,7 +335,7 @@ def weight_files(folder: Path, key: str) -> list[Path]:
     if missing := [file for file in found if not file.is_file()]:
         pickled = " (a pickle, such as pytorch_model.bin, is never read)" if [*folder.glob("*.bin")] else ""
         raise InputError(
-            f"{key}: '{missing[0]}' does not exist{pickled}; write model.save_pretrained(...) once more, where "
+            f"{key}: '{missing[0]}' does not exist{pickled}; run model.save_pretrained(...) again, where "
             "you trust it, and give that folder."
         )
     return found

@@ -94,9 +94,9 @@ def read(file: Path) -> DictConfig:
         if error.errno:  # without errno, OmegaConf found a single number instead
             raise InputError(f"{file}: cannot be read ({reason(error)}); make it readable, or delete it.") from error
     except Exception as error:  # malformed YAML can raise anything, even RecursionError
-        raise InputError(f"{file}: is no YAML ({place_in(error)}); correct it.") from error
+        raise InputError(f"{file}: not YAML ({place_in(error)}); correct it.") from error
     if others := [name for name in mapping(file, found) if not isinstance(name, str)]:
-        raise InputError(f"{file}: the key {shown(others[0])} is no text; put it in quotes, or correct it.")
+        raise InputError(f"{file}: the key {shown(others[0])} is not text; quote or correct it.")
     return mapping(file, found)
 
 
@@ -111,7 +111,7 @@ def check_groups(below: Mapping[Any, Any], above: Mapping[Any, Any], key: str = 
         held = below.get(name)
         if {type(held), type(value)} == {dict, list}:
             wanted = "a list" if isinstance(held, list) else "keys with values"
-            raise InputError(f"{key}{name}: {shown(value)} is refused; give {wanted}, as it has in conf/.")
+            raise InputError(f"{key}{name}: {shown(value)} is refused; give {wanted}, as in conf/.")
         if isinstance(held, Mapping) and isinstance(value, Mapping):
             check_groups(held, value, f"{key}{name}.")
 

@@ -35,7 +35,7 @@ def hold(written: Iterable[Path], read: Iterable[Path]) -> ExitStack:
                 fcntl.flock(handle, (fcntl.LOCK_EX if path in alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
-                    f"'{path}' is in use by {holder(lock)}; wait until that is done, stop it, or take another scenario."
+                    f"'{path}' is in use by {holder(lock)}; wait for it to end, stop it, or use another scenario."
                 ) from None
             except OSError as error:
                 raise InputError(
@@ -67,4 +67,4 @@ def holder(lock: Path) -> str:
                 since = datetime.fromtimestamp(process.create_time()).astimezone()
                 command = " ".join(" ".join(process.cmdline()).split())[-MAX_COMMAND:]
                 return f"process {process.pid} ({command}), started {since:%H:%M:%S}"
-    return "another run, which only its user or machine can name"
+    return "another run, of another user or machine"

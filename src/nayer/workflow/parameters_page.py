@@ -13,9 +13,9 @@ from nayer.workflow.parameters import groups
 
 HEAD = """# Parameters
 
-Made by `make parameters` from the docstrings; do not edit. What has no default here stands in `conf/base` or, where
-that leaves it open, in `conf/<scenario>`; a default holds until a scenario says otherwise, and of a method it is what
-its authors publish. A wrong value is answered with one sentence before any work starts. Beside these groups stand
+Made by `make parameters` from the docstrings; do not edit. What has no default here is set in `conf/base` or, where
+that leaves it open, in `conf/<scenario>`; a default holds until a scenario says otherwise, and for a method it is what
+its authors publish. A wrong value is refused with one sentence before any work starts. Beside these groups are
 `scenario`, which names the folder of outputs, and `seed`.
 """
 # Limits that no recipe comes near are left out, as they tell a reader nothing.

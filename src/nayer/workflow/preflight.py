@@ -77,9 +77,7 @@ def check_calibration(parameters: Parameters) -> None:
         kept["distill.synthesis.batch_size"] = distill.synthesis.batch_size // (runtime.processes * runtime.machines)
     key = min(kept, key=kept.__getitem__)
     if images > kept[key]:
-        raise InputError(
-            f"quantize.images: {images}, but {key} hands on {kept[key]}; lower the one or raise the other."
-        )
+        raise InputError(f"quantize.images: {images}, but {key} provides {kept[key]}; lower one or raise the other.")
 
 
 def check_data(parameters: Parameters, chosen: set[str]) -> None:
@@ -105,7 +103,7 @@ def check_teacher(teacher: TeacherConfig, data: DataConfig, channels: int) -> Cl
     if data.dataset == "test_folder" or teacher.training is None:
         raise InputError(
             "teacher.source: 'train' needs training images and teacher.training; give an image_folder and a "
-            "recipe, or set file and take a teacher that exists."
+            "recipe, or set file and use an existing teacher."
         )
     images = ImageSpec(data.image_size, channels, (0.0,) * channels, (1.0,) * channels)
     made = Classifier.build(teacher.architecture, ("one", "another"), images, TEACHER_KEY).eval()

@@ -31,11 +31,11 @@ def print_summary(stages: list[str], scenario: str, reports: Path) -> None:
         console.print(f"Report   {relative(reports)}/int8.html", highlight=False, soft_wrap=True)
         # Only a student can become a version.
         promote = f"kedro run --env {scenario} --pipelines promote"
-        following = promote if metrics["model"] == "student" else "docs/mlops.md runs the file by onnxruntime"
+        following = promote if metrics["model"] == "student" else "run it with onnxruntime (docs/mlops.md)"
         console.print(f"Next     {following}", highlight=False, soft_wrap=True)
     if "promote" in stages:
         done = json.loads((reports / "promotion.json").read_text())
-        state = "champion" if done["champion"] else "challenger, without real test data never champion"
+        state = "champion" if done["champion"] else "challenger, never champion without real test data"
         console.print(f"Version {done['version']} of '{done['model']}' is {state}.", highlight=False, soft_wrap=True)
         console.print("\n".join(done["gate"]), highlight=False, markup=False, soft_wrap=True)
         if "onnx" in done:

@@ -1,8 +1,8 @@
 """Campaigns: the same test many times over, each with a seed of its own.
 
-A test marked `campaign(short=2, long=60)` gets a number `case`, by which it draws all that it draws. `make e2e` runs
-the short forms, `make soak` (`--long`) the long ones. What a long form has survived is noted in .soak/, and not run
-again until the code changes.
+A test marked `campaign(short=2, long=60)` gets a number `case`, which seeds everything that it draws. `make e2e` runs
+the short forms, `make soak` (`--long`) the long ones. Cases that a long form has survived are noted in .soak/, and not
+run again until the code changes.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import pytest
 from clones import PROJECT
 
 NOTES = PROJECT / ".soak"
-# Where the notes of this run lie, and which of its cases were survived, before or now.
+# The notes file of this run, and those of its cases that were survived, before or now.
 KEPT, SURVIVED = pytest.StashKey[Path](), pytest.StashKey[set[str]]()
 WATCHED = ("src", "conf", "requirements.lock", "tests/e2e/clones.py")
 
@@ -42,13 +42,13 @@ def code_digest() -> str:
 
 
 def notes() -> Path:
-    """One line for each case that was survived with this very code."""
+    """File with one line for each case that was survived with exactly this code."""
     NOTES.mkdir(exist_ok=True)
     return NOTES / f"{code_digest()}.jsonl"
 
 
 def name_of(item: pytest.Item) -> str:
-    """Of a case in the present state of its campaign."""
+    """Name of a case, which changes with the file of its test."""
     return f"{item.nodeid} {hashlib.sha256(item.path.read_bytes()).hexdigest()[:16]}"
 
 

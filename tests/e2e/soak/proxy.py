@@ -1,6 +1,6 @@
 """Stands before a server and spoils its answers: proxy.py SERVER MODE_FILE --port PORT.
 
-The mode is read at every call: `ok`, `slow` (two seconds each), or `full` (what writes is answered with 507).
+The mode is read at every request: `ok`, `slow` (two seconds each), or `full` (requests that write are answered by 507).
 """
 
 import sys
@@ -13,7 +13,7 @@ import requests
 SERVER, MODE, PORT = sys.argv[1], Path(sys.argv[2]), int(sys.argv[4])
 SECONDS = 2.0
 HOP_BY_HOP = {"connection", "content-encoding", "content-length", "date", "host", "server", "transfer-encoding"}
-# MLflow reads some things by POST.
+# Requests that only read, some of them by POST.
 READS = ("/search", "/get", "/health")
 
 

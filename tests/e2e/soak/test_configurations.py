@@ -1,7 +1,7 @@
-"""Generated configurations, right or wrong by construction: the wrong ones are refused by name, the right ones start.
+"""Generated configurations, right or wrong by construction: wrong ones are refused with their key, right ones start.
 
-Drawn from the typed parameters themselves, so that a new key is tried without a line here. What is written is YAML, as
-a person writes it, into the files of an environment or behind --params.
+They are drawn from the schemas of the parameters, so that a new key is tried without a line here. Settings are YAML as
+a person would write it, in the files of an environment or behind --params.
 """
 
 import copy
@@ -25,7 +25,7 @@ EACH = 50
 SETTINGS = {name: kind.model_json_schema() for name, kind in groups().items()}
 CHAIN = ("lte", "lte,teacher", "")
 
-# Where the schema alone does not say what makes sense on digits. Any other text keeps its value.
+# Values for keys whose schema does not say what makes sense on digits. All other text keys keep their value.
 CHOICES = {
     "seed": ["0", "7", "9223372036854775807"],
     "data.dataset": ["digits", "!!str digits", '"digits"'],
@@ -57,7 +57,7 @@ CHOICES = {
     "promote.model_name": ["nayer-test", "Ünï 1.2"],
     "promote.onnx": ["null", "student.onnx"],
 }
-# Each sets values that are right alone and wrong together, or wrong for what they name: key in the answer, settings.
+# Key in the error message, and settings that are valid alone but wrong together, or that name something wrong.
 CONTRADICTIONS = [
     ("data.image_size", {"data.image_size": "9"}),
     ("data.image_size", {"data.dataset": "image_folder", "data.folder": "pictures", "data.image_size": "10"}),
@@ -133,7 +133,7 @@ CONTRADICTIONS = [
         {"data.dataset": "test_folder", "data.folder": "pictures/test", "evaluate.baselines": "[real]"},
     ),
 ]
-# Behind or instead of the whole file.
+# Text in place of a parameters file, or (TWICE) appended to it.
 DAMAGE = [
     "distill: [1",
     "distill: {a: 1",
@@ -151,7 +151,7 @@ TWICE = "\ndistill:\n  epochs: 2\ndistill:\n  epochs: 3\n"
 
 @dataclass
 class Drawn:
-    """Settings as YAML by dotted key, how they are given, and the words that must be in the answer; none: it starts."""
+    """Settings as YAML by dotted key, how they are given, and words of the expected error; without words, it starts."""
 
     settings: dict[str, str] = field(default_factory=dict)
     missing: str = ""
@@ -161,19 +161,19 @@ class Drawn:
     words: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
-        """What follows `kedro`."""
+        """Arguments after `kedro`."""
         params = [f"{key}={value}" for key, value in self.settings.items()] if self.by_params else []
         chosen = ["--pipelines", self.pipelines] if self.pipelines else []
         return ["run", "--env", ENV, *chosen, *(["--params", ",".join(params)] if params else [])]
 
 
 def followed(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """A schema, or what it refers to."""
+    """A schema, or the one that it refers to."""
     return root["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
 
 
 def parts_of(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
-    """What may stand there; of the methods the first, which is the test scenario's."""
+    """Schemas that a node allows; of the methods only the first, which is the test scenario's."""
     return [followed(root, each) for each in (node, *node.get("anyOf", []), *node.get("oneOf", [])[:1])]
 
 
@@ -187,14 +187,14 @@ def node_of(key: str) -> dict[str, Any]:
 
 
 def keys_below(key: str) -> list[str]:
-    """All keys below one, groups before what is in them; optional groups are followed, too."""
+    """All keys below a key, groups before their contents; optional groups are followed, too."""
     node, root = node_of(key), SETTINGS[key.partition(".")[0]]
     names = [name for part in parts_of(root, node) for name in part.get("properties", {})]
     return [below for name in names for below in (f"{key}.{name}", *keys_below(f"{key}.{name}"))]
 
 
 KEYS = [key for group in SETTINGS for key in (group, *keys_below(group))]
-# They are not there in the test scenario, so nothing is missing where they are.
+# Keys that the test scenario does not set, so that none of them can be missing.
 OPTIONAL = [key for key in KEYS if key.startswith("teacher.normalisation.") or "default" in node_of(key)]
 
 
@@ -203,7 +203,7 @@ def alternatives(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def right(key: str, rng: random.Random) -> str | None:
-    """A value that the key may have whatever the others are; None to leave it."""
+    """A value that the key may have whatever the others are; None to leave the key as it is."""
     if key in CHOICES:
         return rng.choice(CHOICES[key])
     nodes = alternatives(node_of(key))
@@ -269,14 +269,14 @@ def misspelt(key: str, rng: random.Random) -> str:
 
 
 def draw(rng: random.Random) -> Drawn:
-    """One configuration: every second one is right."""
+    """Draw one configuration, right or wrong with equal chances."""
     some = rng.sample([*KEYS, "seed"], rng.randint(1, 12))
     drawn = Drawn({key: value for key in some if (value := right(key, rng))})
     drawn.pipelines = rng.choice(CHAIN)
     drawn.by_params = rng.random() < 0.3
     if rng.random() < 0.5:
         spoil(drawn, rng)
-    # Kedro splits at commas and knows no braces there; a value of --params cannot start with an anchor.
+    # In --params, Kedro splits at commas and knows no braces, and a value cannot start with an anchor.
     if any(set(value) & set(",{}&!\\") or value != value.strip() for value in drawn.settings.values()):
         drawn.by_params = False
     if any(not key.isascii() or key != key.strip() for key in drawn.settings):
@@ -285,7 +285,7 @@ def draw(rng: random.Random) -> Drawn:
 
 
 def spoil(drawn: Drawn, rng: random.Random) -> None:
-    """Make it wrong in one way."""
+    """Make a configuration wrong in one way."""
     key = rng.choice(KEYS)
     match rng.choice(["value", "value", "value", "missing", "unknown", "together", "damage"]):
         case "value":
@@ -309,7 +309,7 @@ def spoil(drawn: Drawn, rng: random.Random) -> None:
 
 
 def put(drawn: Drawn, key: str, value: str) -> None:
-    """One wrong setting among the right ones."""
+    """Put one wrong setting among the right ones."""
     drawn.settings = {each: kept for each, kept in drawn.settings.items() if not related(each, key)}
     drawn.settings[key] = value
     drawn.words = (key,)
@@ -320,7 +320,7 @@ def related(one: str, other: str) -> bool:
 
 
 class Configurations:
-    """A clone of the project in which each configuration is written, tried, and taken back."""
+    """A clone of the project into which configurations are written, one after the other."""
 
     def __init__(self, project: Path) -> None:
         self.project, self.folder = project, project / "conf" / ENV
@@ -334,7 +334,7 @@ class Configurations:
             self.test |= yaml.safe_load(file.read_text())
 
     def write(self, drawn: Drawn) -> None:
-        """The environment's file, and the base's without the missing key."""
+        """Write the environment's file, and those of conf/base without the missing key."""
         tree = copy.deepcopy(self.test)
         for file, text in self.base.items():
             file.write_text(yaml.safe_dump(without(yaml.safe_load(text), drawn.missing)) if drawn.missing else text)
@@ -344,12 +344,12 @@ class Configurations:
         (self.folder / "parameters.yml").write_text(damaged or text)
 
     def files(self) -> set[str]:
-        """All but what MLflow's store consists of."""
+        """All files of the project except those of MLflow's store."""
         found = (Path(place, name) for place, _, names in os.walk(self.project) for name in names)
         return {str(path) for path in found if "mlflow.db" not in path.name and "__pycache__" not in path.parts}
 
     def told(self, drawn: Drawn) -> str:
-        """How to type it again."""
+        """Command and file by which a configuration can be tried again."""
         file = "" if drawn.by_params else (self.folder / "parameters.yml").read_text()
         return f"kedro {' '.join(drawn.command())}\nmissing: {drawn.missing}\n{file[:6000]}"
 
@@ -364,7 +364,7 @@ def without(tree: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def with_settings(tree: dict[str, Any], settings: dict[str, str]) -> str:
-    """The tree as YAML with each setting in its place, as it was written; whole groups win over what is in them."""
+    """The tree as YAML with each setting inserted as written; of overlapping settings, the later one counts."""
     for number, key in enumerate(settings):
         *path, last = key.split(".")
         place = tree

@@ -1,4 +1,4 @@
-"""Full, broken and read-only disks, and damaged states: one sentence, the last good state intact, and a way on."""
+"""Full, broken and read-only disks, and damaged states: a clear message, the last good state intact, a way on."""
 
 import random
 
@@ -16,7 +16,7 @@ def runs(tmp_path_factory) -> Campaign:
 
 
 def check_told(failed, words: str) -> None:
-    """One error of a few lines that ends with what is kept and how to go on."""
+    """Check for one error of a few lines that ends with what is kept and how to continue."""
     assert failed.returncode == 1, failed.stderr
     assert "Traceback" not in failed.stderr
     error = failed.stderr[failed.stderr.index("Error: ") :].strip()

@@ -1,4 +1,4 @@
-"""Files that were changed at random end in a sentence or in what they hold: never in a crash, a hang or a flood."""
+"""Reading a randomly changed file ends in a clear error or in its content, never in a crash, a hang or high memory."""
 
 import json
 import multiprocessing
@@ -49,7 +49,7 @@ def write_known_sets(folder: Path, generator: np.random.Generator) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One whole file of every kind."""
+    """Folder with one intact file of every kind."""
     folder = tmp_path_factory.mktemp("whole")
     torch.manual_seed(0)
     classifier = Classifier.build("wrn-10-1", CLASSES, ImageSpec(8, 1, (0.3,), (0.4,)))

@@ -1,4 +1,4 @@
-"""Runs killed at random moments, also inside the writing of a state, go on to the same bits."""
+"""Runs killed at random moments, also while a state is being written, resume to the same bits."""
 
 import json
 import random
@@ -14,7 +14,7 @@ SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 
 
 def survive(campaign: Campaign, case: int) -> None:
-    """Kill the command, type it again, and compare."""
+    """Kill the command, type it again, and compare the results."""
     draw = random.Random(case)
     number, name = draw.randint(1, campaign.writes), SIGNALS[case % len(SIGNALS)]
     later = draw.choice(("", f":{draw.uniform(0, 0.02):.4f}")) if number < campaign.writes - 3 else ""

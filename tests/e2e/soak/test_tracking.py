@@ -1,4 +1,4 @@
-"""An MLflow server that is slow or full in the middle of a training costs no time and no record."""
+"""An MLflow server that becomes slow or full during a training costs neither time nor records."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ MAX_SECONDS = 30
 
 @pytest.fixture
 def server(project, service):
-    """Its address through the proxy, and a way to change the proxy's mode."""
+    """Address of a server behind the proxy, and a function that sets the proxy's mode."""
     mode = project / "mode"
     mode.write_text("ok")
     command = ("mlflow", "server", "--backend-store-uri", f"sqlite:///{project}/server.db", "--host", "127.0.0.1")
@@ -26,7 +26,7 @@ def server(project, service):
 
 
 def student_after(process, project: Path) -> float:
-    """Seconds until the student is there."""
+    """Seconds until the student's file exists."""
     began = time.monotonic()
     student = project / "data/06_models/test/student.safetensors"
     while not student.exists():
@@ -40,7 +40,7 @@ def student_after(process, project: Path) -> float:
 
 
 def check_record(address: str) -> None:
-    """The first run is FINISHED and has every point."""
+    """Check that the first run is FINISHED and has every point."""
     client = mlflow.MlflowClient(address, address)
     runs = client.search_runs([client.get_experiment_by_name("nayer").experiment_id])
     first = min(runs, key=lambda run: run.info.start_time)

@@ -1,4 +1,4 @@
-"""Two runs of one scenario at once: the second is refused and named the first."""
+"""Two runs of one scenario at once: the second is refused, and told about the first."""
 
 import time
 from pathlib import Path

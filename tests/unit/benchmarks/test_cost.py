@@ -1,4 +1,4 @@
-"""The cost of a step is measured kind by kind, and counted alike each time."""
+"""The cost of a step is measured for each kind of step, and its FLOP are the same each time."""
 
 from harness.cost import measure
 

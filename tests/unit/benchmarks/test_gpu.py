@@ -1,4 +1,4 @@
-"""What gpu.py would do is there to be done."""
+"""Everything that benchmarks/gpu.py plans can be done; failed parts are reported and tried again."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_a_part_leaves_one_file_and_is_not_done_again(tmp_path, capsys, monkeypa
 
 
 class Parts:
-    """A self-test and two parts more, of which some fail; what was tried, call by call."""
+    """A self-test and two more parts, of which some fail; keeps the parts that a call tried."""
 
     def __init__(self, folder, monkeypatch, *failing):
         self.folder, self.failing, self.tried = folder, set(failing), []
@@ -68,7 +68,7 @@ class Parts:
         return measured
 
     def call(self, minutes=1, anyway=False) -> tuple[list[str], object]:
-        """What a call tries, and what it ends with."""
+        """The parts that a call tries, and its exit status."""
         self.tried.clear()
         try:
             gpu.Call(self.folder, "cpu", minutes, anyway).work()
@@ -157,12 +157,12 @@ groups: {all: {pair: tiny, seeds: [0], settings: [own]}}
 
 @pytest.fixture
 def bare(tmp_path) -> Path:
-    """This project without its data and results, and a machine without the packages that a lent GPU lacks."""
+    """This project without its data and results, and a machine without the packages that a GPU machine may lack."""
     project = tmp_path / "project"
     for folder in ("benchmarks", "conf"):
         shutil.copytree(gpu.PROJECT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (project / "benchmarks" / "studies" / "tiny.yml").write_text(TINY)
-    # Python runs it at every start, in what the command starts, too.
+    # Python runs this file at every start, also in processes that the command starts.
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules |= dict.fromkeys({WITHOUT})\n")
     return project
 

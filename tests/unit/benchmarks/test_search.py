@@ -1,4 +1,4 @@
-"""A search begins with what there is, tries what a sampler chooses at equal time, and loses no trial."""
+"""A search begins with the base setting, tries values of a sampler at equal time, and loses no trial."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat", "ignore:Argument")
 
 
 class Performed(Bench):
-    """A bench that only says what it was to run; a student is the better the nearer its rate is to 0.1."""
+    """A bench that only notes what it should run; a student is the better the nearer its learning rate is to 0.1."""
 
     def __init__(self, folder: Path, study: Study | None = None) -> None:
         super().__init__(study or Study.read(LEVERS), None, "cpu", folder)

@@ -1,4 +1,4 @@
-"""The self-test of a device passes on this one, and says what does not hold where that is so."""
+"""The self-test of a device passes on this machine, and says what is wrong where something is."""
 
 from itertools import count
 
@@ -57,7 +57,7 @@ def half_the_gradient(make_images):
     ids=["half a step", "no step", "half the gradient"],
 )
 def test_a_step_that_is_another_than_the_processors_does_not_pass(monkeypatch, kind, name, right, wrong, told):
-    calls, asked = count(), getattr(kind, name)  # the first are the processor's
+    calls, asked = count(), getattr(kind, name)  # the first calls are those of the processor
 
     def changed(self, *args):
         return (asked if next(calls) < right else wrong(asked))(self, *args)

@@ -1,4 +1,4 @@
-"""The studies that are here can be read, name what there is, and keep to the terms that their page states."""
+"""The studies of this project can be read, name only what exists, and keep to the terms that their pages state."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def test_tuning_reads_validation_images_alone_and_gives_nayer_no_more_trials_tha
 
 def test_an_ablation_differs_in_one_thing_from_what_it_is_held_against():
     study = Study.read(STUDIES / "claim.yml")
-    beside = {"nayer_fixed": "nayer_one_life", "nayer_beside": "nayer_no_layer"}  # the others: NAYER as it is
+    beside = {"nayer_fixed": "nayer_one_life", "nayer_beside": "nayer_no_layer"}  # all others are compared with `nayer`
     for name in study.groups["ablations"].settings:
         base = study.distillation("fashion_mnist", beside.get(name, "nayer"))
         other, lte = study.distillation("fashion_mnist", name), study.lte("fashion_mnist", name)
@@ -411,7 +411,7 @@ def test_a_step_is_not_measured_on_another_machine_than_those_it_is_compared_wit
     with pytest.raises(InputError, match="'synthesis, fashion_mnist published' is not in it, and the others") as error:
         bench.measured(runs)
     assert f"threads {other['threads']}, here {here['threads']}; measure it there" in str(error.value)
-    bench.check_machine("cifar10_short", "another", kept)  # that of the same machine is free to come
+    bench.check_machine("cifar10_short", "another", kept)  # fine: measured on the same machine
     kept = {"student, cifar10_short published": {"machine": here, "precision": "fp16"}}
     with pytest.raises(InputError, match="were measured with precision fp16, here"):
         bench.check_machine("cifar10_short", "another", kept)
@@ -424,7 +424,7 @@ def test_a_row_of_other_settings_is_no_row_of_the_study_as_it_is_now(tmp_path, m
     bench = Bench(study, None, "cpu", tmp_path)
     bench.table = Table(tmp_path)
     bench.table.add(run, {"curve": [], "accuracy": 0.5, "machine": {}, "asked_sha256": bench.asked(run)})
-    bench.work([run])  # is done
+    bench.work([run])  # nothing is left to do
     study.settings["student"].distill["student"]["temperature"] = 3.0
     with pytest.raises(InputError, match=f"'{run.key}' was made of other settings than it has in the study; take its"):
         bench.work([run])

@@ -1,4 +1,4 @@
-"""A study's teacher of somebody's script comes in as any user's does, once, with what made it beside it."""
+"""A study's teacher from a plain script is loaded like any user's own, once, and kept with its recipe."""
 
 import json
 import threading
@@ -29,7 +29,7 @@ open(out + "/training.json", "w").write(json.dumps({"validation_accuracy": 0.1, 
 
 @dataclass
 class Here:
-    """Where the teacher and what it needs lie."""
+    """The folder of a teacher, and its specification."""
 
     folder: object
     spec: TeacherSpec = field(default_factory=lambda: TeacherSpec(scenario="digits", architecture="convnext"))

@@ -1,4 +1,4 @@
-"""A stranger's plain training script: it goes on where it was stopped."""
+"""The plain training script of a transformers teacher continues where it was stopped."""
 
 import argparse
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_stopped_training_goes_on_to_the_same_losses_and_another_starts_afresh
     assert stopped.restore() == 0
     assert epochs(stopped, range(1)) == whole[:1]
     resumed = training()
-    torch.manual_seed(9)  # the kept generator counts
+    torch.manual_seed(9)  # makes no difference: the kept state of the generator is restored
     assert resumed.restore() == 1
     assert epochs(resumed, range(1, 3)) == whole[1:]
     assert training(epochs=4).restore() == 0, "asked for something else"

@@ -1,4 +1,4 @@
-"""What a table says of a claim: no verdict on noise, none on one seed, and time to equal accuracy apart."""
+"""Verdicts from a table: none on noise, none on one seed; time to equal accuracy is told separately."""
 
 import math
 
@@ -72,7 +72,7 @@ def test_what_chance_would_give_is_counted_for_all_that_are_told_at_once():
 
 @pytest.fixture
 def rows() -> pd.DataFrame:
-    """Two methods, two seeds; an epoch takes the fast one 10 s and the slow one 20 s."""
+    """Rows of two methods and two seeds; an epoch takes the fast method 10 s and the slow one 20 s."""
     found = []
     for seed, ends in ((0, 0.9), (1, 0.4)):
         for setting, seconds, accuracies in (("fast", 5, (0.5, 0.7, ends)), ("slow", 10, (0.2, 0.4, 0.6))):

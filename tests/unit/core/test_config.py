@@ -1,4 +1,4 @@
-"""The types of parameters take what YAML means, and nothing that merely looks like it."""
+"""The types of parameters accept YAML values of their type, and nothing that merely looks like one."""
 
 import math
 

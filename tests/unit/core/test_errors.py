@@ -1,4 +1,4 @@
-"""What is said to people stays a sentence, whatever it quotes."""
+"""Messages to users stay one sentence, whatever they quote."""
 
 from typing import Annotated, Literal
 

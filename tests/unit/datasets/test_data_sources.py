@@ -1,4 +1,4 @@
-"""The three functions that the pipelines call, whatever the data set."""
+"""The three functions that the pipelines call for any data set."""
 
 import subprocess
 import sys

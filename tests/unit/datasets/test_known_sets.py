@@ -1,4 +1,4 @@
-"""Digits, Fashion-MNIST and CIFAR: fixed splits, right constants, clear words where files are missing."""
+"""Digits, Fashion-MNIST and CIFAR: fixed splits, right constants, clear errors where files are missing."""
 
 import gzip
 import hashlib

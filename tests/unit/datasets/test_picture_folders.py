@@ -115,7 +115,7 @@ def test_of_a_picture_the_middle_is_shown_as_torchvision_scales_and_cuts_it(
     (read,) = read_pictures(folder, [file], 224, crop=0.875)
     scaled = resize(Image.open(file), 256, InterpolationMode.BILINEAR)
     wanted = pil_to_tensor(center_crop(scaled, 224))
-    # It places the square on whole pixels of the scaled picture.
+    # Not equal: torchvision places the square on whole pixels of the scaled picture.
     assert (read.int() - wanted.int()).abs().float().mean() < 3
     (whole,) = read_pictures(folder, [file], 224)
     assert (whole.int() - wanted.int()).abs().float().mean() > 9
@@ -142,7 +142,7 @@ def test_pictures_of_sixteen_bits_keep_their_brightness_and_other_numbers_are_re
 def test_damaged_picture_is_named(folder: Path) -> None:
     (folder / "train" / "zebra" / "01.png").write_bytes(b"no picture")
     datasets.check(config(folder))
-    with pytest.raises(InputError, match="zebra/01.png' is no readable picture"):
+    with pytest.raises(InputError, match="zebra/01.png' is not a valid picture"):
         datasets.load(config(folder))
 
 
@@ -150,7 +150,7 @@ def test_cut_off_picture_is_named(folder: Path) -> None:
     path = folder / "train" / "zebra" / "02.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(InputError, match="zebra/02.jpg' is no readable picture"):
+    with pytest.raises(InputError, match="zebra/02.jpg' is not a valid picture"):
         datasets.load(config(folder))
 
 
@@ -237,7 +237,7 @@ def test_grey_pictures_have_one_channel_where_the_teacher_wants_it(folder: Path)
 
 
 def test_test_pictures_alone_take_their_class_from_the_name_of_the_folder(folder: Path) -> None:
-    names = ["zebra", "ant_lion"]  # the teacher's order, not that of the alphabet
+    names = ["zebra", "ant_lion"]  # the teacher's order, which is not alphabetical
     data = datasets.load(config(folder / "train", "test_folder", names=names))
     assert data.class_names == ("zebra", "ant_lion")
     assert data.test.images[:, 0, 0, 0].tolist() == [*range(12), *range(3)]
@@ -263,7 +263,7 @@ def test_a_picture_that_unfolds_to_more_than_it_is_worth_is_refused_unread(folde
     bomb = folder / "test" / "zebra" / "only.png"
     Image.new("1", (12_000, 12_000)).save(bomb)  # 144 million pixels, of which Pillow itself would only warn
     assert bomb.stat().st_size < 2**16
-    with pytest.raises(InputError, match="only.png' is no readable picture .*decompression bomb"):
+    with pytest.raises(InputError, match="only.png' is not a valid picture .*decompression bomb"):
         datasets.load(config(folder))
 
 
@@ -273,7 +273,7 @@ def test_a_picture_that_unfolds_to_more_than_it_is_worth_is_refused_unread(folde
 def test_a_program_that_is_called_a_picture_is_never_run(folder: Path, monkeypatch, program: bytes) -> None:
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
     (folder / "test" / "zebra" / "only.png").write_bytes(program)
-    with pytest.raises(InputError, match="only.png' is no readable picture"):
+    with pytest.raises(InputError, match="only.png' is not a valid picture"):
         datasets.load(config(folder))
 
 
@@ -311,7 +311,7 @@ def test_links_within_the_data_and_a_link_to_all_of_it_are_followed(folder: Path
 
 def test_a_pipe_that_is_called_a_picture_is_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "test" / "zebra" / "pipe.png")
-    with pytest.raises(InputError, match="zebra/pipe.png' is no file"):
+    with pytest.raises(InputError, match="zebra/pipe.png' is not a file"):
         datasets.load(config(folder))
 
 

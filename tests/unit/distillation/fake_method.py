@@ -1,4 +1,4 @@
-"""A method that costs nothing and fails when it is told to: the loop is tested with it, not with a real one."""
+"""A method that costs nothing and fails on request, to test the distillation loop with."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ class FakeConfig(SynthesisConfig):
 
 
 class FakeMethod(Method[FakeConfig]):
-    """Random images; `batches` and `student_steps` say what happens to which of them, counted from 1 over a run."""
+    """Random images; `batches` and `student_steps` spoil those of the given numbers, counted from 1 over a run."""
 
     title, reference = "Fake", "no paper"
     Config = FakeConfig
@@ -64,7 +64,7 @@ class FakeMethod(Method[FakeConfig]):
 
 @contextmanager
 def registered(kind: type[FakeMethod]) -> Iterator[None]:
-    """The method can be chosen by its name."""
+    """Make a method available under the name "fake"."""
     registry.METHODS["fake"] = kind
     try:
         yield

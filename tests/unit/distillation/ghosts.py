@@ -1,4 +1,4 @@
-"""Several ranks in one process: ghost-BatchNorm groups that take turns, with gradients averaged by plain means."""
+"""Several ranks in one process, as ghost-BatchNorm groups that take turns; gradients are averaged by plain means."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 import torch.distributed as dist
 
-# That a rank waits for the others at most.
+# Longest time that a rank waits for the others.
 SECONDS = 60
 
 
@@ -28,7 +28,7 @@ class Ghosts:
             "broadcast": self.broadcast,
             "all_gather_object": self.all_gather_object,
             "gather_object": lambda mine, values, target: None,
-            "scatter_object_list": lambda mine, values, source: None,  # nothing to go on from
+            "scatter_object_list": lambda mine, values, source: None,  # no state to resume from
         }.items():
             monkeypatch.setattr(dist, name, stand_in)
         monkeypatch.setitem(os.environ, "LOCAL_RANK", "0")

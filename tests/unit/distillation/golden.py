@@ -1,4 +1,4 @@
-"""The losses of twenty synthetic batches and student steps, which no change of the code may move."""
+"""The losses of twenty synthetic batches and student steps, which no change of the code may change."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from nayer.distillation.build import build
 from nayer.distillation.plan import Plan
 
 GOLDEN = Path(__file__).parents[2] / "assets" / "golden_losses.json"
-# Under these, another processor's rounding changes nothing: at a temperature of 20 fp32 keeps three digits of such a
-# small divergence, and with most seeds some pixel lies at the edge between two grey levels.
+# Settings under which another processor's rounding does not matter: at a temperature of 20, fp32 keeps three digits of
+# such a small divergence, and with most seeds some pixel lies at the edge between two grey levels.
 SETTINGS = {"synthesis__batch_size": 12, "synthesis__steps": 1, "student__temperature": 1.0, "seed": 1}
 
 

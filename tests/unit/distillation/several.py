@@ -1,4 +1,4 @@
-"""What tests of several processes share: a few first steps, a reporter that hears, and a job."""
+"""Shared by tests of several processes: settings of a few steps, a reporter that remembers, and helpers."""
 
 import psutil
 
@@ -17,7 +17,7 @@ FIRST_STEPS = {
 
 
 class Heard(NullReporter):
-    """Remembers what is said, and does something at the first step."""
+    """Remembers all messages, and calls a function at the first step."""
 
     def __init__(self, at_first_step=lambda: None) -> None:
         self.said: list[str] = []

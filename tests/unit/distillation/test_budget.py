@@ -14,7 +14,7 @@ from nayer.distillation.plan import schedule_of
 from nayer.scenarios.method import by_method
 
 BUDGET = Budget(minutes=5, student_share=0.5, student_step=0.1, warmup_share=0.25, epochs=30)
-# A step takes 0.2 s, a batch 0.4 s beside its steps.
+# A synthesis step takes 0.2 s, a batch 0.4 s besides its steps.
 COST = StepSeconds(few_steps=0.5, many_steps=0.5 + (MANY - 1) * 0.2, add=0.1, student_step=0.1)
 
 
@@ -66,7 +66,7 @@ def test_a_method_that_alternates_fills_the_minutes_in_as_few_epochs_as_the_othe
     last = config.epochs
     seconds = counted_seconds(config.model_dump(), COST, last)
     assert last <= BUDGET.epochs
-    one_each = seconds / (last * config.synthesis.batches)  # a turn
+    one_each = seconds / (last * config.synthesis.batches)  # seconds of one turn
     assert 60 * minutes - (config.synthesis.batches + 1) * one_each < seconds <= 60 * minutes
 
 

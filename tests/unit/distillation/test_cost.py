@@ -1,4 +1,4 @@
-"""What steps cost is measured by some of them, fewer where they are slow, and a run takes what was counted."""
+"""The cost of steps is measured on some of them, fewer where they are slow, and a run takes the time counted."""
 
 import time
 
@@ -18,13 +18,13 @@ from nayer.engine.resume import ResumePoint
 from nayer.scenarios.minutes import Filling
 from nayer.synthesis.method import Method
 
-# Seconds of a batch without its steps, of a step, of putting it into the memory, and of a student's step.
+# Seconds of a batch without its steps, of a synthesis step, of adding a batch to the memory, and of a student step.
 START, STEP, ADD, LEARN = 2.0, 1.0, 0.5, 0.25
 
 
 @pytest.fixture
 def clock(monkeypatch) -> list[float]:
-    """The seconds that passed, by what was done; the first step of all takes ten times as long."""
+    """A simulated clock that every step moves by its seconds; the very first batch takes ten times as long."""
     passed = [0.0]
 
     def takes(kind: type, name: str, seconds) -> None:
@@ -84,7 +84,7 @@ def test_processes_time_as_many_steps_as_the_slowest_of_them(make_plan, monkeypa
 
 
 def test_a_schedule_that_was_measured_takes_about_what_it_promised(teacher, embeddings, make_plan, runtime):
-    """Within a factor, as other work on this machine comes and goes."""
+    """Within a factor of 3, as other work on this machine comes and goes."""
     promised, trial = 4.0, make_plan(synthesis__steps=10, student__cached_targets=8)
     state = build(trial)
     cost = time_steps(trial, state, first_step(trial, state))

@@ -1,4 +1,4 @@
-"""What goes wrong without an error is noticed within an epoch, told, and answered; what stays wrong stops the run."""
+"""Silent failures are noticed within an epoch, reported and answered; one that stays stops the run."""
 
 import math
 
@@ -29,7 +29,7 @@ class Heard(NullReporter):
 
 @pytest.fixture
 def method():
-    """What happens to which batch and student step; the warm-up has two batches, each epoch one and 3 steps."""
+    """A fake method to spoil batches and student steps of; the warm-up has two batches, each epoch one and 3 steps."""
 
     class Method(FakeMethod):
         batches, student_steps = {}, {}
@@ -97,18 +97,18 @@ def test_a_batch_of_no_use_is_not_kept_and_a_fresh_generator_takes_over(spoil, w
 def test_images_of_one_class_bring_a_fresh_generator_and_at_last_an_end(run, method):
     method.batches.update(dict.fromkeys(range(1, 100), one_class))
     heard = Heard()
-    with pytest.raises(Stopped, match=r"for one class, for the 4th time in a row; lower distill\.synthesis"):
+    with pytest.raises(Stopped, match=r"in one class, for the 4th time in a row; lower distill\.synthesis"):
         run(heard)
     assert len(heard.warnings) == 3
-    assert "for one class; a fresh generator takes over" in heard.warnings[0]
+    assert "in one class; a fresh generator takes over" in heard.warnings[0]
 
 
 def test_a_student_that_is_no_number_goes_back_and_learns_at_half_the_rate(run, method):
     usual = [row["learning_rate"] for row in run(Heard()).history]
     method.student_steps[5] = lambda loss: loss * math.nan  # in the second epoch of distillation
     heard = Heard()
-    result = run(heard, probe_images=41)  # so that nothing is gone on with
-    assert [text for text in heard.warnings if "the student's loss is nan; it is learnt again at half" in text]
+    result = run(heard, probe_images=41)  # so that no state of the first run is resumed
+    assert [text for text in heard.warnings if "the student's loss is nan; the epoch repeats at half" in text]
     assert len(heard.warnings) == 1
     assert all(math.isfinite(row["kd_loss"]) for row in result.history[1:])
     assert all(value.isfinite().all() for value in result.student.state_dict().values())
@@ -121,7 +121,7 @@ def test_a_student_that_runs_away_is_noticed(run, method):
     method.student_steps[8] = lambda loss: loss + 1e9
     heard = Heard()
     run(heard)
-    assert "it is learnt again at half the rate" in heard.warnings[0]
+    assert "the epoch repeats at half the rate" in heard.warnings[0]
 
 
 def test_what_stays_wrong_stops_the_run_with_the_state_kept(run, method):
@@ -137,7 +137,7 @@ def test_what_stays_wrong_stops_the_run_with_the_state_kept(run, method):
 
 
 class SpoiltWeights(torch.autograd.Function):
-    """A loss that is a number, with gradients that are none."""
+    """A finite loss with gradients that are NaN."""
 
     @staticmethod
     def forward(ctx, loss):
@@ -152,11 +152,11 @@ def test_weights_that_the_last_step_of_an_epoch_spoilt_are_noticed_too(run, meth
     method.student_steps[6] = SpoiltWeights.apply
     heard = Heard()
     run(heard)
-    assert ["the student's weights are no numbers" in text for text in heard.warnings] == [True]
+    assert ["the student's weights are not finite" in text for text in heard.warnings] == [True]
 
 
 def interrupted_after(stop, run, monkeypatch):
-    """A run that ends right after it kept its state for the given time, and what the next one makes of it."""
+    """Let a run keep its state at the `stop`th chance and end; returns the result of the run that resumes it."""
 
     class Stop(Exception):
         pass
@@ -178,7 +178,7 @@ def interrupted_after(stop, run, monkeypatch):
 
 
 def test_a_first_batch_of_an_epoch_that_failed_is_resumed_to_the_same_bits(run, method, runtime, monkeypatch):
-    """The generator is renewed for the new epoch and for the failure, not once more by resuming."""
+    """The generator is renewed for the new epoch and for the failure, and not again by resuming."""
     method.batches[3] = far_away
     epochs, start = [], method.start_epoch
     monkeypatch.setattr(method, "start_epoch", lambda self, epoch: (epochs.append(epoch), start(self, epoch)))

@@ -70,7 +70,7 @@ def test_same_seed_gives_the_same_file_and_another_seed_another(teacher, embeddi
 
 
 class StopTwice(StopAfter):
-    """A second signal while the first is being obeyed."""
+    """Sends a second signal while the first is being obeyed."""
 
     def say(self, text: str) -> None:
         super().say(text)
@@ -96,7 +96,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bits(
     student = {"student__cached_targets": cached_targets, "student__feature_weight": feature_weight}
     config = distill_config(**student, closing_epochs=closing_epochs)
     whole = run(teacher, embeddings, config, runtime)
-    runtime = runtime.model_copy(update={"memory_gib": memory_gib})  # the smaller one has the images on disk
+    runtime = runtime.model_copy(update={"memory_gib": memory_gib})  # with the smaller one, the images lie on disk
     with pytest.raises(Interrupted, match="same command goes on"):
         run(teacher, embeddings, config, runtime, StopAfter(calls))
     state = Path(runtime.resume_folder) / "distill" / "state.pt"
@@ -303,7 +303,7 @@ def test_the_estimate_copies_no_bank_and_leaves_no_trace_of_what_was_seen(make_p
 
 
 def tensors_in(value) -> list[torch.Tensor]:
-    """All of them, wherever they lie."""
+    """All tensors in nested mappings and sequences."""
     if isinstance(value, torch.Tensor):
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
@@ -335,7 +335,7 @@ def test_the_callers_teacher_is_not_changed(teacher, embeddings, distill_config,
 
 
 class Turns(FakeMethod):
-    """Alternates with the student, which sees the newest batch alone."""
+    """A method that alternates with the student, which sees only the newest batch."""
 
     alternates, keeps_memory = True, False
     turns: list[str]
@@ -386,7 +386,7 @@ def test_a_student_that_goes_astray_in_turns_learns_the_epoch_again(teacher, dis
     with registered(Once):
         reporter = StopAfter(-1)
         result = run(teacher, None, fake_config(distill_config, warmup_epochs=0, epochs=1), runtime, reporter)
-    assert any("it is learnt again at half the rate" in said for said in reporter.said)
+    assert any("the epoch repeats at half the rate" in said for said in reporter.said)
     assert result.history[0]["made"] == 5.0, "the mean of the second three batches"
     assert Turns.turns.count("student") == 4 + 6 + 6
 
@@ -418,7 +418,7 @@ def test_estimate_comes_before_the_first_step(teacher, embeddings, distill_confi
 
 
 class Memory(NullReporter):
-    """Resident bytes after each epoch."""
+    """Notes the resident bytes after each epoch."""
 
     def __init__(self) -> None:
         self.resident: list[int] = []

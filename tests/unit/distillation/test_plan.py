@@ -1,4 +1,4 @@
-"""Everything is resolved and refused once, before anything is built."""
+"""All settings are resolved, and wrong ones refused, once, before anything is built."""
 
 from dataclasses import FrozenInstanceError, replace
 
@@ -88,7 +88,7 @@ def test_cached_targets_that_take_more_than_the_memory_may_are_warned_of(make_pl
     small = runtime.model_copy(update={"memory_gib": 1e-9})
     made = make_plan(student__cached_targets=2)
     warned = plan(made.teacher, made.embeddings, made.config, small, 0).warnings
-    assert any("cached_targets" in each and "never these" in each for each in warned)
+    assert any("cached_targets" in each and "only images go to disk" in each for each in warned)
     assert not made.warnings
     with_features = make_plan(student__cached_targets=2, student__feature_weight=1.0)
     assert with_features.target_gib / made.target_gib == pytest.approx((3 + 2 * (3 + 64)) / (3 + 2 * 3))

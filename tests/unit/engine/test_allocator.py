@@ -1,4 +1,4 @@
-"""Freed memory stays with the process that asked for it, and nothing happens where that cannot be asked."""
+"""Freed memory stays with the process after a call asks for it; nothing happens where the C library cannot."""
 
 import platform
 import subprocess

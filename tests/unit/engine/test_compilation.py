@@ -1,4 +1,4 @@
-"""What torch.compile makes of networks, and where it cannot."""
+"""Networks compiled by torch.compile, and what happens where that is impossible."""
 
 import os
 import signal

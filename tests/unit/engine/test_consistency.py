@@ -1,4 +1,4 @@
-"""Processes that would not compute the same are refused."""
+"""Processes that would not compute the same results are refused."""
 
 import pytest
 

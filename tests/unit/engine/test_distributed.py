@@ -1,4 +1,4 @@
-"""What processes say to each other."""
+"""Values that processes exchange."""
 
 from nayer.engine import distributed
 

@@ -1,4 +1,4 @@
-"""Progress: plain lines off a terminal, a bar on one."""
+"""Progress: a bar on a terminal, plain lines elsewhere."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Steps are recorded at the second time on a GPU and replayed from then on; elsewhere they are done as they are."""
+"""Steps are recorded at their second call on a GPU and replayed from then on; elsewhere they are run normally."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from nayer.engine.recording import Recorder
 
 
 class Graph:
-    """Of a step that adds one to a tensor: replaying it adds one."""
+    """Stands in for the CUDA graph of a step that adds one to a tensor: replaying it adds one."""
 
     fails = False
 
@@ -20,7 +20,7 @@ class Graph:
     def capture_end(self) -> None:
         if Graph.fails:
             raise RuntimeError("the recording came to nothing")
-        total.copy_(self.recording)  # what is recorded is not done
+        total.copy_(self.recording)  # a step that is being recorded has no effect
 
     def replay(self) -> None:
         total.add_(1)
@@ -31,7 +31,7 @@ total = torch.zeros(())
 
 @pytest.fixture
 def recorder(monkeypatch):
-    """As on a machine with a GPU."""
+    """A recorder as on a machine with a GPU."""
 
     @contextmanager
     def stream(_):

@@ -1,4 +1,4 @@
-"""A state that was kept is taken over whole, or a fresh start says why not."""
+"""A kept state is restored whole, or a fresh start says why not."""
 
 import zipfile
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_a_signal_that_comes_while_a_state_is_read_ends_the_run_and_leaves_the_s
 
 
 def starts_afresh(point: ResumePoint, words: str) -> bool:
-    """Once only: the file is moved out of the way."""
+    """Whether loading starts afresh with these words, but only once, as the file is moved out of the way."""
     assert point.load() is None
     assert words in point.reporter.said[0]
     assert point.path.with_name("previous.pt").exists()
@@ -64,7 +64,7 @@ def test_a_single_wrong_bit_among_the_numbers_is_noticed(point, kept):
     place = content.index(torch.arange(1000.0).numpy().tobytes())
     content[place + 2000] ^= 1
     kept.write_bytes(content)
-    assert starts_afresh(point, "another checksum")
+    assert starts_afresh(point, "a wrong checksum")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + b"x" * 100, b"\x80\x02.", b"no state"])
@@ -85,8 +85,8 @@ class Code:
         ({"fingerprint": {}, "run_id": "", "states": Code()}, "more than a state"),
         ([1, 2], "cannot be read"),
         ({"run_id": "", "states": []}, "cannot be read ('fingerprint')"),
-        ({"fingerprint": [], "run_id": "", "states": []}, "of another kind"),
-        ({"fingerprint": {}, "run_id": 7, "states": []}, "of another kind"),
+        ({"fingerprint": [], "run_id": "", "states": []}, "it holds no state"),
+        ({"fingerprint": {}, "run_id": 7, "states": []}, "it holds no state"),
         ({"fingerprint": {"seed\x1b[2J": 1}, "run_id": "", "states": []}, "seed\N{REPLACEMENT CHARACTER}[2J"),
         ({"fingerprint": {1: 2}, "run_id": "", "states": []}, "cannot be read"),
         ({"fingerprint": {}, "run_id": "", "states": bytearray(9)}, "bytearray"),

@@ -67,7 +67,7 @@ def comparison() -> Callable[[int], Comparison]:
 
 @pytest.fixture
 def drawn(teacher_history, distill_history, comparison) -> Callable[[int], dict[str, Figure]]:
-    """The four figures of a run with so many classes."""
+    """Draws the four figures of a run with a given number of classes."""
 
     def draw(classes: int) -> dict[str, Figure]:
         generator = torch.Generator().manual_seed(1)

@@ -1,4 +1,4 @@
-"""Costs that can be worked out by hand."""
+"""Costs are those worked out by hand."""
 
 import json
 import time
@@ -53,7 +53,7 @@ def test_measuring_puts_the_number_of_threads_back(small):
 
 
 class Slow(nn.Module):
-    """Takes a millisecond for each image."""
+    """A network that takes a millisecond for each image."""
 
     seen: ClassVar[list[int]] = []
 

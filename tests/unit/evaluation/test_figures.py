@@ -1,4 +1,4 @@
-"""Figures of few and of many classes, and of runs at the edges of what the configuration admits."""
+"""Figures of few and of many classes, and of runs at the limits of what the configuration allows."""
 
 import io
 

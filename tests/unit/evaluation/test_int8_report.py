@@ -1,4 +1,4 @@
-"""The page of an INT8 file: both precisions, what lies between them, and whether the gate let it through."""
+"""The page of an INT8 file shows both precisions, their difference, and whether the file passed the gate."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The page: self-contained, escaped, and true to its figures."""
+"""The report is one self-contained page, escaped, and true to its figures."""
 
 import base64
 import re
@@ -16,7 +16,7 @@ HOSTILE = "<script>alert(1)</script> & $x$"
 
 
 class Page(HTMLParser):
-    """Tags, what they point to, and all text."""
+    """Collects a page's tags, what they point to, and all text."""
 
     def __init__(self, html):
         super().__init__()
@@ -56,7 +56,7 @@ def test_pictures_that_lay_beside_the_images_are_told(leaves, said, render, cost
     effort = {**cost["distillation"], "leaves": leaves}
     page = Page(render(3, cost={**cost, "distillation": effort}))
     assert "25,600 images were made, " in page.text
-    assert ("1,200 procedural pictures lay beside them, and no training data was read" in page.text) is said
+    assert ("1,200 procedural pictures were added, and no training data was read" in page.text) is said
 
 
 def test_the_page_needs_nothing_else(render):
@@ -70,7 +70,7 @@ def test_the_page_needs_nothing_else(render):
 def test_text_from_outside_is_escaped_wherever_it_stands(render):
     html = render(baselines={HOSTILE: 0.5}, pictures=True)
     assert "<script" not in html
-    # Title, eyebrow, class table, baselines, provenance, parameters; `hardest` may name it too.
+    # In title, eyebrow, class table, baselines, provenance and parameters; `hardest` may name it, too.
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt; &amp; $x$") >= 6
     assert HOSTILE in Page(html).text
 

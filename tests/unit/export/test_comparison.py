@@ -1,4 +1,4 @@
-"""What INT8 keeps is counted against the teacher and, with labels, against the truth; the larger loss counts."""
+"""What INT8 keeps is measured against the teacher and, with labels, against the truth; the larger loss counts."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from nayer.export.onnx import to_onnx
 
 @dataclass(frozen=True)
 class Says:
-    """A file that gives these answers."""
+    """A stand-in for an ONNX file that gives these answers."""
 
     answers: list[int]
     content: bytes

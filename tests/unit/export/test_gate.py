@@ -1,4 +1,4 @@
-"""The gate of the INT8 file: what equals the limit passes, more is refused with both figures and ways out."""
+"""The gate of INT8 files: a loss equal to the limit passes; a larger one is refused with both figures and ways out."""
 
 import pytest
 
@@ -13,6 +13,6 @@ def test_what_loses_no_more_than_allowed_passes(loss):
 
 def test_what_loses_more_is_refused_with_the_key_the_figures_and_the_way_out():
     with pytest.raises(
-        Refused, match=r"^quantize.gate.largest_loss: INT8 loses 1.25 points, at most 1 .*quantize.images"
+        Refused, match=r"^quantize.gate.largest_loss: INT8 loses 1.25 points, over the 1 allowed; .*quantize.images"
     ):
         check_precisions({"loss_points": 1.25, "largest_loss": 1.0}, "page")

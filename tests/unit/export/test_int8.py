@@ -1,4 +1,4 @@
-"""INT8: weights in eight bits, ranges from the images that were given, the same answers; bad input is one sentence."""
+"""INT8: weights in eight bits, ranges from the given images, the same answers; bad input gives a clear error."""
 
 import onnx
 import pytest
@@ -89,8 +89,8 @@ def test_ranges_are_those_of_the_images_that_were_given(fp32, images):
         return [onnx.numpy_helper.to_array(each).item() for each in found]
 
     of_all, of_dark = (ranges(quantize(fp32, each, "minmax")) for each in (images, images // 8))
-    # The first is that of the normalised pixels: 0 to 1 less 0.3, over 0.4; of the dark ones 0, which it must hold, is
-    # the upper end.
+    # The first range is that of the normalised pixels, (0..1 - 0.3) / 0.4; that of the dark images ends at 0, which a
+    # range must contain.
     assert of_all[0] == pytest.approx((1 / 0.4) / 255, rel=0.02)
     assert of_dark[0] == pytest.approx((0.3 / 0.4) / 255, rel=0.02)
     assert of_all != of_dark

@@ -1,4 +1,4 @@
-"""An ONNX file gives its classifier's logits, for any number of images; what is no file is one sentence."""
+"""An ONNX file gives its classifier's logits, for any number of images; anything else gives a clear error."""
 
 import pytest
 import torch
@@ -70,14 +70,14 @@ def test_a_network_of_timm_that_is_made_for_small_images_becomes_a_file():
 
 
 class Unwritable(nn.Module):
-    """Its answer depends on the values of its input."""
+    """A network with an answer whose shape depends on the values of its input."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return pixels.flatten(1)[:, : 3 if pixels.sum() > 0 else 2]
 
 
 class Endless(nn.Module):
-    """Its answers are no numbers."""
+    """A network whose answers are NaN."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return torch.log(pixels.flatten(1)[:, :3] - 2)
@@ -85,11 +85,11 @@ class Endless(nn.Module):
 
 def test_a_file_whose_answers_are_no_numbers_is_refused():
     classifier = Classifier(Endless(), "mine:net", ("a", "b", "c"), ImageSpec(8, 1, (0.5,), (0.5,)))
-    with pytest.raises(InputError, match=r"^'mine:net' gives other logits as ONNX, by nan where"):
+    with pytest.raises(InputError, match=r"^'mine:net' as ONNX gives logits off by nan, where"):
         to_onnx(classifier)
 
 
 def test_what_cannot_be_written_is_one_sentence():
     classifier = Classifier(Unwritable(), "mine:net", ("a", "b", "c"), ImageSpec(8, 1, (0.5,), (0.5,)))
-    with pytest.raises(InputError, match=r"^'mine:net' cannot be written as ONNX \(.*\); leave promote.onnx null and"):
+    with pytest.raises(InputError, match=r"^'mine:net' cannot be written as ONNX \(.*\); set promote.onnx: null and"):
         to_onnx(classifier)

@@ -1,4 +1,4 @@
-"""The table of label embeddings refuses what it may not hold and survives its file unchanged."""
+"""The table of label embeddings refuses invalid content and survives saving and loading unchanged."""
 
 from pathlib import Path
 

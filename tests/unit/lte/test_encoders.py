@@ -1,4 +1,4 @@
-"""Each kind of encoder gives its table, with provenance; wrong names are answered with a way out."""
+"""Each kind of encoder gives its table, with provenance; an error about a wrong name says what to do."""
 
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def test_foreign_table_is_taken_row_by_row(tmp_path: Path, dtype: torch.dtype) -
         ({"table": torch.zeros(3, 2)}, "no tensor 'embeddings' .found: 'table'"),
         ({"embeddings": torch.zeros(3, 2, dtype=torch.int64)}, "float table"),
         ({"embeddings": torch.zeros(3)}, "float table"),
-        ({"embeddings": torch.full((3, 2), 1e300, dtype=torch.float64)}, "no finite numbers"),
+        ({"embeddings": torch.full((3, 2), 1e300, dtype=torch.float64)}, "non-finite values"),
     ],
 )
 def test_foreign_tables_that_cannot_be_used(tmp_path: Path, tensors: dict[str, torch.Tensor], reason: str) -> None:
@@ -109,7 +109,7 @@ def test_damaged_and_missing_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         check_encoder(config(str(path)))
     path.write_bytes(b"not a table")
-    with pytest.raises(InputError, match="no safetensors file"):
+    with pytest.raises(InputError, match="or not safetensors"):
         embed_labels(config(str(path)), NAMES, 0)
 
 
@@ -145,7 +145,7 @@ def test_misspelt_encoder_suggests_the_nearest(encoder: str, nearest: str) -> No
 
 @pytest.mark.parametrize("encoder", ["./no/folder", "/no/folder", "~/no/folder", "a/b/c"])
 def test_missing_folder(encoder: str) -> None:
-    with pytest.raises(InputError, match=f"'{encoder}' is no folder"):
+    with pytest.raises(InputError, match=f"'{encoder}' is not a folder"):
         check_encoder(config(encoder))
 
 

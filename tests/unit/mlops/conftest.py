@@ -1,4 +1,4 @@
-"""A store in memory of one test module, and students that were evaluated."""
+"""An MLflow store for each test module, and students that were evaluated."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def run(store: Path) -> Iterator[mlflow.ActiveRun]:
 
 @pytest.fixture
 def promote_config() -> Callable[..., PromoteConfig]:
-    """A gate that lets everything through, but for what the keyword arguments ask for."""
+    """Builds a gate that lets everything through, apart from the limits in the keyword arguments."""
 
     def build(name: str, allow_unlabelled: bool = False, onnx: str | None = None, **gate: float) -> PromoteConfig:
         limits = GateConfig.model_validate({**LOOSE, **gate})
@@ -58,7 +58,7 @@ def promote_config() -> Callable[..., PromoteConfig]:
 
 @pytest.fixture
 def images() -> ImageSet:
-    """Test data on which nothing is known."""
+    """Random test data."""
     draw = torch.Generator().manual_seed(5)
     return ImageSet(
         torch.randint(0, 256, (60, 1, 8, 8), dtype=torch.uint8, generator=draw),
@@ -68,7 +68,7 @@ def images() -> ImageSet:
 
 @pytest.fixture(scope="session")
 def costs() -> Callable[[Classifier, Classifier], dict[str, Any]]:
-    """What teacher and student cost, measured once for all that are built alike."""
+    """Measures the cost of teacher and student, once for all pairs that are built alike."""
     known: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def measured(teacher: Classifier, student: Classifier) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def costs() -> Callable[[Classifier, Classifier], dict[str, Any]]:
 def evaluated(
     teacher: Classifier, embeddings: LabelEmbeddings, tmp_path: Path, costs: Callable[..., dict[str, Any]]
 ) -> Callable[[ImageSet, float], Candidate]:
-    """A student of the given accuracy on the given images: its figures are set, all else is real."""
+    """Builds a student with the given accuracy on the given images: its figures are set, all else is real."""
 
     def build(test: ImageSet, top1: float) -> Candidate:
         torch.manual_seed(round(1000 * top1))

@@ -1,4 +1,4 @@
-"""Architectures: published sizes, any channel count, names with suggestions."""
+"""Architectures: published sizes, any number of channels, suggestions for misspelt names."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def count(architecture: str, channels: int = 3, classes: int = 10) -> int:
 @pytest.mark.parametrize(
     ("architecture", "millions"),
     [
-        # The sizes that the papers and the literature of small images state.
+        # Numbers of parameters that the papers and the literature on small images state.
         ("wrn-40-2", 2.2),
         ("wrn-16-1", 0.2),
         ("wrn-16-2", 0.7),

@@ -1,4 +1,4 @@
-"""Which channels are taken."""
+"""Which channels a narrower layer keeps."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from nayer.models.channels import Telling, evenly, lies_in_parts, telling
 
 
 def explained(values: torch.Tensor, places: list[int]) -> float:
-    """How much of all channels follows from some of them, by least squares."""
+    """Sum of squares of all channels that some of them explain, by least squares."""
     some = values[:, places]
     return float((some @ torch.linalg.lstsq(some, values).solution).square().sum())
 

@@ -1,4 +1,4 @@
-"""The classifier file: all that is needed, the same bytes, and clear answers to wrong files."""
+"""The classifier file: it is complete, has the same bytes each time, and wrong files give clear errors."""
 
 import json
 

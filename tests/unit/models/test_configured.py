@@ -1,4 +1,4 @@
-"""Networks of transformers: a name says the whole configuration, and nothing that no network has is built."""
+"""Networks of transformers: a name holds the whole configuration, and absurd sizes are refused unbuilt."""
 
 from importlib.util import find_spec
 
@@ -50,7 +50,7 @@ def test_every_kind_can_be_built_but_for_what_wants_another_package(kind):
 
 
 def test_what_any_kind_is_by_default_is_no_claim_that_is_refused():
-    """But for one of four billion weights, which answers questions about an image and has no classes."""
+    """Except for one with four billion weights, which answers questions about an image and has no classes."""
     refused = []
     for kind, config in kinds().items():
         try:
@@ -58,7 +58,7 @@ def test_what_any_kind_is_by_default_is_no_claim_that_is_refused():
         except InputError:
             refused.append(kind)
     assert refused == ["shieldgemma2"]
-    check_sizes({"text_config": {"vocab_size": 256_000}}, KEY)  # SigLIP 2's
+    check_sizes({"text_config": {"vocab_size": 256_000}}, KEY)  # the vocabulary of SigLIP 2
 
 
 def test_which_of_the_classes_of_a_kind_it_is_stands_in_the_name():

@@ -1,4 +1,4 @@
-"""Half of a network: as deep, half as wide, made of its own weights."""
+"""Half of a network: equally deep, half as wide, made of the network's own weights."""
 
 import copy
 from itertools import chain, pairwise
@@ -17,7 +17,7 @@ from nayer.models.inheritance import inherit, inherited_share
 from nayer.models.narrowing import narrow
 
 KEY = "STUDENT"
-# Of two towers of which one is read, or that cut what they say in ways of their own.
+# Kinds with two towers of which one is read, or that split their outputs in ways of their own.
 UNKNOWN = {"imagegpt", "perceiver", "pp_lcnet", "shieldgemma2", "siglip2"}
 SMALL = [
     ConvNextConfig(depths=[1, 2], hidden_sizes=[8, 16], num_stages=2, patch_size=2, image_size=16),
@@ -55,10 +55,10 @@ def test_half_of_a_network_answers_and_is_made_of_its_weights(config):
 @pytest.mark.parametrize("kind", sorted({*kinds()} - {"dinat"}))
 def test_of_every_kind_a_half_is_known_or_refused(kind):
     size = getattr(configuration(kind, KEY), "image_size", None) or 224
-    with torch.device("meta"):  # they are as large as their defaults say
+    with torch.device("meta"):  # at their default sizes they would take too much memory
         teacher = classifier(f"transformers:{kind}", size if isinstance(size, int) else size[0])
         if kind in UNKNOWN:
-            with pytest.raises(InputError, match=f"a 'transformers:{kind}' counts on its widths in ways of its own"):
+            with pytest.raises(InputError, match=f"'transformers:{kind}' relies on its full widths internally"):
                 half_of(teacher, KEY)
             return
         half = half_of(teacher, KEY)
@@ -125,14 +125,14 @@ def test_a_half_of_code_of_ones_own_is_trusted_with_it(monkeypatch):
 
 
 def test_a_name_may_not_ask_for_less_than_a_fourth():
-    with pytest.raises(InputError, match="'half:' stands 5000 times in front of 'resnet-18'; 2 is most"):
+    with pytest.raises(InputError, match="'half:' stands 5000 times before 'resnet-18'; use at most 2"):
         build_network("half:" * 5000 + "resnet-18", 3, 4)
-    with pytest.raises(InputError, match="'half:half:wrn-10-1' is a fourth as wide as its whole, and no less is known"):
+    with pytest.raises(InputError, match="'half:half:wrn-10-1' is at a quarter of its full width, the least allowed"):
         half_of(classifier("half:half:wrn-10-1"), KEY)
 
 
 class Two(torch.nn.Module):
-    """Two heads of two classes, added up, or one that shares its weights with the layer before."""
+    """A network that adds up two heads of two classes, which share their weights if `tied`."""
 
     def __init__(self, tied: bool) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ def test_layers_that_share_weights_are_refused():
 
 @pytest.mark.parametrize("name", ["vgg", "timm:nf_resnet26"])
 def test_what_comes_out_of_a_fresh_half_varies_as_much(name):
-    """Of networks without a norm that would hide it."""
+    """Checked on networks without a norm, which would hide it."""
     torch.manual_seed(0)
     if name == "vgg":
         widths = [3, *[64] * 8]
@@ -192,7 +192,7 @@ def test_the_scale_of_an_attention_is_that_of_its_heads():
 
 @pytest.mark.parametrize("name", ["timm:mixer_s32_224", "timm:levit_128s"])
 def test_what_has_no_half_is_refused_in_a_sentence(name):
-    with pytest.raises(InputError, match=f"STUDENT: 'half': a '{name}' counts on its widths in ways of its own; name"):
+    with pytest.raises(InputError, match=f"STUDENT: 'half': '{name}' relies on its full widths internally; name"):
         half_of(classifier(name, 224), KEY)
 
 

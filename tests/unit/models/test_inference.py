@@ -1,4 +1,4 @@
-"""What a classifier answers does not hang on how it is asked."""
+"""A classifier's answers do not depend on how it is asked."""
 
 import torch
 

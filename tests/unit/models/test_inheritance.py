@@ -1,4 +1,4 @@
-"""A small network takes over layers and channels of a larger one of its family."""
+"""A small network inherits layers and channels of a larger one of its family."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ PAIRS = {
 
 
 def numbered(network: nn.Module) -> nn.Module:
-    """Every value says the places of the channels that it belongs to: 1000 * output + input."""
+    """Give every weight a value that tells its channels: 1000 * output + input."""
     for value in network.state_dict().values():
         if value.ndim:
             outputs = torch.arange(value.shape[0]).view(-1, *[1] * (value.ndim - 1))
@@ -85,7 +85,7 @@ def test_networks_of_other_families_have_next_to_nothing_in_common():
 
 
 class Table(nn.Module):
-    """As a ViT's places: a row for each token."""
+    """Like the position embeddings of a ViT: a row for each token."""
 
     def __init__(self, tokens: int, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Layers of an heir answer like those that they come from."""
+"""Layers of a narrower network answer like those that they are made from."""
 
 import copy
 
@@ -28,7 +28,7 @@ def test_a_layer_gets_the_weights_of_a_ridge_regression_on_what_now_comes_to_it(
     heir, network = pair
     images = torch.rand(4, 3, 6, 6)
     reconstruct(heir, network, images)
-    # The first layer's inputs are all there, so that it says which channels were chosen.
+    # The first layer keeps all its inputs, so that its weights show which channels were chosen.
     distance = (heir[0].weight[:, None] - network[0].weight).abs().amax((2, 3, 4))
     assert (distance.amin(1) < 1e-6).all()
     inherited = network[2].weight[:, distance.argmin(1)]
@@ -37,7 +37,7 @@ def test_a_layer_gets_the_weights_of_a_ridge_regression_on_what_now_comes_to_it(
     held = torch.cat([inherited.flatten(1), network[2].bias[:, None]], 1).double().T
     strength = (RIDGE * rows.square().sum(0).mean()).sqrt()
     wanted = network(images).movedim(1, 3).flatten(0, 2).double()
-    # Held where they are by further rows: least squares without a ridge.
+    # The ridge written as further rows of plain least squares, which hold the weights near those inherited.
     more = torch.cat([rows, strength * torch.eye(len(held)).double()]), torch.cat([wanted, strength * held])
     expected = torch.linalg.lstsq(*more).solution.T.float()
     assert torch.allclose(heir[2].weight.flatten(1), expected[:, :-1], atol=1e-5)
@@ -97,7 +97,7 @@ def test_of_tokens_each_is_a_row():
 
 def test_layers_that_are_more_than_a_product_keep_what_they_inherited(monkeypatch):
     class Other(nn.Conv2d):
-        """Might do anything."""
+        """A subclass that might do anything."""
 
     def network(width: int) -> nn.Module:
         return nn.ModuleDict(

@@ -1,4 +1,4 @@
-"""Networks of timm and torchvision that are made for one size of images are made for those that there are."""
+"""Networks of timm and torchvision that are made for one image size are built for the size at hand."""
 
 import pytest
 import timm
@@ -69,7 +69,7 @@ def test_a_vit_of_torchvision_has_the_places_of_its_images():
 
 @pytest.mark.parametrize("name", [VIT, SWIN, "timm:vit_so400m_patch14_siglip_384", "torchvision:vit_b_16"])
 def test_at_the_size_of_its_published_weights_it_is_as_the_library_makes_it(name):
-    """The third was trained on 27 patches of 14 pixels, of images of 384."""
+    """The third was trained on images of 384 pixels a side, of which 27 patches of 14 pixels are used."""
     library, _, plain = name.partition(":")
     with torch.device("meta"):
         make = timm.create_model if library == "timm" else torchvision.models.get_model
@@ -81,7 +81,7 @@ def test_at_the_size_of_its_published_weights_it_is_as_the_library_makes_it(name
     "name", ["resnet50_clip", "mvitv2_tiny", "crossvit_9_240", "efficientvit_m0", "samvit_base_patch16"]
 )
 def test_one_that_takes_images_of_any_size_is_the_same_for_all(name):
-    """So files of it from before still fit."""
+    """So its files from earlier versions still fit."""
     network = empty(f"timm:{name}", 64)
     assert shapes(network) == shapes(empty(f"timm:{name}"))
     with torch.device("meta"):
@@ -91,10 +91,10 @@ def test_one_that_takes_images_of_any_size_is_the_same_for_all(name):
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        (VIT, 28, "patches of 16 pixels a side, and 28 is no multiple of that: take images of 16 or 32, or a network"),
-        (f'{VIT}{{"patch_size":5}}', 224, "patches of 5 pixels a side, and 224 is no multiple of that"),
-        (VIT, 8, "take images of 16, or a network of other patches, such as timm:"),
-        ("torchvision:vit_b_16", 28, "take images of 16 or 32, or a network of other patches, such as timm:"),
+        (VIT, 28, "patches of 16 pixels a side, but 28 is not a multiple: use images of 16 or 32, or a network"),
+        (f'{VIT}{{"patch_size":5}}', 224, "patches of 5 pixels a side, but 224 is not a multiple"),
+        (VIT, 8, "use images of 16, or a network with other patches, such as timm:"),
+        ("torchvision:vit_b_16", 28, "use images of 16 or 32, or a network with other patches, such as timm:"),
         ("timm:maxvit_tiny_tf_224", 28, "cannot be built"),
     ],
 )
@@ -106,8 +106,8 @@ def test_images_that_it_cannot_cut_are_refused(name, size, words):
 @pytest.mark.parametrize(
     ("braces", "words"),
     [
-        ("{", "what stands behind 'timm:vit_tiny_patch16_224' is no JSON"),
-        ('{"patch_size":' + "[" * 10**5, "is no JSON"),
+        ("{", "what follows 'timm:vit_tiny_patch16_224' is not JSON"),
+        ('{"patch_size":' + "[" * 10**5, "is not JSON"),
         ('{"checkpoint_path":"weights.pth"}', "takes numbers for patch_size, .*, not 'checkpoint_path'"),
         ('{"pretrained":1}', "not 'pretrained'"),
         ('{"features_only":true}', "not 'features_only'"),
@@ -126,5 +126,5 @@ def test_braces_hold_sizes_alone(braces, words):
 
 
 def test_tables_that_would_take_all_memory_are_refused():
-    with pytest.raises(InputError, match=r"'timm:levit_128s' .* tables of [\d,]+ numbers .* take a smaller window or"):
+    with pytest.raises(InputError, match=r"'timm:levit_128s' .* tables of [\d,]+ numbers .* use a smaller window or"):
         build_network("timm:levit_128s", 3, 5, KEY, 4096)

@@ -19,7 +19,5 @@ def test_what_is_said_of_a_new_scenario_is_refused_without_a_teacher(said, keys,
     monkeypatch.chdir(tmp_path)
     found = CliRunner().invoke(scenario, ["mine", *said])
     assert found.exit_code == 1
-    assert found.output == (
-        f"Error: {keys}: for a new scenario, which needs a TEACHER; give that as well, or NAME alone.\n"
-    )
+    assert found.output == (f"Error: {keys}: only for a new scenario; give its TEACHER as well, or NAME alone.\n")
     assert not list((tmp_path / "conf" / "mine").iterdir())

@@ -1,4 +1,4 @@
-"""A scenario for a teacher that somebody brings: its files are complete, or there are none."""
+"""A scenario for a user's own teacher: its files are complete, or there are none."""
 
 import shutil
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_the_new_scenario_says_all_that_is_known(project):
         (
             "pictures",
             0.5,
-            "It is shown the middle 0.5 of a picture's shorter side (CROP), and so are test pictures (data.crop).",
+            "The teacher sees the middle 0.5 of a picture's shorter side (CROP), also in testing (data.crop).",
         ),
         ("none", None, None),
     ],
@@ -104,7 +104,7 @@ def test_a_method_keeps_its_published_settings_and_fits_the_schedule_that_is_tak
 
 
 class Listener(NullReporter):
-    """Keeps what was said."""
+    """Keeps all messages."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -123,8 +123,8 @@ def test_a_teacher_without_batchnorm_gets_by_itself_what_helps_it(method, projec
     assert distill["student"]["architecture"] == BARE.replace("[6,12]", "[3,6]")
     assert (distill["student"]["start"], distill["student"]["feature_weight"]) == ("reconstructed", 3.0)
     keeps = METHODS[method or "nayer"].keeps_memory
-    beside = ", and procedural pictures lie beside its images (distill.leaves)" if keeps else ""
-    assert f"It has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}." in listener.said
+    beside = ", and procedural pictures are added (distill.leaves)" if keeps else ""
+    assert f"The teacher has no BatchNorm2d, so distill.synthesis.bn_weight is 0{beside}." in listener.said
     assert distill.get("leaves", 0) == (3 * distill["synthesis"]["batch_size"] if keeps else 0)
 
 
@@ -138,7 +138,7 @@ def test_an_owner_who_chooses_for_a_teacher_without_batchnorm_is_told_of_what_he
     assert "leaves" not in distill
     assert "start" not in distill["student"]
     without = " and ".join(name.upper() for name in said)
-    assert any(f"expect a weaker student; without {without} it gets what helps" in each for each in listener.said)
+    assert any(f"expect a weaker student; omit {without} for what helps" in each for each in listener.said)
 
 
 GROUPED = """
@@ -161,7 +161,9 @@ def test_a_teacher_of_groupnorm_gets_half_of_itself_too(project, monkeypatch):
     create(project, "mine", options, listener := Listener())
     distill = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
     assert (distill["student"]["architecture"], distill["student"]["start"]) == ("half:grouped:net", "reconstructed")
-    assert any(each.startswith("It has no BatchNorm2d, so distill.synthesis.bn_weight is 0") for each in listener.said)
+    assert any(
+        each.startswith("The teacher has no BatchNorm2d, so distill.synthesis.bn_weight is 0") for each in listener.said
+    )
 
 
 @pytest.mark.parametrize(("student", "weaker"), [(None, False), ("wrn-10-1", True)])
@@ -173,7 +175,7 @@ def test_a_student_made_of_a_teacher_without_batchnorm_is_not_called_weaker(stud
 
 
 def with_names(*names: str) -> TeacherOptions:
-    """A teacher of digits that says of itself that its classes are called so."""
+    """Options for a teacher of digits whose file gives its classes these names."""
     Classifier.build("wrn-10-1", names, ImageSpec(8, 1, (0.3,), (0.4,))).save(Path("digits.safetensors"))
     return TeacherOptions("digits.safetensors", test_data="digits")
 
@@ -185,7 +187,7 @@ def test_a_teacher_with_the_data_sets_names_in_another_order_keeps_its_order_and
 
 
 def test_other_words_of_the_owner_and_such_of_the_teacher_as_are_in_order_are_said_to_be_taken_so(project):
-    expected = f"The names of its classes are taken to be in the order of 'digits': {', '.join(DIGITS)}."
+    expected = f"The teacher's classes are taken to be in the order of 'digits': {', '.join(DIGITS)}."
     create(project, "partly", with_names("naught", *DIGITS[1:]), listener := Listener())
     assert expected in listener.said
     (project / "words.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
@@ -197,7 +199,7 @@ def test_other_words_of_the_owner_and_such_of_the_teacher_as_are_in_order_are_sa
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (tuple("abcdefghij"), "CLASS_NAMES: 'digits.safetensors' calls its classes a, b, .*, which are no names of"),
+        (tuple("abcdefghij"), "CLASS_NAMES: 'digits.safetensors' calls its classes a, b, .*, none of them in"),
         (("naught", "two", "one", *DIGITS[3:]), "data.class_names: 'two' is class 1 .from 0., but class 2 of 'digits'"),
         (DIGITS[:3], "data.class_names: 3 names given, 'digits' has 10 classes"),
     ],
@@ -215,11 +217,11 @@ def test_a_folder_without_names_takes_those_of_a_known_data_set_and_is_asked_for
     )  # fmt: skip
     ViTForImageClassification(config).save_pretrained("bare")
     ViTImageProcessor(size={"height": 8, "width": 8}, image_mean=[0.5], image_std=[0.5]).save_pretrained("bare")
-    with pytest.raises(InputError, match="^CLASS_NAMES: is missing, and 'transformers:bare' does not tell it; give it"):
+    with pytest.raises(InputError, match="^CLASS_NAMES: is missing, and 'transformers:bare' does not say; give it"):
         create(project, "mine", TeacherOptions("transformers:bare"), NullReporter())
     create(project, "mine", TeacherOptions("transformers:bare", test_data="digits"), listener := Listener())
     assert (project / "conf/mine/class_names.txt").read_text().split() == [*DIGITS]
-    taken = f"It names no classes, so they are taken to be those of 'digits', in its order: {', '.join(DIGITS)}."
+    taken = f"The teacher names no classes, so those of 'digits' are taken, in its order: {', '.join(DIGITS)}."
     assert taken in listener.said
 
 
@@ -229,8 +231,8 @@ def test_a_folder_without_names_takes_those_of_a_known_data_set_and_is_asked_for
         ("My scenario", {}, "NAME: 'My scenario'"),
         ("../escape", {}, "NAME: '../escape'"),
         ("digits", {}, "NAME: the scenario 'digits' exists"),
-        ("mine", {"teacher": "absent.pth"}, "TEACHER: 'absent.pth' is no file"),
-        ("mine", {"architecture": "wrn-16-1"}, "misses"),
+        ("mine", {"teacher": "absent.pth"}, "TEACHER: 'absent.pth' is not a file"),
+        ("mine", {"architecture": "wrn-16-1"}, "lacks"),
         ("mine", {"normalisation": "0.3/x"}, "NORMALISATION: '0.3/x'"),
         ("mine", {"image_size": -3}, "IMAGE_SIZE: -3 is refused"),
         ("mine", {"normalisation": "0.3/0"}, "std.0: 0.0 is refused"),

@@ -1,4 +1,4 @@
-"""A scenario for so many minutes has a schedule that takes them, for images of every size and any number of classes."""
+"""A scenario for MINUTES= has a schedule that takes these minutes, for any image size and number of classes."""
 
 import re
 import shutil
@@ -26,14 +26,14 @@ from nayer.scenarios.options import TeacherOptions
 from nayer.synthesis.registry import METHODS
 
 PROJECT = Path(__file__).parents[3]
-# A batch of 30 steps takes 6.4 s.
+# With these costs, a batch of 30 steps takes 6.4 s.
 COST = StepSeconds(few_steps=0.4, many_steps=0.4 + 7 * 0.2, add=0.2, student_step=0.07)
 REST, ESTIMATE = 25.0, 3.48
 SHAPES = [(8, 1, 3), (28, 1, 10), (32, 3, 100), (64, 3, 200), (32, 3, 300), (224, 3, 10)]
 
 
 class Listener(NullReporter):
-    """Keeps what was said."""
+    """Keeps all messages."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -69,7 +69,7 @@ def project(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def costing(monkeypatch) -> Callable[[StepSeconds], None]:
-    """Has steps cost so much, and a run REST seconds beside them; nothing is built."""
+    """Sets the cost of steps, and REST seconds for the rest of a run, so that nothing is built and measured."""
 
     def set_cost(cost: StepSeconds) -> None:
         monkeypatch.setattr(minutes, "first_step", lambda *_: cost.few_steps)
@@ -122,7 +122,7 @@ def test_procedural_pictures_lie_beside_the_colour_images_of_a_teacher_without_b
     found = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
     assert found.get("leaves", 0) == leaves
     assert (found["student"].get("cached_targets") == 2) is bool(leaves)
-    assert any("procedural pictures lie beside its images" in each for each in listener.said) is bool(leaves)
+    assert any("procedural pictures are added" in each for each in listener.said) is bool(leaves)
 
 
 def test_what_steps_cost_is_measured_here_and_said(project):

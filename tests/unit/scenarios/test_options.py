@@ -1,4 +1,4 @@
-"""What an owner of a teacher says is refused at once where no network is needed to see that it is wrong."""
+"""Wrong options for a user's own teacher are refused at once, wherever no network is needed to notice."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,17 +31,17 @@ def test_what_may_be_right_passes(teacher, project):
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("Mine", {}, "NAME: 'Mine' is no name"),
-        ("base", {}, "NAME: 'base' is no name"),
+        ("Mine", {}, "NAME: 'Mine' is not a valid name"),
+        ("base", {}, "NAME: 'base' is not a valid name"),
         ("bare", {}, "NAME: the scenario 'bare' exists"),
         ("mine", {"like": "bare"}, "LIKE: there is no scenario 'bare' with a distillation"),
         ("mine", {"like": "../etc"}, "LIKE: there is no scenario '../etc'"),
-        ("mine", {"teacher": "missing.pth"}, "TEACHER: 'missing.pth' is no file"),
+        ("mine", {"teacher": "missing.pth"}, "TEACHER: 'missing.pth' is not a file"),
         ("mine", {"class_names": "gone.txt"}, "CLASS_NAMES: 'gone.txt' does not exist"),
-        ("mine", {"test_data": "./gone"}, "TEST_DATA: './gone' is no folder"),
+        ("mine", {"test_data": "./gone"}, "TEST_DATA: './gone' is not a folder"),
         ("mine", {"normalisation": "a/b"}, "NORMALISATION: 'a/b' is neither"),
         ("mine", {"image_size": 0}, "IMAGE_SIZE: 0 is refused"),
-        ("mine", {"architecture": None}, "ARCHITECTURE: is missing, and 'teacher.pth' does not tell it"),
+        ("mine", {"architecture": None}, "ARCHITECTURE: is missing, and 'teacher.pth' does not say"),
         ("mine", {"class_names": None, "image_size": None}, "CLASS_NAMES: is missing"),
         ("mine", {"image_size": None}, "IMAGE_SIZE: is missing"),
         ("mine", {"normalisation": None}, "NORMALISATION: is missing"),

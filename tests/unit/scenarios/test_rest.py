@@ -1,4 +1,4 @@
-"""What a run does beside its distillation is counted from a part of it."""
+"""The time that a run spends besides its distillation is estimated from a part of that work."""
 
 import time
 from types import SimpleNamespace

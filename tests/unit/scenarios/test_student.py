@@ -1,4 +1,4 @@
-"""The student of a new scenario: as asked for, or half of its teacher; its size is told."""
+"""The student of a new scenario: as asked for, or half of its teacher; its size is reported."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_where_the_choice_is_ours_a_teacher_but_a_larger_wrn_has_half_of_itself(
 
 
 def test_half_of_what_has_none_is_refused():
-    with pytest.raises(InputError, match="STUDENT: 'half': a 'transformers:perceiver' counts on its widths"):
+    with pytest.raises(InputError, match="STUDENT: 'half': 'transformers:perceiver' relies on its full widths"):
         chosen_student("half", teacher_of(PERCEIVER), ours=False)
 
 
@@ -49,7 +49,7 @@ def test_half_of_a_teacher_starts_from_its_weights_and_another_network_does_not(
 
 def test_a_student_made_of_its_teacher_is_compared_with_it_by_features_if_both_have_some():
     assert start(HALF, teacher_of(CONVNEXT))["feature_weight"] == 3.0
-    # Its classifier is a convolution.
+    # No features: the classifier of SqueezeNet is a convolution.
     without = Classifier.build("torchvision:squeezenet1_1", ("ant", "bee"), ImageSpec(32, 3, (0.3,) * 3, (0.4,) * 3))
     found = start(chosen_student(None, without, ours=True), without)
     assert found == {"start": "reconstructed", "learning_rate": 0.05, "rise": 0.2}
@@ -61,7 +61,7 @@ def test_a_student_made_of_its_teacher_is_compared_with_it_by_features_if_both_h
         (
             "wrn-10-1",
             "has 77.1 k parameters of 77.1 k and 3.05 M multiply-adds of 3.05 M: no fewer parameters and multiply-adds "
-            "than its teacher; STUDENT takes another.",
+            "than its teacher; give another STUDENT.",
         ),
         (HALF, "transformers:convnext, has 1.55 k parameters of 77.1 k and 38.3 k multiply-adds of 3.05 M."),
     ],

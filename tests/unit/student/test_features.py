@@ -1,4 +1,4 @@
-"""Features beside logits: those that a classifier makes its logits of, and what a student gains by them."""
+"""Features beside logits: the inputs of a classifier's head, and what a student gains by comparing them."""
 
 from contextlib import nullcontext
 

@@ -1,4 +1,4 @@
-"""The student before its first step: random, or from its teacher, fitted to it or not."""
+"""The student before its first step: random, or made from its teacher, with fitted layers or without."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What the student is shown: its teacher's logits belong to the very views, online or cached."""
+"""The student's targets: the teacher's logits belong to exactly the views it sees, online or cached."""
 
 from contextlib import nullcontext
 from itertools import product

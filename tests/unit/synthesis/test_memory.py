@@ -1,4 +1,4 @@
-"""The memory bank: a ring, dealt without replacement."""
+"""The memory bank: a ring buffer, drawn from without replacement."""
 
 import io
 
@@ -106,7 +106,7 @@ def test_a_disk_too_full_for_the_bank_is_told_before_the_work(tmp_path, monkeypa
 
 
 class Watched(io.RawIOBase):
-    """A file that keeps nothing but the largest resident set while it is written."""
+    """A file that keeps only the largest resident set while it is written."""
 
     def __init__(self) -> None:
         self.peak = self.size = 0

@@ -1,4 +1,4 @@
-"""What every method keeps to; a new one is tested here as soon as it stands in the registry."""
+"""Contracts of every method; a new one is tested here as soon as it is in the registry."""
 
 import copy
 
@@ -68,7 +68,7 @@ def test_after_a_failure_nothing_of_what_was_spoilt_is_left(name, make_method, s
 
 
 class StopAfter(NullReporter):
-    """Stops the loop as a signal would, after so many calls."""
+    """Stops the loop as a signal would, after the given number of calls."""
 
     def __init__(self, resume: list[ResumePoint], calls: int) -> None:
         self.resume, self.left = resume, calls

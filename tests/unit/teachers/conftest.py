@@ -1,4 +1,4 @@
-"""Teachers that say themselves how they are to be used."""
+"""Teachers that come with a description of how they are used."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from nayer.teachers.sources import SOURCES, describe
 
 @pytest.fixture
 def as_described():
-    """Makes the classifier of a TEACHER by what it says of itself alone; returns both."""
+    """A function that makes the classifier of a TEACHER by its own description alone; returns both."""
 
     def make(teacher: str):
         source, about = describe(teacher, SOURCES)

@@ -1,4 +1,4 @@
-"""Files made to do harm: nothing in them is run, none takes more memory than its size, each ends in one sentence."""
+"""Files made to do harm: no code in them is run, none takes more memory than its size, each gives a clear error."""
 
 import io
 import json
@@ -32,7 +32,7 @@ KEY, CLASSES = "teacher.weights", ("ant", "bee", "cat")
 
 
 class Call:
-    """What a pickle asks its reader to call."""
+    """A call that a pickle asks its reader to make."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.asked = function, arguments
@@ -42,7 +42,7 @@ class Call:
 
 
 class Stored:
-    """What a pickle of torch says of numbers that lie beside it: their kind, their name, and how many there are."""
+    """What a pickle of torch says about the numbers stored beside it: their type, name and count."""
 
     def __init__(self, numel: int, kind: type = torch.FloatStorage, name: str = "0") -> None:
         self.identity = "storage", kind, name, "cpu", numel
@@ -64,7 +64,7 @@ def pickled(content: Any) -> bytes:
 
 
 def archive(path: Path, content: Any, numbers: bytes = bytes(64), compression: int = zipfile.ZIP_STORED) -> Path:
-    """A file as torch.save writes it, whatever its pickle says."""
+    """Write a file as torch.save does, with any content in its pickle."""
     with zipfile.ZipFile(path, "w", compression) as target:
         entries = {"data.pkl": pickled(content), "version": b"3\n", "byteorder": b"little", "data/0": numbers}
         for name, entry in entries.items():
@@ -117,15 +117,15 @@ PICKLES: Mapping[str, tuple[Any, str]] = {
     "steps backwards": ({"w": tensor(16, (4,), (-1,), 4)}, "damaged"),
     "a shape that no integer holds": ({"w": tensor(16, (2**62, 4), (2**62, 4))}, "damaged"),
     "room for nothing": ({"w": Call(bytearray, 10**10)}, "asks for a bytearray"),
-    "one number as a trillion": ({"w": tensor(16, (10**12,), (0,))}, "misses"),
-    "no numbers": ({"w": Call(rebuilds._rebuild_meta_tensor_no_storage, torch.float32, (9,), (1,), False)}, "misses"),
-    "sparse": ({"w": Call(rebuilds._rebuild_sparse_tensor, LAYOUT, (INDICES, VALUES, (10**12,), False))}, "misses"),
+    "one number as a trillion": ({"w": tensor(16, (10**12,), (0,))}, "lacks"),
+    "no numbers": ({"w": Call(rebuilds._rebuild_meta_tensor_no_storage, torch.float32, (9,), (1,), False)}, "lacks"),
+    "sparse": ({"w": Call(rebuilds._rebuild_sparse_tensor, LAYOUT, (INDICES, VALUES, (10**12,), False))}, "lacks"),
     "texts": ({"w": "0.5", "v": b"0.5"}, "holds no weights"),
     "a list": ([tensor(16, (16,), (1,))], "holds no weights"),
     "itself": (own_mapping(), "holds no weights"),
     "more ways than one can go": (many_ways(), "holds no weights"),
-    "keys that are no names": ({(1, 2): tensor(16, (16,), (1,)), 3: tensor(16, (16,), (1,))}, "misses"),
-    "a key that moves the cursor": ({"w\x1b[2J\r": tensor(16, (16,), (1,))}, "misses"),
+    "keys that are no names": ({(1, 2): tensor(16, (16,), (1,)), 3: tensor(16, (16,), (1,))}, "lacks"),
+    "a key that moves the cursor": ({"w\x1b[2J\r": tensor(16, (16,), (1,))}, "lacks"),
 }
 
 
@@ -153,7 +153,7 @@ def test_an_archive_whose_entries_share_their_bytes_is_refused_unread(suffix, tm
         shared = target.getinfo("teacher/data/0")
         target.filelist += [shared] * 100
         target._didModify = True
-    with pytest.raises(InputError, match="unfolds to more than it is"):
+    with pytest.raises(InputError, match="unpacks beyond its size"):
         read_weights(path, KEY)
 
 
@@ -186,7 +186,7 @@ def test_tensors_without_plain_numbers_are_named(kind, tmp_path):
     }[kind]
     weights = {**network.state_dict(), "stem.weight": odd(network.stem.weight.detach())}
     torch.save(weights, tmp_path / "teacher.pt")
-    with pytest.raises(InputError, match="stem.weight is no plain tensor"):
+    with pytest.raises(InputError, match="stem.weight is not a plain tensor"):
         fit(network, read_weights(tmp_path / "teacher.pt", KEY), "'teacher'", KEY)
 
 
@@ -194,7 +194,7 @@ def test_values_that_are_finite_only_in_double_precision_are_spoilt():
     network = build_network("wrn-10-1", 1, 3)
     weights = {name: value.double() for name, value in network.state_dict().items()}
     weights["head.bias"][0] = 1e300
-    with pytest.raises(InputError, match="no finite numbers in head.bias"):
+    with pytest.raises(InputError, match="non-finite values in head.bias"):
         fit(network, weights, "'teacher'", KEY)
 
 
@@ -240,7 +240,7 @@ def test_a_safetensors_header_of_any_length_is_damage(length, tmp_path):
 
 @pytest.fixture
 def described(tmp_path) -> Callable[..., Path]:
-    """A classifier file whose header says something else."""
+    """Writes a classifier file with changes to its header."""
     Classifier.build("wrn-10-1", CLASSES, ImageSpec(8, 1, (0.3,), (0.4,))).save(tmp_path / "whole.safetensors")
     weights = load_file(tmp_path / "whole.safetensors")
 
@@ -299,21 +299,21 @@ def test_a_header_of_wrong_kinds_is_named(said, words, described):
     ],
 )
 def test_a_network_of_any_size_is_compared_before_it_takes_memory(architecture, described):
-    """The first would take some 500 GB, the third 27, the last 10,000."""
+    """The first would take some 500 GB, the third 27 GB, the last 10,000 GB."""
     images = {"channels": 3, "mean": [0.3] * 3, "std": [0.4] * 3, "size": 224} if "vit" in architecture else {}
-    with pytest.raises(InputError, match="does not fit its own description: it misses"):
+    with pytest.raises(InputError, match="does not fit its own description: it lacks"):
         Classifier.load(described(architecture=architecture, images=images))
 
 
 def test_images_of_any_size_make_no_table_of_any_size(described):
-    """Of 80 GB, for images of 4096 pixels a side."""
+    """For images of 4096 pixels a side, the tables would take 80 GB."""
     with pytest.raises(InputError, match=r"architecture of '.*': 'timm:levit_128s' .* has tables of [\d,]+ numbers"):
         Classifier.load(described(architecture="timm:levit_128s", images={"size": 4096}))
 
 
 @pytest.fixture
 def own_module(tmp_path, monkeypatch) -> str:
-    """A module that says when it is run."""
+    """Architecture from a module that leaves a file when it is run."""
     monkeypatch.setattr(architectures, "_trusted", set())
     monkeypatch.chdir(tmp_path)
     code = "from pathlib import Path\nfrom nayer.models.architectures import build_network\nPath('run').touch()\n"

@@ -1,4 +1,4 @@
-"""A teacher that was trained elsewhere becomes a classifier; what is not said or does not fit is asked for."""
+"""A teacher that was trained elsewhere becomes a classifier; missing or unfitting settings are asked for."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def number():
 
 @pytest.fixture
 def config(read_parameters, tmp_path):
-    """A teacher in a file; keyword arguments change what is said about it."""
+    """Builds the configuration of a teacher in a file; keyword arguments change it."""
 
     def build(**said) -> TeacherConfig:
         values = {"source": "file", "weights": str(tmp_path / "teacher.pth"), "architecture": "wrn-10-1"}
@@ -76,7 +76,7 @@ def test_class_names_may_lie_in_a_text_file(saved, config, tmp_path):
         ({"normalisation": "cifar11"}, "teacher.normalisation: .*Did you mean 'cifar10'"),
         ({"normalisation": {"mean": [0.1, 0.2], "std": [0.3]}}, "2 values of mean and 1 of std"),
         ({"normalisation": "imagenet"}, "images of 1 channels"),
-        ({"architecture": "wrn-16-1"}, "misses"),
+        ({"architecture": "wrn-16-1"}, "lacks"),
     ],
 )
 def test_what_is_not_said_or_wrong_is_named(said, words, saved, config):

@@ -13,7 +13,7 @@ from nayer.models.architectures import build_network
 from nayer.teachers.checkpoint import read_weights
 from nayer.teachers.pt2 import load_exported
 
-# Torch warns of what strided weights would do off the CPU; these lie on it.
+# Torch warns about strided weights on other devices; these are on the CPU.
 pytestmark = pytest.mark.filterwarnings("ignore:No complete tensor found in the group:UserWarning")
 TABLE = "program/data/weights/model_weights_config.json"
 
@@ -27,7 +27,7 @@ def program(tmp_path) -> Path:
 
 
 def changed(program: Path, table: dict, compression: int = zipfile.ZIP_STORED) -> Path:
-    """The program with another description of its weights."""
+    """Copy a program, with another description of its weights."""
     other = program.with_name("changed.pt2")
     with zipfile.ZipFile(program) as old, zipfile.ZipFile(other, "w", compression) as new:
         for name in old.namelist():

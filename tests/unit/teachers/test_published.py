@@ -1,4 +1,4 @@
-"""Networks and weights of torchvision and timm; fetched files stand in the library's own cache."""
+"""Networks and weights of torchvision and timm; fetched files are in the libraries' own caches."""
 
 import socket
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def offline(monkeypatch):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch, offline):
-    """Torch's cache with weights under the name that torchvision fetches them by."""
+    """Torch's cache, with weights under the file name that torchvision fetches; returns their network."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_networks_of_the_libraries_give_one_logit_per_class(architecture, channe
     ],
 )
 def test_networks_of_the_libraries_can_learn_from_small_images(architecture, size):
-    """As students do: BatchNorm or not, in training mode, from one channel or three."""
+    """As students do: with BatchNorm or without, in training mode, from one channel or three."""
     torch.manual_seed(0)
     channels = 1 if size == 28 else 3
     network = build_network(architecture, channels, 5, "distill.student.architecture", size).train()
@@ -138,7 +138,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A hub with one commit of every model of timm; the folder of that, and what was asked for."""
+    """A hub with one commit for every model of timm: its folder, and the models and revisions asked for."""
     folder, asked = tmp_path / COMMIT, []
     folder.mkdir()
 
@@ -160,7 +160,7 @@ def test_timm_tells_its_normalisation_and_takes_the_names_of_imagenet(hub):
 def test_a_network_of_timm_whose_images_are_not_square_is_refused(hub, monkeypatch):
     upright = replace(timm.get_pretrained_cfg("resnet18.a1_in1k"), input_size=(3, 1024, 768))
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda _: upright)
-    with pytest.raises(InputError, match=r"^TEACHER: 'resnet18.a1_in1k' takes images of 1024x768, and only square"):
+    with pytest.raises(InputError, match=r"^TEACHER: 'resnet18.a1_in1k' takes images of 1024x768, but only square"):
         describe_published("timm", "resnet18.a1_in1k", "TEACHER")
 
 
@@ -170,7 +170,7 @@ def test_a_network_of_timm_whose_images_are_not_square_is_refused(hub, monkeypat
         ("torchvision", "resnet18", 224 / 256),
         ("torchvision", "efficientnet_v2_s", 1),
         ("timm", "resnet18.a1_in1k", 0.95),
-        ("timm", "volo_d4_448.sail_in1k", 1),  # it says 1.15
+        ("timm", "volo_d4_448.sail_in1k", 1),  # its file says 1.15
     ],
 )
 def test_a_preset_that_cuts_pictures_says_how_much_of_them_is_shown(library, name, crop, hub):

@@ -1,4 +1,4 @@
-"""Teachers that timm saved: a folder says all that must be known, and runs nothing."""
+"""Teachers that timm saved: a folder holds all that is needed, and no code of it is run."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ VIT = {"patch_size": 4, "depth": 2, "img_size": 16}
 
 
 def saved(folder, architecture="resnet18", said=None, data=None, **options):
-    """A network with fresh weights and running statistics of its own, as its owner would save it."""
+    """Save a network with fresh weights and its own running statistics, as its owner would; returns it."""
     torch.manual_seed(0)
     network = timm.create_model(architecture, num_classes=len(NAMES), **options)
     for name, each in network.named_buffers():
@@ -38,12 +38,12 @@ def resnet(tmp_path_factory):
 
 @pytest.fixture
 def folder(resnet, tmp_path):
-    """A copy to spoil."""
+    """A copy of a teacher's folder that a test may change."""
     return shutil.copytree(resnet[0], tmp_path / "teacher")
 
 
 def changed(folder, **values) -> None:
-    """The configuration with other values; of a mapping in place of one, those inside."""
+    """Change values in the configuration; a mapping is merged into the one that is there."""
     said = json.loads((folder / "config.json").read_text())
     for key, value in values.items():
         old = said.get(key)
@@ -52,7 +52,7 @@ def changed(folder, **values) -> None:
 
 
 def check_logits(made, folder, network, size, channels):
-    """The teacher that is made of a folder answers as the network did that was saved there."""
+    """Check that the teacher made from a folder answers like the network saved there."""
     classifier, about = made
     assert (about.image_size, about.class_names, about.weights) == (size, tuple(NAMES), str(folder))
     images = torch.rand(4, channels, size, size)
@@ -84,12 +84,12 @@ def test_a_network_of_timm_that_transformers_saved_is_taken_as_timm(tmp_path, as
     model.save_pretrained(tmp_path)
     made = as_described(f"timm:{tmp_path}")
     check_logits(made, tmp_path, lambda images: model(pixel_values=images).logits, 32, 3)
-    with pytest.raises(InputError, match=r"is of a network of timm; give the same folder or id as timm:"):
+    with pytest.raises(InputError, match=r"is for a timm network; give the same folder or id with timm:"):
         describe(f"transformers:{tmp_path}", SOURCES)
 
 
 def test_a_folder_of_timm_is_not_one_of_transformers(resnet):
-    with pytest.raises(InputError, match=r"is of a network of timm; give the same folder or id as timm:"):
+    with pytest.raises(InputError, match=r"is for a timm network; give the same folder or id with timm:"):
         describe(f"transformers:{resnet[0]}", SOURCES)
 
 
@@ -113,22 +113,22 @@ def test_what_nobody_said_is_left_to_the_owner(folder):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"pretrained_cfg": None}, "does not name a network of timm; give a folder of timm.models.save_for_hf"),
+        ({"pretrained_cfg": None}, "does not name a timm network; give a folder from timm.models.save_for_hf"),
         ({"architecture": "resnet188"}, "Did you mean 'timm:resnet18"),
         ({"architecture": "hf-hub:somebody/model"}, "unknown value"),
         ({"architecture": 'resnet18{"depth":3}'}, "unknown value|in braces|cannot be built"),
-        ({"pretrained_cfg": {"custom_load": True}}, r"in a form of their own \(custom_load\)"),
-        ({"pretrained_cfg": {"input_size": [1, 32, 24]}}, r"takes images of \[1, 32, 24\], and square ones"),
+        ({"pretrained_cfg": {"custom_load": True}}, r"in a custom format \(custom_load\)"),
+        ({"pretrained_cfg": {"input_size": [1, 32, 24]}}, r"takes images of \[1, 32, 24\], but only square ones"),
         ({"pretrained_cfg": {"input_size": [1, 9000, 9000]}}, "at most 1,024 pixels a side"),
         ({"pretrained_cfg": {"input_size": 7}}, "cannot be understood"),
         ({"pretrained_cfg": {"std": [0.0]}}, r"divides by \(0.0,\); give NORMALISATION"),
         ({"model_args": {"in_chans": 4}}, r"takes images of \[4, 32, 32\]"),
         ({"model_args": {"block_args": {}}}, r"makes its network with block_args = \{\} \(model_args\)"),
         ({"model_args": {"depth": 10**9}}, "depth = 1,000,000,000, more than"),
-        ({"model_args": {"global_pool": "max"}}, r"pools by 'max' \(global_pool\), and 'timm:resnet18' by 'avg' here"),
-        ({"label_names": ["ant", "bee"]}, "has 2 names of classes, and num_classes 3"),
-        ({"label_names": ["ant", "be\ne", "cat"]}, "label_names of .* are to number classes from 0 on"),
-        ({"label_names": {"0": "ant", "2": "bee", "3": "cat"}}, "label_names of .* are to number classes from 0 on"),
+        ({"model_args": {"global_pool": "max"}}, r"pools by 'max' \(global_pool\), but 'timm:resnet18' by 'avg' here"),
+        ({"label_names": ["ant", "bee"]}, "has 2 class names, but num_classes is 3"),
+        ({"label_names": ["ant", "be\ne", "cat"]}, "label_names of .* must number classes from 0,"),
+        ({"label_names": {"0": "ant", "2": "bee", "3": "cat"}}, "label_names of .* must number classes from 0,"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_refused_in_a_sentence(folder, values, words):
@@ -147,7 +147,7 @@ def test_weights_that_are_missing_or_code_are_refused(folder):
 
 
 def test_a_folder_that_does_not_exist_is_no_id_on_the_hub():
-    with pytest.raises(InputError, match=r"^TEACHER: 'timm:\./nowhere' is no folder; give one with config.json in it"):
+    with pytest.raises(InputError, match=r"^TEACHER: 'timm:\./nowhere' is not a folder; give one with config.json, or"):
         describe("timm:./nowhere", SOURCES)
 
 

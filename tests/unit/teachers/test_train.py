@@ -103,7 +103,7 @@ def test_a_rise_of_a_single_step_is_left_out(teacher):
 
 @pytest.mark.parametrize("step", [9, 24])
 def test_a_training_that_went_astray_stops_and_keeps_no_spoilt_state(step, config, runtime, data, monkeypatch):
-    """In the middle, and by the very last step."""
+    """In the middle of the training, and by the very last step."""
     real, count = torch.optim.SGD.step, iter(range(1, 10**6))
 
     def stepping(self, *arguments):
@@ -115,7 +115,7 @@ def test_a_training_that_went_astray_stops_and_keeps_no_spoilt_state(step, confi
     eager = runtime.model_copy(update={"checkpoint_seconds": 1e-6})
     with monkeypatch.context() as patch:
         patch.setattr(torch.optim.SGD, "step", stepping)
-        with pytest.raises(Stopped, match=r"weights are no numbers in epoch .*lower teacher\.training"):
+        with pytest.raises(Stopped, match=r"weights are not finite in epoch .*lower teacher\.training"):
             fit(config, eager, data, data)
     classifier, history, _ = fit(config, eager, data, data)
     assert len(history) == 4

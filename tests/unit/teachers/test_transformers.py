@@ -1,4 +1,4 @@
-"""Teachers of transformers: a folder of save_pretrained says all that must be known, and runs nothing."""
+"""Teachers of transformers: a folder of save_pretrained holds all that is needed, and no code of it is run."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ VIT = ViTConfig(
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A ViT and its processor, as somebody would save them."""
+    """Folder of a ViT and its processor, as a user would save them, and the network."""
     folder = tmp_path_factory.mktemp("vit")
     torch.manual_seed(0)
     model = AutoModelForImageClassification.from_config(VIT).eval()
@@ -51,7 +51,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def folder(saved, tmp_path):
-    """A copy to spoil."""
+    """A copy of a teacher's folder that a test may change."""
     return shutil.copytree(saved[0], tmp_path / "teacher")
 
 
@@ -111,49 +111,49 @@ def test_without_a_processor_the_owner_must_say_what_it_would(folder):
     [
         ("config.json", {"auto_map": {"AutoConfig": "evil.Config"}}, r"asks for code of its own \(auto_map\)"),
         ("config.json", {"model_type": "bert"}, r"is of the kind 'bert', and transformers knows no image classifier"),
-        ("config.json", {"model_type": "timm_wrapper"}, r"is of a network of timm; give the same folder or id"),
+        ("config.json", {"model_type": "timm_wrapper"}, r"is for a timm network; give the same folder or id"),
         (
             "config.json",
             {"problem_type": "multi_label_classification"},
-            r"says problem_type 'multi_label_classification', and a student learns one label an image",
+            r"says problem_type 'multi_label_classification', but a student learns one label per image",
         ),
-        ("config.json", {"problem_type": "regression"}, r"says problem_type 'regression', and a student learns one"),
+        ("config.json", {"problem_type": "regression"}, r"says problem_type 'regression', but a student learns one"),
         ("config.json", {"hidden_size": 10**9}, r"hidden_size = 1,000,000,000, more than"),
         ("config.json", {"num_hidden_layers": 10**9}, r"num_hidden_layers = 1,000,000,000, more than"),
-        ("preprocessor_config.json", {"size": {"height": 16, "width": 24}}, r"takes images of 16x24, and only square"),
+        ("preprocessor_config.json", {"size": {"height": 16, "width": 24}}, r"takes images of 16x24, but only square"),
         (
             "preprocessor_config.json",
             {"size": {"height": 9000, "width": 9000}},
-            r"images of 9,000 pixels a side, and 1",
+            r"images of 9,000 pixels a side, but only 1",
         ),
         ("preprocessor_config.json", {"size": -16}, r"takes images of -16 pixels a side"),
-        # What its trial would take memory for.
-        ("config.json", {"num_channels": 4096}, r"takes images of 4,096 channels, and those of 1 or 3 can be made"),
+        # Values for which the trial would take too much memory.
+        ("config.json", {"num_channels": 4096}, r"takes images of 4,096 channels, but only 1 or 3 can be made"),
         (
             "preprocessor_config.json",
             {"do_center_crop": True, "crop_size": {"height": 16, "width": 16}, "size": {"shortest_edge": 60_000}},
-            r"says shortest_edge = 60,000, and pictures of at most 1,024",
+            r"says shortest_edge = 60,000, but pictures may have at most 1,024",
         ),
-        ("preprocessor_config.json", {"pad_size": {"height": 10**6, "width": 10**6}}, r"says height = 1,000,000, and"),
-        ("preprocessor_config.json", {"crop_pct": 1e-5}, r"says size / crop_pct = 1,600,000, and pictures of at most"),
+        ("preprocessor_config.json", {"pad_size": {"height": 10**6, "width": 10**6}}, r"says height = 1,000,000, but"),
+        ("preprocessor_config.json", {"crop_pct": 1e-5}, r"says size / crop_pct = 1,600,000, but pictures may have at"),
         ("config.json", {"depths": [300] * 8}, r"the configuration says depths = 1,200, more than 1,000"),
         ("config.json", {"block_configs": [[1] * 100] * 100}, r"the configuration holds over 4,096 numbers"),
         ("preprocessor_config.json", {"auto_map": {"AutoImageProcessor": "evil.P"}}, r"asks for code of its own"),
-        ("preprocessor_config.json", {"do_flip_channel_order": True}, r"turns colours round to BGR"),
+        ("preprocessor_config.json", {"do_flip_channel_order": True}, r"reorders colours to BGR"),
         ("preprocessor_config.json", {"rescale_factor": 1 / 127.5}, r"does not scale pixels to \[0, 1\]"),
         (
             "config.json",
             {"quantization_config": {"load_in_8bit": True}},
             r"are quantised \(quantization_config\)",
         ),
-        ("config.json", {"id2label": {"0": "ant\x1b[31m", "1": "bee"}}, r"a name of one printable line, and has"),
-        ("config.json", {"id2label": {"0": "ant", "5": "bee"}}, r"id2label of .* is to number classes from 0 on"),
+        ("config.json", {"id2label": {"0": "ant\x1b[31m", "1": "bee"}}, r"a name of one printable line, but has"),
+        ("config.json", {"id2label": {"0": "ant", "5": "bee"}}, r"id2label of .* must number classes from 0,"),
         (
             "preprocessor_config.json",
             {"image_std": [0.2, 0, 0.2]},
-            r"divides by \[0.2, 0.0, 0.2\], which gives",
+            r"divides by \[0.2, 0.0, 0.2\], which is",
         ),
-        ("preprocessor_config.json", {"image_mean": [0.1, float("nan"), 0]}, r"takes off \[0.1, nan, 0.0\]"),
+        ("preprocessor_config.json", {"image_mean": [0.1, float("nan"), 0]}, r"subtracts \[0.1, nan, 0.0\]"),
         ("preprocessor_config.json", {"image_mean": [0.1, 0.2]}, r"has 2 values of mean, the network 3 channels"),
     ],
 )
@@ -180,7 +180,7 @@ def test_a_processor_that_normalises_twice_is_found_out_by_trying_it(twice, fold
 def test_a_processor_that_gives_pictures_of_another_size_is_refused(folder):
     kind = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 16}}
     changed(folder, "preprocessor_config.json", **kind, do_center_crop=True)  # to 224 pixels, which its file leaves out
-    with pytest.raises(InputError, match=r"^TEACHER: .* does more with pictures than to scale them to 16x16"):
+    with pytest.raises(InputError, match=r"^TEACHER: .* does more with pictures than scale them to 16x16"):
         describe(f"transformers:{folder}", SOURCES)
 
 
@@ -193,7 +193,7 @@ def test_a_processor_of_several_inputs_tells_that_of_images(folder):
     changed(folder, "preprocessor_config.json", **{**whole, "image_mean": [0.1, 0.1, 0.1]})
     assert describe(f"transformers:{folder}", SOURCES)[1].mean == (0.4, 0.5, 0.6), "as transformers has it"
     changed(folder, "processor_config.json", image_processor={**whole, "pad_size": {"height": 10**6, "width": 10**6}})
-    with pytest.raises(InputError, match="says height = 1,000,000, and pictures of at most 1,024"):
+    with pytest.raises(InputError, match="says height = 1,000,000, but pictures may have at most 1,024"):
         describe(f"transformers:{folder}", SOURCES)
     changed(folder, "processor_config.json", auto_map={"AutoProcessor": "evil.P"})
     with pytest.raises(InputError, match="asks for code of its own"):
@@ -209,7 +209,7 @@ def test_a_crop_after_scaling_gives_the_size_and_the_share_that_is_shown(folder)
 
 
 def test_a_size_that_nobody_said_is_asked_for(folder):
-    """What a kind takes by default, and a size that the processor does not scale to, say nothing of this network."""
+    """Neither the default of its kind nor a size to which the processor does not scale is this network's."""
     changed(folder, "preprocessor_config.json", do_resize=False, size={"height": 24, "width": 24})
     assert describe(f"transformers:{folder}", SOURCES)[1].image_size == 16
     said = json.loads((folder / "config.json").read_text())
@@ -232,7 +232,7 @@ def test_a_processor_that_cannot_be_tried_is_believed_and_said_so(folder):
     changed(folder, "preprocessor_config.json", image_processor_type="NoSuchProcessor", feature_extractor_type=None)
     about = describe(f"transformers:{folder}", SOURCES)[1]
     assert about.mean == (0.4, 0.5, 0.6)
-    assert "Its image processor could not be tried (" in about.note
+    assert "The image processor could not be tried (" in about.note
 
 
 def test_a_configuration_of_gigabytes_is_not_read(folder):
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_json_is_refused(folder):
 
 def test_larger_claims_than_the_files_hold_are_refused_before_memory_is_taken(folder):
     changed(folder, "config.json", hidden_size=60_000, intermediate_size=60_000)
-    with pytest.raises(InputError, match=r"^teacher.weights: .* claims [\d,]+ weights, and its files are [\d,]+ bytes"):
+    with pytest.raises(InputError, match=r"^teacher.weights: .* claims [\d,]+ weights, but its files are [\d,]+ bytes"):
         read(str(folder))
 
 
@@ -263,7 +263,7 @@ def test_a_pickle_is_never_read(folder):
 @pytest.mark.parametrize("place", ["../other.safetensors", "/etc/passwd", "weights.bin"])
 def test_an_index_that_points_elsewhere_is_refused(folder, place):
     changed(folder, "model.safetensors.index.json", weight_map={"vit.weight": place})
-    with pytest.raises(InputError, match=r"^teacher.weights: .*index.json' points to .* no file beside it"):
+    with pytest.raises(InputError, match=r"^teacher.weights: .*index.json' points to .* not to a file beside it"):
         read(str(folder))
 
 
@@ -271,7 +271,7 @@ def test_weights_that_are_missing_or_damaged_are_named(folder, saved):
     model = AutoModelForImageClassification.from_config(VIT)
     state = {name: value for name, value in model.state_dict().items() if name != "classifier.weight"}
     model.save_pretrained(folder, state_dict=state)
-    with pytest.raises(InputError, match=r"^teacher.weights: .* does not hold classifier.weight"):
+    with pytest.raises(InputError, match=r"^teacher.weights: .* lacks classifier.weight"):
         read(str(folder))
     (folder / "model.safetensors").write_bytes(b"\0" * 80_000)
     with pytest.raises(InputError, match=r"^teacher.weights: .* cannot be loaded \(.*\); copy or save it again"):
@@ -283,7 +283,7 @@ def test_a_network_without_its_head_is_refused_in_one_sentence_and_transformers_
     transformers.logging.set_verbosity_warning()
     logging.getLogger("transformers").addHandler(caplog.handler)
     try:
-        with pytest.raises(InputError, match=r"^teacher.weights: .* does not hold classifier.bias, so it is"):
+        with pytest.raises(InputError, match=r"^teacher.weights: .* lacks classifier.bias, so it is"):
             read(str(folder))
     finally:
         logging.getLogger("transformers").removeHandler(caplog.handler)
@@ -293,7 +293,7 @@ def test_a_network_without_its_head_is_refused_in_one_sentence_and_transformers_
 
 @pytest.fixture
 def hub(saved, tmp_path, monkeypatch) -> Path:
-    """The hub's cache with `owner/name`, of which `main` is the commit bbb... and the tag `v1` the older aaa..."""
+    """The hub's cache with `owner/name`, whose `main` is the commit bbb... and whose tag `v1` is the older aaa..."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     model = tmp_path / "models--owner--name"
@@ -319,12 +319,12 @@ def test_a_teacher_of_the_hub_is_the_commit_that_was_described(name, commit, hub
 
 
 def test_a_revision_that_is_nowhere_is_refused_in_a_sentence(hub):
-    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:owner/name@v9' is no folder here, and could not be"):
+    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:owner/name@v9' is not a folder here, and could not"):
         describe("transformers:owner/name@v9", SOURCES)
 
 
 def test_neither_a_folder_nor_on_the_hub_is_one_sentence(monkeypatch):
-    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:./nowhere' is no folder; give one with config.json"):
+    with pytest.raises(InputError, match=r"^TEACHER: 'transformers:./nowhere' is not a folder; give one with config"):
         describe("transformers:./nowhere", SOURCES)
 
     def refuse(*_: object) -> None:

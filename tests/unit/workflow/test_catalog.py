@@ -1,4 +1,4 @@
-"""Outputs are whole or absent, whichever dataset writes them."""
+"""Outputs are complete or absent, whichever dataset writes them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Configuration that Kedro cannot read or merge is named by file, key and place, and what it can is read once."""
+"""Configuration that Kedro cannot read or merge is reported by file, key and place; the rest is read once."""
 
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ def load(folder: Path, overrides: dict[str, Any] | None = None, kind: str = "par
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("distill: [1", r"parameters\.yml: is no YAML \(line 1"),
-        ("distill:\n\ta: 1", r"parameters\.yml: is no YAML \(line 2: found character '.t'"),
-        ("distill:\n  a: 1\n  a: 2", r"parameters\.yml: is no YAML \(line 3: found duplicate key a"),
-        ("a: 1\n---\nb: 2", r"parameters\.yml: is no YAML \(line 2: but found another document"),
-        ("distill: !!python/object/apply:os.abort []", r"parameters\.yml: is no YAML \(line 1: could not determine"),
-        ("distill: &a {b: *a}", r"parameters\.yml: is no YAML \(maximum recursion depth"),
-        (b"distill: \xff", r"parameters\.yml: is no YAML \('utf-8' codec can't decode byte 0xff in position 9"),
-        (b"a: \x00", r"parameters\.yml: is no YAML \(unacceptable character #x0000"),
+        ("distill: [1", r"parameters\.yml: not YAML \(line 1"),
+        ("distill:\n\ta: 1", r"parameters\.yml: not YAML \(line 2: found character '.t'"),
+        ("distill:\n  a: 1\n  a: 2", r"parameters\.yml: not YAML \(line 3: found duplicate key a"),
+        ("a: 1\n---\nb: 2", r"parameters\.yml: not YAML \(line 2: but found another document"),
+        ("distill: !!python/object/apply:os.abort []", r"parameters\.yml: not YAML \(line 1: could not determine"),
+        ("distill: &a {b: *a}", r"parameters\.yml: not YAML \(maximum recursion depth"),
+        (b"distill: \xff", r"parameters\.yml: not YAML \('utf-8' codec can't decode byte 0xff in position 9"),
+        (b"a: \x00", r"parameters\.yml: not YAML \(unacceptable character #x0000"),
         ("- 1", r"parameters\.yml: holds no mapping"),
         ("- seed: 1", r"parameters\.yml: holds no mapping"),
         ("7", r"parameters\.yml: holds no mapping"),
@@ -57,12 +57,12 @@ def test_a_file_that_cannot_be_read_or_merged_is_named(text, words, tmp_path):
 @pytest.mark.parametrize("kind", ["globals", "mlflow", "catalog"])
 @pytest.mark.parametrize("text", ["a: [1", "- 1", b"\xff"])
 def test_files_of_other_kinds_are_named_too(text, kind, tmp_path):
-    with pytest.raises(InputError, match=rf"mine/{kind}\.yml: (is no YAML|holds no mapping)"):
+    with pytest.raises(InputError, match=rf"mine/{kind}\.yml: (not YAML|holds no mapping)"):
         load(conf(tmp_path, **{kind: text}), kind=kind)
 
 
 def test_a_key_that_is_no_text_is_named_with_its_file(tmp_path):
-    with pytest.raises(InputError, match=r"catalog\.yml: the key 5 is no text; put it in quotes"):
+    with pytest.raises(InputError, match=r"catalog\.yml: the key 5 is not text; quote or correct it"):
         load(conf(tmp_path, catalog="5: {type: x}"), kind="catalog")
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     ("a", "b"),
     [
         ("distill: {epochs: 1}", "distill: {epochs: 2}"),
-        # Of these Kedro says nothing, and takes the one that the seed of Python's hashes puts last.
+        # Kedro does not report these, and takes the one that comes last by the seed of Python's hashes.
         ("distill: {student: null}", "distill: {student: {steps: 2}}"),
     ],
 )

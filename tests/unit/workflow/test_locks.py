@@ -1,4 +1,4 @@
-"""Who writes a file holds it alone; a lock ends with its process."""
+"""A process that writes a file holds its lock alone; a lock ends with its process."""
 
 import errno
 import subprocess
@@ -23,7 +23,7 @@ time.sleep(60)
 
 @pytest.fixture
 def other(tmp_path, monkeypatch):
-    """Starts another process that holds files."""
+    """A function that starts another process, which holds files."""
     monkeypatch.chdir(tmp_path)
     started = []
 
@@ -44,7 +44,7 @@ def test_a_file_that_another_process_writes_is_refused_by_its_name(other):
     for written, read in (([A], []), ([], [A])):
         with pytest.raises(InputError, match=rf"data/a\.bin' is in use by process {process.pid} .*started") as caught:
             hold(written, read)
-        assert "wait until that is done" in str(caught.value)
+        assert "wait for it to end" in str(caught.value)
 
 
 def test_readers_share_a_file_and_keep_writers_out(other):

@@ -1,4 +1,4 @@
-"""Wrong parameters are named with their key, their value, and the way out."""
+"""Wrong parameters are reported with their key, their value, and what to do."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""docs/parameters.md says what the parameters say of themselves, and all of them say something."""
+"""docs/parameters.md holds the docstrings of the parameters, and each of them has one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What can be known to be wrong is refused before any work, and leaves nothing behind."""
+"""Mistakes that can be known in advance are refused before any work, and leave nothing behind."""
 
 import shutil
 from collections import namedtuple
@@ -114,7 +114,7 @@ def test_a_student_that_cannot_take_the_images_is_refused_before_the_teacher_tra
         check_parameters(parameters, ALL)
     parameters["distill"]["student"]["architecture"] = "timm:test_vit3"
     for chosen in (ALL, ["distill"]):
-        with pytest.raises(InputError, match=r"distill.student.architecture: .* patches of 16 pixels .* 8 is no mult"):
+        with pytest.raises(InputError, match=r"distill.student.architecture: .* patches of 16 pixels .* 8 is not a"):
             check_parameters(parameters, chosen)
 
 
@@ -148,14 +148,14 @@ def test_an_onnx_file_is_refused_without_its_packages_or_under_another_name(para
 def test_int8_is_refused_without_its_packages_or_with_more_images_than_are_handed_on(parameters, monkeypatch):
     check_parameters(parameters, ["quantize"])
     parameters["quantize"]["images"] = 2001
-    with pytest.raises(InputError, match=r"quantize.images: 2001, but distill.memory_sample hands on 2000;"):
+    with pytest.raises(InputError, match=r"quantize.images: 2001, but distill.memory_sample provides 2000;"):
         check_parameters(parameters, ["quantize"])
     parameters["quantize"]["images"] = 9
     with pytest.raises(InputError, match=r"quantize.images: 9, but there are 10 classes; take at least one each"):
         check_parameters(parameters, ["quantize"])
     parameters["quantize"]["images"] = 512
     parameters["distill"]["synthesis"] = {**parameters["distill"]["synthesis"], "method": "dafl"}
-    with pytest.raises(InputError, match=r"quantize.images: 512, but distill.synthesis.batch_size hands on \d+;"):
+    with pytest.raises(InputError, match=r"quantize.images: 512, but distill.synthesis.batch_size provides \d+;"):
         check_parameters(parameters, ["quantize"])
     monkeypatch.setattr("nayer.export.onnx.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"^quantize: needs onnx, .* or leave that pipeline out\.$"):

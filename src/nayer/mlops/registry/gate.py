@@ -24,7 +24,7 @@ class Check:
 
     def __str__(self) -> str:
         bound = "at least" if self.greater_is_better else "at most"
-        text = f"{self.metric} {self.value:.5g}, {bound} {self.limit:.5g} is asked for ({self.key})"
+        text = f"{self.metric} {self.value:.5g}, {bound} {self.limit:.5g} is required ({self.key})"
         return text if self.passed else f"{text}: missed by {abs(self.value - self.limit):.3g}"
 
 

@@ -144,7 +144,7 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
     came_of_it = difference(int8.metrics["loss_points"])
     if not int8.passed:
         largest = int8.metrics["largest_loss"]
-        said = f"refused: {came_of_it}, at most {largest:g} are allowed (quantize.gate.largest_loss)"
+        said = f"refused: {came_of_it}, over the {largest:g} allowed (quantize.gate.largest_loss)"
         registry.tag(version, {"int8": said})
         registry.untag(version, "int8_file", "int8_loss_points")  # left by an earlier file that passed
         return said
@@ -160,10 +160,10 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
 def standing(version: str, champion: ModelVersion | None) -> str:
     """Status of a refused version and of the champion, as part of a sentence."""
     if champion is None:
-        return "stays challenger, there is no champion"
+        return "stays challenger, with no champion"
     if number(champion) == version:
         return "is champion and stays so, but would not pass today"
-    return f"stays challenger, version {champion.version} stays champion"
+    return f"stays challenger and version {champion.version} champion"
 
 
 def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
@@ -172,11 +172,11 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
     measured = metrics.get("digests", {})
     if measured.get("student") != tensors_digest(student.network.state_dict()):
         raise InputError(
-            "metrics: they are of another student than the file; run kedro run --pipelines evaluate first."
+            "metrics: measured on another student than the file; run kedro run --pipelines evaluate first."
         )
     if measured.get("teacher") != student.provenance.get("teacher"):
         raise InputError(
-            "teacher: the student was distilled from another one than it was compared with; run kedro run --pipelines "
+            "teacher: the student was distilled from one and compared with another; run kedro run --pipelines "
             "distill,evaluate first."
         )
     learnt_from = {"teacher": tensors_digest(candidate.teacher.network.state_dict())}
@@ -185,8 +185,8 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
     for name, found in learnt_from.items():
         if student.provenance.get(name) != found:
             raise InputError(
-                f"{name}: the file is another than the student learnt from; run kedro run --pipelines distill,evaluate "
-                "first, or bring the old file back (dvc checkout)."
+                f"{name}: the file is not the one the student learnt from; run kedro run --pipelines distill,evaluate "
+                "first, or restore the old file (dvc checkout)."
             )
     if candidate.int8 and candidate.int8.of_student:
         check_int8(candidate.int8, measured["student"])
@@ -201,8 +201,8 @@ def check_int8(int8: Int8, student: str) -> None:
     """Refuse an INT8 file made from another student, or figures measured on another file."""
     if int8.metrics["digests"] != {"model": student, "int8": int8.file.digest}:
         raise InputError(
-            "int8: the file or its figures are not of this student; run kedro run --pipelines quantize first, or "
-            "remove int8.onnx to promote without."
+            "int8: the file or its figures are not this student's; run kedro run --pipelines quantize, or "
+            "remove int8.onnx to promote without it."
         )
 
 
@@ -252,7 +252,7 @@ def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[
         raise InputError(
             f"promote: the champion, version {champion.version} of '{champion.name}', was evaluated on other test data "
             f"and its files cannot be loaded ({first_line(error)}); restore them, roll back "
-            "(kedro run --pipelines rollback), or take its alias away on the MLflow page."
+            "(kedro run --pipelines rollback), or remove its alias on the MLflow page."
         ) from error
     names, shape = list(candidate.student.class_names), candidate.student.images
     champions = list((model.metadata.metadata or {}).get("class_names", names))
@@ -264,7 +264,7 @@ def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[
         )
     images = test()
     if images.digest() != test_data:
-        raise InputError("data: the test data are others than those of metrics.json; evaluate again first.")
+        raise InputError("data: the test data differ from those of metrics.json; evaluate again first.")
     # The champion may have the same classes in another order.
     order = torch.tensor([champions.index(name) for name in names])
     hits = [

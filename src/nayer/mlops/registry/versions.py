@@ -145,7 +145,7 @@ class Registry:
         if not before:
             raise InputError(
                 f"promote.model_name: version {number(champion)} of '{self.name}' is its first champion; there is "
-                "nobody to go back to."
+                "none to go back to."
             )
         if not self.loadable(before):
             raise InputError(

@@ -36,8 +36,8 @@ def answering() -> Iterator[None]:
         end("FAILED")
         place = without_password(mlflow.get_tracking_uri())
         raise InputError(
-            f"MLFLOW_TRACKING_URI: MLflow at {place} failed ({first_line(error)}); see to it and to the rights of your "
-            "user there, or unset the variable for the local store."
+            f"MLFLOW_TRACKING_URI: MLflow at {place} failed ({first_line(error)}); check it and your user's rights "
+            "there, or unset the variable for the local store."
         ) from error
 
 

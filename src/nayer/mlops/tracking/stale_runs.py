@@ -44,7 +44,7 @@ def end_killed(experiment: str) -> list[str]:
     dead = [run.info.run_id for run in running if not is_alive(run.data.tags[TAG])]
     for run_id in dead:
         client.set_terminated(run_id, "KILLED")
-    return [f"MLflow had run {run_id} as running; its process was killed, and now it says so." for run_id in dead]
+    return [f"Run {run_id} was RUNNING in MLflow, but its process was killed; now KILLED." for run_id in dead]
 
 
 def is_alive(tag: str) -> bool:

@@ -74,7 +74,7 @@ def check_precisions(metrics: dict[str, Any], page: str) -> None:
     loss, largest = metrics["loss_points"], metrics["largest_loss"]
     if loss > largest:
         raise Refused(
-            f"quantize.gate.largest_loss: INT8 loses {loss:.2f} points, at most {largest:g} are allowed; the file "
-            "stays for a look and is not promoted. Take more quantize.images or another quantize.calibration, or ship "
+            f"quantize.gate.largest_loss: INT8 loses {loss:.2f} points, over the {largest:g} allowed; the file "
+            "is kept for inspection, not promoted. Use more quantize.images or another quantize.calibration, or ship "
             "fp32 (promote.onnx)."
         )

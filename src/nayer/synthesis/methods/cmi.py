@@ -66,8 +66,8 @@ class Cmi(InversionMethod[CmiConfig]):
         """Refuse a teacher without BatchNorm2d, as the contrastive term compares the inputs of these layers."""
         if not layers_with_statistics(teacher):
             raise InputError(
-                f"distill.synthesis.method: cmi tells images apart by the inputs of BatchNorm2d, and '"
-                f"{teacher.architecture}' has none; choose another, as nayer with bn_weight 0."
+                f"distill.synthesis.method: cmi compares images by inputs of BatchNorm2d, but '"
+                f"{teacher.architecture}' has none; choose another, such as nayer with bn_weight 0."
             )
         return super().check(config, teacher)
 

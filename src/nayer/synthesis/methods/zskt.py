@@ -79,8 +79,8 @@ class Zskt(AlternatingMethod[ZsktConfig]):
         teacher, student = (last_by_size(each) for each in (self.teacher_maps, self.student_maps))
         if not teacher.keys() & student.keys():
             raise InputError(
-                f"distill.synthesis.attention_weight: {weight:g}, but no BatchNorm2d of the student has images of a "
-                "size that its teacher's have; set it to 0 to go on without that term."
+                f"distill.synthesis.attention_weight: {weight:g}, but no BatchNorm2d of the student matches one of "
+                "its teacher's in image size; set it to 0 to go on without that term."
             )
         distances = [attention_distance(teacher[size], student[size]) for size in teacher if size in student]
         return loss + weight * teacher_logits.shape[1] * torch.stack(distances).sum()

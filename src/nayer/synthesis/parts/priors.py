@@ -123,6 +123,6 @@ def check_prior(teacher: Classifier, name: PriorName) -> None:
     if lacking := PRIORS[name].missing(teacher):
         others = ", ".join(each for each, prior in PRIORS.items() if not prior.missing(teacher))
         raise InputError(
-            f"distill.synthesis.prior: '{name}' needs {lacking}, which '{teacher.architecture}' has not; "
-            f"take one of {others}."
+            f"distill.synthesis.prior: '{name}' needs {lacking}, which '{teacher.architecture}' lacks; "
+            f"choose one of {others}."
         )

@@ -1,8 +1,8 @@
 """Faults for a process that has this folder on its PYTHONPATH; Python imports it before anything else.
 
-FAULT=WHAT:WHERE:NUMBER[:SECONDS]. At the NUMBERth file that is written whole under a path that contains WHERE, WHAT
+FAULT=WHAT:WHERE:NUMBER[:SECONDS]. At the NUMBERth atomically written file under a path that contains WHERE, WHAT
 happens: a signal comes (SECONDS later, if given; else between the writing and the renaming), the disk is full (ENOSPC,
-by a link to /dev/full), the file system is read-only (EROFS), or the flush fails (EIO). WRITES=FILE counts them.
+by a link to /dev/full), the file system is read-only (EROFS), or the flush fails (EIO). WRITES=FILE counts such files.
 """
 
 import atexit

@@ -31,7 +31,7 @@ def model_id(version: ModelVersion) -> str:
 
 
 def remove_files(store: Path, version: ModelVersion) -> None:
-    """Somebody has tidied up the artifacts of a version."""
+    """Remove the artifacts of a version, as if somebody had tidied up."""
     (file,) = (file for file in (store / "mlruns").rglob("model.pt2") if model_id(version) in str(file))
     file.unlink()
 
@@ -103,7 +103,7 @@ def test_champion_is_measured_again_when_the_test_data_are_others(run, evaluated
     with torch.inference_mode():
         said = champion.student(to_float(images.images)).argmax(1)
     always_right = ImageSet(images.images, said)
-    with pytest.raises(Refused, match="student.top1 0.9, at least 1 is asked for .*missed by 0.1"):
+    with pytest.raises(Refused, match="student.top1 0.9, at least 1 is required .*missed by 0.1"):
         promote(evaluated(always_right, 0.9), config, TAGS, lambda: always_right)
     always_wrong = ImageSet(images.images, (said + 1) % 3)
     assert promote(evaluated(always_wrong, 0.05), config, TAGS, lambda: always_wrong)["champion"]
@@ -146,7 +146,7 @@ def test_a_champion_with_its_classes_in_another_order_is_measured_by_their_names
     turned = ImageSet(images.images, (said + 1) % 3)
     candidate = evaluated(turned, 0.9)
     candidate.student.class_names = (cat, ant, bee)
-    with pytest.raises(Refused, match="student.top1 0.9, at least 1 is asked for"):
+    with pytest.raises(Refused, match="student.top1 0.9, at least 1 is required"):
         promote(candidate, config, TAGS, lambda: turned)
 
 
@@ -156,7 +156,7 @@ def test_a_champion_of_other_classes_cannot_be_beaten_and_changed_test_data_are_
     config = promote_config("other_classes")
     promote(evaluated(images, 0.9), config, TAGS, unread)
     others = ImageSet(images.images, (images.labels + 1) % 3)
-    with pytest.raises(InputError, match="data: the test data are others than those of metrics.json"):
+    with pytest.raises(InputError, match="data: the test data differ from those of metrics.json"):
         promote(evaluated(others, 0.95), config, TAGS, lambda: images)
     candidate = evaluated(others, 0.95)
     candidate.student.class_names = ("dog", "bee", "cat")
@@ -167,10 +167,10 @@ def test_a_champion_of_other_classes_cannot_be_beaten_and_changed_test_data_are_
 def test_a_teacher_or_table_made_again_since_is_not_taken_for_the_students_own(run, evaluated, images, promote_config):
     candidate = evaluated(images, 0.9)
     other = Classifier.build("wrn-10-1", candidate.student.class_names, candidate.student.images)
-    with pytest.raises(InputError, match="teacher: the file is another than the student learnt from"):
+    with pytest.raises(InputError, match="teacher: the file is not the one the student learnt from"):
         promote(replace(candidate, teacher=other), promote_config("stale"), TAGS, unread)
     table = replace(candidate.embeddings, table=candidate.embeddings.table + 1)
-    with pytest.raises(InputError, match="label_embeddings: the file is another"):
+    with pytest.raises(InputError, match="label_embeddings: the file is not the one"):
         promote(replace(candidate, embeddings=table), promote_config("stale"), TAGS, unread)
     assert Registry("stale").at(CHALLENGER) is None
 
@@ -191,7 +191,7 @@ def test_figures_of_another_student_or_teacher_are_refused_before_anything_is_re
     run, evaluated, images, promote_config
 ):
     candidate = evaluated(images, 0.9)
-    for name, words in (("student", "of another student"), ("teacher", "distilled from another one")):
+    for name, words in (("student", "on another student"), ("teacher", "distilled from one and compared")):
         measured = json.loads(json.dumps(candidate.metrics))
         measured["digests"][name] = "0" * 64
         with pytest.raises(InputError, match=words):
@@ -263,7 +263,7 @@ def test_an_export_that_gives_other_logits_registers_nothing(
 ):
     monkeypatch.setattr("nayer.export.onnx.compare", lambda *_: (0.5, 1.0))
     file = tmp_path / "student.onnx"
-    with pytest.raises(InputError, match=r"gives other logits as ONNX, by 0\.5 where 0\.0001 is allowed"):
+    with pytest.raises(InputError, match=r"as ONNX gives logits off by 0\.5, where 0\.0001 is allowed"):
         promote(evaluated(images, 0.9), promote_config("broken", onnx=str(file)), TAGS, unread)
     assert not file.exists()
     assert Registry("broken").at(CHALLENGER) is None
@@ -271,7 +271,7 @@ def test_an_export_that_gives_other_logits_registers_nothing(
 
 @pytest.fixture
 def with_int8(evaluated, images):
-    """A candidate with an INT8 file that lost so many points, at most one being allowed."""
+    """Builds a candidate with an INT8 file that lost the given points, where one is allowed."""
 
     def build(loss: float, **digests: str) -> Candidate:
         candidate = evaluated(images, 0.9)
@@ -312,7 +312,7 @@ def test_an_int8_file_that_lost_too_much_stays_behind_and_its_student_does_not(r
     result = promote(with_int8(1.5), promote_config("too-coarse"), TAGS, unread)
     version = Registry("too-coarse").at(CHAMPION)
     assert result["int8"] == version.tags["int8"]
-    assert version.tags["int8"] == ("refused: 1.50 points lost, at most 1 are allowed (quantize.gate.largest_loss)")
+    assert version.tags["int8"] == ("refused: 1.50 points lost, over the 1 allowed (quantize.gate.largest_loss)")
     assert "int8_file" not in version.tags
     assert "INT8" not in version.description
 
@@ -344,6 +344,6 @@ def test_an_int8_file_of_the_teacher_stays_behind_and_stands_in_no_students_way(
 
 @pytest.mark.parametrize("digests", [{"model": "another"}, {"int8": "another"}])
 def test_an_int8_file_of_another_student_registers_nothing(run, with_int8, promote_config, digests):
-    with pytest.raises(InputError, match="^int8: the file or its figures are not of this student; run kedro run"):
+    with pytest.raises(InputError, match="^int8: the file or its figures are not this student's; run kedro run"):
         promote(with_int8(0.0, **digests), promote_config("not-its-own"), TAGS, unread)
     assert Registry("not-its-own").at(CHALLENGER) is None

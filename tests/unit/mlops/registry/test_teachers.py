@@ -1,4 +1,4 @@
-"""Teachers in an MLflow store: what was logged as data is read, what was logged as a pickle is refused."""
+"""Teachers in an MLflow store: models logged as data are read, those logged as a pickle are refused."""
 
 import mlflow
 import numpy as np
@@ -21,7 +21,7 @@ def _no_memory():
 
 
 def logged(serialization_format: str, **more: object) -> str:
-    """A version of the model `shop`, logged by somebody who knows nothing of this project."""
+    """Log a version of the model `shop`, as somebody without this project would; returns its address."""
     torch.manual_seed(0)
     network = build_network("wrn-10-1", 1, 3).eval()
     with mlflow.start_run():

@@ -1,4 +1,4 @@
-"""Nothing that a run says is lost: not when the server is slow, nor when it is away to the end."""
+"""Nothing that a run reports is lost, whether the server is slow or unreachable until the end."""
 
 import time
 from collections import deque
@@ -15,7 +15,7 @@ from nayer.mlops.tracking.outbox import MAX_METRICS, Outbox, first_batch, send, 
 
 
 class Away:
-    """A server that is away until `back`."""
+    """A server that cannot be reached until `back` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.back, self.calls = False, 0

@@ -1,4 +1,4 @@
-"""What goes to MLflow."""
+"""What a run writes to MLflow."""
 
 import os
 

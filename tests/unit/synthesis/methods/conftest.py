@@ -1,4 +1,4 @@
-"""A student to ask, or to leave alone."""
+"""A student for methods that ask it, and for those that do not."""
 
 import pytest
 import torch

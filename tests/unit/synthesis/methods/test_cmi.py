@@ -1,4 +1,4 @@
-"""CMI's idea: a fresh generator for every batch, and images that can be told from all earlier ones."""
+"""CMI's idea: a fresh generator for every batch, and images that differ from all earlier ones."""
 
 import math
 
@@ -18,7 +18,7 @@ def make(make_method):
 
 
 def test_contrast_asks_each_part_to_find_its_whole_among_this_batch_and_earlier_ones():
-    """Against the sums written out: new ones and earlier ones weigh the same, however many they are."""
+    """Compared with sums written out: new and earlier images weigh the same, however many there are."""
     torch.manual_seed(0)
     parts, wholes, new = torch.randn(7, 3), torch.randn(7, 3), 2
     each = []
@@ -87,5 +87,5 @@ def test_images_of_a_batch_come_to_be_told_apart(make, student):
 def test_a_teacher_without_batchnorm_is_refused(teacher, distill_config):
     plain = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 8), torch.nn.Flatten())
     bare = Classifier(plain, "bare", teacher.class_names, teacher.images)
-    with pytest.raises(InputError, match="by the inputs of BatchNorm2d, and 'bare' has none"):
+    with pytest.raises(InputError, match="by inputs of BatchNorm2d, but 'bare' has none"):
         Cmi.check(distill_config(synthesis__method="cmi", synthesis__bn_weight=0.0).synthesis, bare)

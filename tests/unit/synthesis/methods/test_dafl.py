@@ -1,4 +1,4 @@
-"""DAFL's idea: the teacher should be sure, excited, and see all classes equally often."""
+"""DAFL's idea: the teacher should be sure, strongly activated, and see all classes equally often."""
 
 import math
 
@@ -19,7 +19,7 @@ def make(make_method):
 
 
 def test_the_terms_are_those_of_the_paper(make, student, teacher):
-    """Against sums written out, with the features taken in front of the head."""
+    """Compared with sums written out, with the features taken before the head."""
     method = make(augmentation__padding=0)
     images = torch.rand(5, 1, 8, 8)
     with method.watching(student):

@@ -1,4 +1,4 @@
-"""Dead leaves: the teacher says what it sees in pictures that are drawn and then matched to it."""
+"""Dead leaves: the teacher labels pictures that are drawn and then matched to its statistics."""
 
 import torch
 

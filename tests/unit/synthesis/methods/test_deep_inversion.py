@@ -1,4 +1,4 @@
-"""DeepInversion: pixels that excite the teacher as its data did, and look like a picture."""
+"""DeepInversion: pixels that activate the teacher as its data did, and look like a picture."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_variation_is_the_length_of_all_differences_to_neighbours_in_four_direct
 
 
 def test_the_loss_is_that_of_the_paper(make, student, teacher):
-    """Class, statistics of the first layer's inputs and of all, and both priors, written out."""
+    """Class term, statistics of the first layer's inputs and of all layers, and both priors, written out."""
     method = make(augmentation__padding=0, synthesis__norm_weight=0.1, synthesis__variation_weight=0.2)
     pixels, labels = torch.randn(6, 1, 8, 8), torch.arange(6) % 3
     images = pixels * teacher.std + teacher.mean

@@ -1,4 +1,4 @@
-"""DFQ's idea: images as hard for the student as the teacher's statistics admit."""
+"""DFQ's idea: images as hard for the student as the teacher's statistics allow."""
 
 import pytest
 import torch

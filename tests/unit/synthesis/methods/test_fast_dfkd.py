@@ -16,7 +16,7 @@ def make(make_method):
 
 
 def test_the_common_generator_moves_by_the_sum_of_the_gradients_along_the_way_of_a_batch(make, student, teacher):
-    """Against the formula, with steps and gradients written out: no optimiser and no loss of the library's."""
+    """Compared with the formula, with steps and gradients written out: no optimiser or loss of the library is used."""
     plain = {"synthesis__bn_weight": 0.0, "synthesis__ce_weight": 1.0, "augmentation__padding": 0}
     method = make(synthesis__steps=2, **plain)
     before = copy.deepcopy(method.generator)
@@ -33,7 +33,7 @@ def test_the_common_generator_moves_by_the_sum_of_the_gradients_along_the_way_of
     for step in (1, 2):
         gradients = torch.autograd.grad(F.cross_entropy(teacher(fast(latent)), labels), [*weights, latent])
         sums = [total + gradient for total, gradient in zip(sums, gradients, strict=False)]
-        if step == 1:  # Adam's first step: by the rate, against the sign
+        if step == 1:  # Adam's first step: by the learning rate, against the gradient's sign
             with torch.no_grad():
                 for value, gradient, rate in zip([*weights, latent], gradients, rates, strict=True):
                     value.sub_(rate * gradient / (gradient.abs() + 1e-8))

@@ -1,4 +1,4 @@
-"""NAYER's synthesis step, and the faults of public code that it must not have."""
+"""NAYER's synthesis step, and faults of publicly available code that it must not have."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_the_best_step_of_a_batch_is_kept_and_forgotten_by_the_next(make, studen
     monkeypatch.setattr(InversionLoss, "__call__", losses)
     first, second = method.step(student), method.step(student)
     assert torch.equal(first.images, made[1])
-    # Worse than the first batch throughout, and still its own best step is stored, not its unoptimised first images.
+    # Every step is worse than the first batch, and still its own best one is stored, not its unoptimised first images.
     assert torch.equal(second.images, made[5])
 
 

@@ -38,13 +38,13 @@ def test_the_student_learns_the_divergence_and_the_attention_of_each_group_of_bl
     attention = sum((ours - theirs).pow(2).mean() for ours, theirs in pairs)
     apart = F.kl_div(student(images).log_softmax(1), teacher_logits.softmax(1), reduction="batchmean")
     classes = len(teacher.class_names)
-    published = apart / classes + 250 * attention  # there, KL is a mean over images and classes
+    published = apart / classes + 250 * attention  # in the published code, KL is a mean over images and classes
     torch.testing.assert_close(loss, classes * published)
     assert attention > 0
 
 
 def test_attention_reaches_the_student_before_its_head(make, student, teacher):
-    """With the divergence alone, a student that answers as its teacher has nothing to learn; with attention, it has."""
+    """By the divergence alone, a student that answers like its teacher learns nothing; by attention, it does."""
     method, images = make(), torch.rand(4, 1, 8, 8)
     with method.learning(student):
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What methods that alternate have in common."""
+"""What alternating methods have in common."""
 
 import pytest
 import torch

@@ -50,7 +50,7 @@ def test_later_batches_are_mixed_with_the_running_mean_by_the_momentum(network):
     with statistics.recording():
         network(x)
         statistics.loss()
-        network(y)  # another look at the teacher, which compares nothing
+        network(y)  # another pass, of which no loss is taken
         statistics.advance()
         network(y)
         found = statistics.loss()
@@ -129,7 +129,7 @@ def test_a_channel_that_is_constant_has_no_variance():
 
 
 class WithSecondHead(nn.Module):
-    """A layer that only training goes through."""
+    """A network with a layer that is used only in training."""
 
     def __init__(self) -> None:
         super().__init__()

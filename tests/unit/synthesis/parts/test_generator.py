@@ -1,4 +1,4 @@
-"""The generator makes images of every size that it promises, and says so of the others."""
+"""The generator makes images of every size that it supports, and refuses others with a message."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the inversion does to the networks that it asks."""
+"""What inversion changes in the networks that it uses."""
 
 from nayer.synthesis.parts.inversion import frozen
 

@@ -1,4 +1,4 @@
-"""Dead leaves are like photographs in what can be counted: spectrum, brightness, edges. No data, no network."""
+"""Dead leaves are like photographs in what can be measured: spectrum, brightness, edges. No data, no network."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def teacher_of(size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Cl
 
 
 def slope_of_spectrum(images: torch.Tensor) -> float:
-    """By which power of the frequency the power falls, from two waves an image to half the finest."""
+    """Exponent of the power spectrum, fitted from two waves per image to half the highest frequency."""
     side = images.shape[-1]
     frequency = torch.hypot(torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)) * side
     power = torch.fft.rfft2(images - images.mean((2, 3), keepdim=True)).abs().square().mean((0, 1))
@@ -29,7 +29,7 @@ def slope_of_spectrum(images: torch.Tensor) -> float:
 def test_power_falls_with_frequency_as_in_photographs_and_not_as_in_noise():
     torch.manual_seed(0)
     found = slope_of_spectrum(dead_leaves(teacher_of(32, (0.5,) * 3, (0.25,) * 3), 256))
-    assert -3 < found < -1.5  # of photographs about -2
+    assert -3 < found < -1.5  # photographs have about -2
     assert abs(slope_of_spectrum(torch.rand(256, 3, 32, 32))) < 0.1
 
 
@@ -41,7 +41,7 @@ def test_brightness_and_contrast_are_those_that_the_teacher_expects(mean, std):
     assert 0 <= images.min() < 0.01
     assert min(1.0, max(mean) + 2 * max(std)) <= images.max() <= 1
     found, expected = images.transpose(0, 1).flatten(1), torch.tensor(mean)
-    # Both are moved by what lies beyond black and white and is cut off.
+    # Mean and deviation are shifted by clipping to black and white.
     assert ((found.mean(1) - expected).abs() < 0.1).all()
     assert ((found.std(1) - torch.tensor(std)).abs() < 0.1).all()
 

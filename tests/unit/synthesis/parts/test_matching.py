@@ -1,4 +1,4 @@
-"""Dead leaves, matched: nearer to what BatchNorm layers know, and still pictures; the teacher stays as it was."""
+"""Matched dead leaves: closer to BatchNorm statistics, and still pictures; the teacher stays as it was."""
 
 import copy
 
@@ -17,7 +17,7 @@ SPEC = ImageSpec(16, 3, (0.5, 0.4, 0.3), (0.25, 0.2, 0.2))
 
 @pytest.fixture
 def trained() -> Classifier:
-    """A teacher whose statistics are of reddish stripes, and whose weights ask for gradients."""
+    """A teacher with the statistics of reddish stripes, whose weights require gradients."""
     torch.manual_seed(0)
     found = Classifier.build("wrn-10-1", ("a", "b"), SPEC)
     stripes = torch.arange(16).div(4, rounding_mode="floor").remainder(2).float().expand(64, 3, 16, 16)
@@ -60,7 +60,7 @@ def test_images_stay_within_black_and_white_and_near_what_was_drawn(trained):
     torch.manual_seed(1)
     images, _, _ = MatchedLeaves(trained).draw(32, 5)
     assert 0 <= images.min() <= images.max() <= 1
-    # A step of Adam is about the rate, on the normalised scale.
+    # A step of Adam is about as large as its learning rate, on the normalised scale.
     assert ((images - drawn).abs() <= 2 * 5 * 0.05 * trained.std).all()
     assert not torch.equal(images, drawn)
 

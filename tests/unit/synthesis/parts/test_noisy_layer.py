@@ -1,4 +1,4 @@
-"""The noisy layer: drawn anew, one Linear per set of classes, and trained with the generator."""
+"""The noisy layer: drawn anew, one Linear for each set of classes, and trained with the generator."""
 
 import pytest
 import torch

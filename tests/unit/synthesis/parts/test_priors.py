@@ -1,4 +1,4 @@
-"""What stands in for the BatchNorm term: each prior prefers what it says, and looks at what it says."""
+"""Priors that stand in for the BatchNorm term: each prefers the images that it should, judged by the right layers."""
 
 import pytest
 import torch
@@ -42,14 +42,14 @@ def test_a_prior_has_a_gradient_for_every_image_and_leaves_no_hooks(name, teache
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """As those of timm and torchvision."""
+    """A LayerNorm over channels, like those of timm and torchvision."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class AsWideAsDeep(nn.Module):
-    """Images of 8 x 8 with 8 channels, a LayerNorm of the pooled features, and one that no image goes through."""
+    """A network with maps of 8 x 8 and 8 channels, a LayerNorm of the pooled features, and one that is never used."""
 
     def __init__(self, first: bool) -> None:
         super().__init__()
@@ -107,6 +107,6 @@ def test_layer_norm_statistics_are_those_of_what_is_normalised_channel_by_channe
 
 
 def test_a_prior_that_looks_at_what_is_not_there_is_refused():
-    words = "prior: 'layer_norm' needs a LayerNorm, which 'wrn-10-1' has not; take one of none, activation"
+    words = "prior: 'layer_norm' needs a LayerNorm, which 'wrn-10-1' lacks; choose one of none, activation"
     with pytest.raises(InputError, match=words):
         check_prior(Classifier.build("wrn-10-1", NAMES, SPEC), "layer_norm")

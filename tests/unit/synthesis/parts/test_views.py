@@ -1,4 +1,4 @@
-"""Parts of images, stretched to the whole."""
+"""Random parts of images, stretched to full size."""
 
 import torch
 

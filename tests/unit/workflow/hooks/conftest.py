@@ -1,4 +1,4 @@
-"""A context as Kedro gives it to hooks, a catalog of one file a stage, and the registered pipelines."""
+"""A context as Kedro gives it to hooks, a catalog of files, and the registered pipelines."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,12 +38,12 @@ def context(parameters, tmp_path, monkeypatch) -> SimpleNamespace:
 
 @pytest.fixture
 def catalog(tmp_path) -> DataCatalog:
-    """Outputs of distill and evaluate as files, each in a folder that is not there yet."""
+    """Inputs and outputs of distill and evaluate as files, in a folder that does not exist yet."""
     names = ("teacher", "label_embeddings", "student", "metrics", "report")
     return DataCatalog({name: JSONDataset(filepath=str(tmp_path / "out" / f"{name}.json")) for name in names})
 
 
 @pytest.fixture
 def pipeline():
-    """The nodes of some stages."""
+    """A function that returns the nodes of some stages."""
     return lambda *stages: sum((pipelines[name] for name in stages[1:]), pipelines[stages[0]])

@@ -1,4 +1,4 @@
-"""What a user can mend is refused before anything is written, and no code runs but what the parameters name."""
+"""Mistakes that a user can mend are refused before anything is written; only code that parameters name is run."""
 
 import pytest
 

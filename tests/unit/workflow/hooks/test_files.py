@@ -1,4 +1,4 @@
-"""A run's files are its own until it is over; states go when all is safe, and only then."""
+"""A run's files are locked until it is over; kept states are removed once all results are saved, and only then."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ def hooks(context) -> FileHooks:
 
 @pytest.fixture
 def state(tmp_path) -> Path:
-    """What an interrupted distillation left."""
+    """State file that an interrupted distillation left."""
     file = tmp_path / "resume" / "distill" / "state.pt"
     file.parent.mkdir(parents=True)
     file.touch()

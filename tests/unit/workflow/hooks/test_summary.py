@@ -1,4 +1,4 @@
-"""The last words of a run: what came out and what to type next, or what is kept and how to go on."""
+"""The last message of a run: its results and what to type next, or what is kept and how to continue."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""One MLflow run per command, which says how it ended; signals mean afterwards what they meant before."""
+"""One MLflow run per command, which records how it ended; signal handlers are restored afterwards."""
 
 import os
 import signal
