@@ -128,11 +128,11 @@ def test_procedural_pictures_lie_beside_the_colour_images_of_a_teacher_without_b
 def test_what_steps_cost_is_measured_here_and_said(project):
     teacher_of(8, 1, 3)
     listener = Listener()
-    create(project, "mine", TeacherOptions("teacher.safetensors", minutes=30.0, student="wrn-10-1"), listener)
+    create(project, "mine", TeacherOptions("teacher.safetensors", minutes=10.0, student="wrn-10-1"), listener)
     found = yaml.safe_load((project / "conf/mine/parameters_distill.yml").read_text())["distill"]
-    assert "is made of its weights (distill.student.start)" in listener.said[0]
+    assert "starts from its weights (distill.student.start)" in listener.said[0]
     assert "The student, wrn-10-1, has" in listener.said[1], "before anything is measured"
-    assert "to fill 30 min" in listener.said[2]
+    assert "to fill 10 min" in listener.said[2]
     images = found["synthesis"]["warmup_batches"] + found["epochs"] * found["synthesis"]["batches"]
     assert f"{images * found['synthesis']['batch_size']:,} images" in listener.said[3]
     assert found["student"]["architecture"] == "wrn-10-1"
