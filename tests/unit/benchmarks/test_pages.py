@@ -107,7 +107,9 @@ def test_what_the_readme_says_of_the_claim_is_what_the_table_says():
     least, most = (f"{each:.0f}" for each in (worth[0], worth[-1]))
     assert f"the noisy layer is worth {least} to {most} points, depending on what takes its place" in readme
     assert {(each.n, each.word()) for each in text} == {(3, "undecided")}
-    assert "whether label text helps is undecided" in readme
+    anew = page.verdict("ablations", "ablations", "nayer_fixed", setting="nayer_one_life")
+    assert (anew.n, anew.word()) == (3, "undecided")
+    assert f"batch ({anew.mean:+.1f} points) and whether label text helps is undecided" in readme
     above = [page.verdict("tier1", "tier1", each) for each in ("adi", "deep_inversion", "cmi")]
     assert {(each.n, each.word()) for each in above} == {(3, "for the paper")}
     listed = "{:.0f}, {:.0f} and {:.0f}".format(*(each.mean for each in above))
