@@ -183,12 +183,7 @@ def fill(
     # Not compiled at first, so that the seconds of compiling can be told apart below.
     made = replace(planned(shortened(scaled(values, UNSTARTED))), compile=False)
     beside = rest_seconds(parameters, (teacher, blank_student(teacher, config.student)), made.device)
-    state = build(made)
-    step = first_step(made, state)
-    filling.check_first(beside, step)
-    if step > SLOW:
-        reporter.say(f"A step takes {duration(step)} here, so measuring takes minutes ...")
-    cost = time_steps(made, state, step)
+    cost = time_uncompiled(made, filling, beside, reporter)
     beside += timed_build(planned(shortened(values)))[1]
     schedule = filling.schedule(beside, cost)
     whole = planned(DistillConfig.model_validate(scaled(values, schedule)))
@@ -244,6 +239,20 @@ def most_images(whole: Plan, runtime: RuntimeConfig) -> int:
         return whole.capacity
     share = processes * runtime.memory_gib / (whole.image_gib + whole.target_gib)
     return min(whole.capacity, int(whole.capacity * share) // processes * processes)
+
+
+def time_uncompiled(made: Plan, filling: Filling, beside: float, reporter: Reporter) -> StepSeconds:
+    """Cost of steps when nothing is compiled.
+
+    Raises:
+        InputError: the first step shows that the minutes are clearly too few.
+    """
+    state = build(made)
+    step = first_step(made, state)
+    filling.check_first(beside, step)
+    if step > SLOW:
+        reporter.say(f"A step takes {duration(step)} here, so measuring takes minutes ...")
+    return time_steps(made, state, step)
 
 
 def time_compiled(made: Plan, cost: StepSeconds, reporter: Reporter) -> tuple[StepSeconds, float]:
