@@ -33,6 +33,10 @@ def scenario_parameters(scenario: str, group: str) -> dict[str, Any]:
     return OmegaConf.to_container(merged, resolve=True)[group]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-golden", action="store_true", help="write the golden losses anew, where their test runs")
+
+
 @pytest.fixture
 def read_parameters() -> Callable[[str, str], dict[str, Any]]:
     return scenario_parameters

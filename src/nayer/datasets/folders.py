@@ -39,7 +39,7 @@ class ImageFolder(ClassFolders):
     names_in = "train"
 
     def check(self, config: DataConfig) -> None:
-        """Raise InputError if train and test do not hold the same classes."""
+        """Raise InputError if train and test do not hold the same classes, or a class has no test pictures."""
         train, test = ({folder.name for folder in _part(config, part)} for part in ("train", "test"))
         if train != test:
             odd = min(train ^ test)
@@ -48,6 +48,7 @@ class ImageFolder(ClassFolders):
                 f"data.folder: '{config.folder}' has the class '{odd}' in {present} but not in {absent}: "
                 "both need the same class folders."
             )
+        _list_test(config, "test")
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read, resize and crop all pictures; mean and std are those of the training part."""
@@ -66,23 +67,29 @@ class TestFolder(ClassFolders):
     names_in = ""
 
     def check(self, config: DataConfig) -> None:
-        """Raise InputError unless the folders are named as the classes are: only their names tell which is which."""
+        """Raise InputError unless the folders hold pictures and are named as the classes are: names tell them apart."""
         folders = set(self.class_names(config))
         if odd := sorted(folders ^ set(given_names(config) or folders)):
             raise InputError(
                 f"data.folder: the folders of '{config.folder}' must be named as the classes are, to tell which is "
                 f"which; '{odd[0]}' is only among the {'folders' if odd[0] in folders else 'class names'}."
             )
+        _list_test(config, self.names_in)
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read, resize and crop all pictures; a picture's class is the name of its folder."""
-        pictures = [list_pictures(folder) for folder in _part(config, self.names_in)]
+        pictures = _list_test(config, self.names_in)
         files = [file for of_class in pictures for file in of_class]
         images = read_pictures(Path(config.folder), files, config.image_size, self.channels(config), config.crop)
         labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])
         test, nothing = ImageSet(images, labels), ImageSet(images[:0], labels[:0])
         spec = ImageSpec(config.image_size, images.shape[1], *channel_statistics(images))
         return RealData(nothing, nothing, test, class_names, spec)
+
+
+def _list_test(config: DataConfig, part: str) -> list[list[Path]]:
+    """The test pictures of each class: listed before a run, as they are read only at its end."""
+    return [list_pictures(folder) for folder in _part(config, part)]
 
 
 def _part(config: DataConfig, part: str) -> list[Path]:

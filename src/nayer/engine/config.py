@@ -8,7 +8,7 @@ from nayer.core.config import Config, Count, Place, Text
 
 
 class RuntimeConfig(Config):
-    """The machine and how it is used: apart from rounding, nothing here changes what is learnt."""
+    """The machine and how it is used: apart from rounding, only `processes` and `machines` change what is learnt."""
 
     device: Text
     """Device to compute on: auto, cpu, cuda, cuda:1 or mps; auto takes an accelerator if there is one."""

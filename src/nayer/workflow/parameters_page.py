@@ -20,6 +20,7 @@ its authors publish. A wrong value is refused with one sentence before any work 
 """
 # Limits that no recipe comes near are left out, as they tell a reader nothing.
 FAR = MAX_VALUE
+NULL = " or null"
 NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
 
 
@@ -57,7 +58,7 @@ def lines(prefix: str, kind: type[Config]) -> Iterator[str]:
             yield from lines(key, inside)
         else:
             default = "" if field.is_required() else f"`{shown(field.default)}`"
-            yield f"| `{key}` | {type_of(field.annotation)}{limits(field)} | {default} | {described(kind, name)} |"
+            yield f"| `{key}` | {with_limits(field)} | {default} | {described(kind, name)} |"
 
 
 def group_in(annotation: Any) -> type[Config] | None:
@@ -89,10 +90,22 @@ def type_of(annotation: Any) -> str:
     return NAMES.get(annotation, "group")
 
 
+def with_limits(field: FieldInfo) -> str:
+    """Name of a field's type, with the range of a number before the null that it may be instead."""
+    name, range_of_it = type_of(field.annotation), limits(field)
+    if range_of_it and name.endswith(NULL):
+        return f"{name.removesuffix(NULL)}{range_of_it},{NULL}"
+    return name + range_of_it
+
+
 def limits(field: FieldInfo) -> str:
     """Range of a number, as text that follows its type; empty if there is none."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = [(words[name], getattr(each, name)) for each in field.metadata for name in words if hasattr(each, name)]
+    # Those of a number that may be null, or that is one of a list, stand within its type.
+    kinds = dict.fromkeys(each for each in get_args(field.annotation) if get_origin(each) is Annotated)
+    inner = map(FieldInfo.from_annotation, kinds)
+    metadata = [*field.metadata, *(each for one in inner for each in one.metadata)]
+    found = [(words[name], getattr(each, name)) for each in metadata for name in words if hasattr(each, name)]
     return "".join(f", {word} {value:g}" for word, value in found if abs(value) < FAR)
 
 

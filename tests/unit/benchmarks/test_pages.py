@@ -83,7 +83,7 @@ def test_the_figures_of_the_readme_are_those_of_the_tables():
     ours, published = (by_seed(page.ends, "goal_cifar100", each).mean() for each in ("minutes", "published"))
     assert f"On CIFAR-100,\n  ours gives {ours:.2f} % in 40 minutes, the paper's {published:.2f} %" in readme
     closed = {row[0]: row[-1] for row in priors.Page().defaults()}
-    assert f"{closed['A ViT on Fashion-MNIST']} of the way there for a ViT" in readme
+    assert f"{closed['A ViT on Fashion-MNIST']} of the gap to it for a ViT" in readme
     rows = pd.read_csv(quantize.RESULTS / "runs.csv")
     rows = rows[rows["run"].str.startswith("goal_cifar10-")]
     for model, weights in (("teacher", "692 k"), ("student", "175 k")):

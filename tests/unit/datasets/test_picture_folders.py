@@ -164,6 +164,7 @@ def test_train_and_test_need_the_same_classes(folder: Path, part: str, other: st
 def test_empty_and_single_picture_classes(folder: Path) -> None:
     for part in ("train", "test"):
         (folder / part / "new").mkdir()
+    paint(folder / "test" / "new" / "a.png", (1, 1, 1))
     with pytest.raises(InputError, match="train/new' holds no pictures"):
         datasets.load(config(folder))
     paint(folder / "train" / "new" / "a.png", (1, 1, 1))
@@ -257,6 +258,16 @@ def test_folders_that_are_not_named_as_the_classes_are_refused(folder: Path) -> 
         datasets.check(config(folder / "train", "test_folder", names=["ant_lion", "bee"]))
     with pytest.raises(InputError, match="holds no class folders"):
         datasets.check(config(folder / "nowhere", "test_folder"))
+
+
+@pytest.mark.parametrize("dataset", ["image_folder", "test_folder"])
+def test_a_class_without_test_pictures_is_refused_before_a_run(folder: Path, dataset: str) -> None:
+    place = folder if dataset == "image_folder" else folder / "test"
+    only = folder / "test" / "zebra" / "only.png"
+    only.rename(only.with_suffix(".jfif"))
+    for refuse in (datasets.check, datasets.load):
+        with pytest.raises(InputError, match="test/zebra' holds no pictures"):
+            refuse(config(place, dataset))
 
 
 def test_a_picture_that_unfolds_to_more_than_it_is_worth_is_refused_unread(folder: Path) -> None:

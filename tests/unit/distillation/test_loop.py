@@ -54,8 +54,10 @@ def run(teacher, embeddings, config, runtime, reporter=None, seed=5, safe=True):
     return result
 
 
-def test_losses_of_twenty_steps_follow_the_golden_trajectory(make_plan):
+def test_losses_of_twenty_steps_follow_the_golden_trajectory(make_plan, request):
     found = golden_losses(make_plan(**SETTINGS))
+    if request.config.getoption("--renew-golden"):
+        GOLDEN.write_text("[\n " + ",\n ".join(map(json.dumps, found)) + "\n]\n")
     assert found == [pytest.approx(row, rel=1e-4) for row in json.loads(GOLDEN.read_text())]
 
 

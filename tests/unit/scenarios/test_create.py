@@ -30,6 +30,7 @@ def project(tmp_path, monkeypatch) -> Path:
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
     for name in ("ant", "bee", "cat"):
         (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "1.png").touch()
     (tmp_path / "twice.txt").write_text("ant\nbee\nant\n")
     sly = Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(28, 1, (0.3,), (0.4,)))
     sly.architecture = "os:abort"

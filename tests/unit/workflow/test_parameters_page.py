@@ -15,5 +15,6 @@ def test_every_parameter_has_a_row_with_a_description_and_a_method_its_published
     rows = {cells[1].strip(" `"): cells for line in render().splitlines() if (cells := line.split("|"))[1:]}
     assert not [key for key, cells in rows.items() if not cells[-2].strip()]
     assert rows["runtime.checkpoint_seconds"][2].strip() == "number, above 0"
+    assert rows["runtime.threads"][2].strip() == "whole number, at least 1, at most 1024, or null"
     assert rows["distill.synthesis.activation_weight"][3].strip() == "`0.1`"
     assert "teacher.training.augmentation.padding" in rows

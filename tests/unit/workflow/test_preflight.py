@@ -177,6 +177,7 @@ def test_what_a_node_would_refuse_later_is_refused_before_the_first(parameters, 
         kind = "test_folder" if group == "evaluate" else "image_folder"
         for part in ("train/a", "train/b", "test/a", "test/b"):
             (tmp_path / part).mkdir(parents=True)
+            (tmp_path / part / "1.png").touch()
         parameters["data"] |= {"dataset": kind, "folder": str(tmp_path)}
     parameters[group] |= settings
     with pytest.raises(InputError, match=words):
