@@ -27,6 +27,7 @@ AGAINST = {
     "features": ("reconstructed", "features"),
     "features_fashion_mnist": ("reconstructed", "features_fashion_mnist"),
     "images": ("start_early", "start"),
+    "generators": ("features_3", "generators"),
     "leaves": ("reconstructed", "leaves"),
     "halves": ("student", "halves"),
 }
