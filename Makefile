@@ -17,7 +17,7 @@ PARALLEL = OMP_NUM_THREADS=1
 WORKERS = -n auto --dist loadfile
 
 # TEACHER=x becomes --teacher x, CLASS_NAMES=y --class-names y.
-given = $(if $($(call variable,$(1))),--$(1) '$($(call variable,$(1)))')
+given = $(if $($(call variable,$(1))),--$(1) '$(subst ','\'',$($(call variable,$(1))))')
 variable = $(shell echo $(1) | tr a-z- A-Z_)
 
 .PHONY: help run test lint e2e soak test-pythons ui fashion-mnist scenario parameters lock audit

@@ -10,8 +10,10 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from nayer.core.errors import InputError
 from nayer.core.files import digest
 from nayer.core.nested import flatten
+from nayer.models.classifier import Classifier
 from nayer.synthesis.registry import METHODS
 
 PROJECT = Path(__file__).parents[2]
@@ -105,6 +107,17 @@ def test_runs_say_how_they_ended_what_they_ran_and_find_each_other(runs):
     assert again.data.tags["input.teacher"] == chain.data.tags["output.teacher"]
     assert len(chain.data.tags["teacher_cost.training_data"]) == 64
     assert chain.data.tags["cost.machine.torch"].startswith("2.")
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "quantize"])
+def test_models_are_not_judged_by_classes_in_another_order(stage, project):
+    names = Classifier.load(project / "data/06_models/test/teacher.safetensors").class_names
+    turned = {"data": {"class_names": [*names[::-1]]}, "quantize": {"images": 32}}
+    with (
+        KedroSession.create(project_path=project, env="test", runtime_params=turned) as session,
+        pytest.raises(InputError, match=r"data\.class_names: .* is class 0 .from 0., but class 9 of teacher"),
+    ):
+        session.run(pipeline_names=[stage])
 
 
 def test_distilling_again_gives_the_same_student(runs):

@@ -3,6 +3,7 @@
 The values of a scenario are in `conf/`; defaults in code are a method's published values only (docs/decisions/010).
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,14 +37,14 @@ def refuse_password(text: str) -> str:
 
 
 def check_path(text: str) -> str:
-    """Refuse a path that no file system accepts, or whose home folder does not exist."""
+    """A path with its home folder (`~`) spelt out; refuse one that no file system accepts."""
     if len(text.encode()) > MAX_PATH_LENGTH or any(len(part.encode()) > MAX_NAME_LENGTH for part in text.split("/")):
         raise PydanticCustomError("path", "It is too long for the name of a file")
     try:
         Path(text).expanduser()
     except RuntimeError as error:
         raise PydanticCustomError("path", "There is no such home folder") from error
-    return text
+    return os.path.expanduser(text)  # unlike Path, it leaves the rest as it is, such as models:/name/3
 
 
 def check_architecture(text: str) -> str:

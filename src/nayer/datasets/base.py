@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -90,10 +91,15 @@ def given_names(config: DataConfig) -> tuple[str, ...] | None:
     Raises:
         InputError: the file cannot be read.
     """
-    if not isinstance(config.class_names, str):
-        return None if config.class_names is None else tuple(config.class_names)
-    text = read_text(Path(config.class_names), "data.class_names")
-    return tuple(line.strip() for line in text.rstrip().splitlines())
+    names = config.class_names
+    if isinstance(names, str):
+        names = [line.strip() for line in read_text(Path(names), "data.class_names").rstrip().splitlines()]
+    return None if names is None else tuple(map(composed, names))
+
+
+def composed(name: str) -> str:
+    """A name in one form of Unicode, as macOS writes an accent in the name of a folder apart from its letter."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read_text(file: Path, key: str) -> str:

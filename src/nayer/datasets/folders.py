@@ -6,7 +6,7 @@ import torch
 
 from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
-from nayer.datasets.base import ImageSet, RealData, channel_statistics, given_names
+from nayer.datasets.base import ImageSet, RealData, channel_statistics, composed, given_names
 from nayer.datasets.config import DataConfig
 from nayer.datasets.pictures import CHANNELS, check_inside, list_pictures, read_pictures
 
@@ -30,7 +30,7 @@ class ClassFolders:
 
     def class_names(self, config: DataConfig) -> tuple[str, ...]:
         """The names of the class folders, sorted."""
-        return tuple(folder.name for folder in _part(config, self.names_in))
+        return tuple(composed(folder.name) for folder in _part(config, self.names_in))
 
 
 class ImageFolder(ClassFolders):

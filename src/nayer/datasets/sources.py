@@ -1,6 +1,6 @@
 """Data sets and normalisations by name, and the functions that the rest of the project calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nayer.core.errors import InputError, unknown
@@ -102,6 +102,25 @@ def load(config: DataConfig) -> RealData:
     names, own = class_names(config), own_names(config)
     real = _source(config).load(config, names)
     return real if own is None else real.relabelled(places(names, own, config.dataset))
+
+
+def load_for(classes: Sequence[str], config: DataConfig) -> RealData:
+    """The data set as `load` reads it, for models with these classes; other words for them are taken in their order.
+
+    Raises:
+        InputError: as `load`, or there are more or fewer classes, or one of them stands at another place.
+    """
+    names = class_names(config)
+    way_out = "set the names that the models were made with, or make both again (kedro run)"
+    if len(names) != len(classes):
+        raise InputError(f"data.class_names: {len(names)}, but teacher and student have {len(classes)}; {way_out}.")
+    for place, name in enumerate(names):
+        if name in classes and classes.index(name) != place:
+            raise InputError(
+                f"data.class_names: '{name}' is class {place} (from 0), but class {classes.index(name)} of teacher and "
+                f"student; {way_out}."
+            )
+    return load(config)
 
 
 def _source(config: DataConfig) -> Source:

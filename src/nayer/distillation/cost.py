@@ -53,7 +53,7 @@ def shortened(values: Mapping[str, Any]) -> DistillConfig:
             "warmup_epochs": 0 if turn else 1,
             "epochs": 1,
             "closing_epochs": 0,
-            "memory": max(student["batch_size"], synthesis["batch_size"], values.get("leaves", 0)),
+            "memory": max(student["batch_size"], synthesis["batch_size"] + values.get("leaves", 0)),
             "synthesis": {**synthesis, "batches": 1, "warmup_batches": 1},
         }
     )

@@ -146,7 +146,7 @@ def finish_epoch(state: LoopState, plan: Plan, reporter: Reporter) -> None:
         reporter.warn(f"epoch {row['epoch']}: {wrong}; the epoch repeats at half the rate")
         state.learn_again()
         return
-    if wrong := state.health.check_predictions(state.prediction_counts.tolist()):
+    if not state.method.draws and (wrong := state.health.check_predictions(state.prediction_counts.tolist())):
         recover(state, wrong, reporter)
     reporter.epoch("distill", row["epoch"], {name: row[name] for name in row if name not in ("epoch", "phase")})
     state.end_epoch(row)

@@ -194,11 +194,18 @@ def shard_config(config: DistillConfig, processes: int) -> DistillConfig:
         **({"distill.leaves": config.leaves} if config.leaves else {}),
     }
     for key, value in divided.items():
-        if value % processes or value // processes < MIN_SHARE:
+        if processes > 1 and (value % processes or value // processes < MIN_SHARE):
             raise InputError(
                 f"{key}: {value} images cannot be divided among {processes} processes, at least {MIN_SHARE} each; "
                 "take a multiple, or change runtime.processes."
             )
+        if value < MIN_SHARE:
+            raise InputError(f"{key}: {value} is too few; take {MIN_SHARE} or more.")
+    if config.leaves and config.memory and config.memory < config.leaves + config.synthesis.batch_size:
+        raise InputError(
+            f"distill.memory: {config.memory} images, but each synthetic batch of {config.synthesis.batch_size} comes "
+            f"with {config.leaves} leaves, which would drive its images out; take a larger memory, or fewer leaves."
+        )
     synthesis = config.synthesis.model_copy(update={"batch_size": config.synthesis.batch_size // processes})
     learnt: dict[str, Any] = {"batch_size": config.student.batch_size // processes}
     if not registry.method_of(synthesis).keeps_memory:

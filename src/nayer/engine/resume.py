@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
 from types import FrameType
 from typing import Any, Protocol
@@ -19,6 +20,9 @@ from nayer.engine.signals import handling
 from nayer.engine.state_file import read_state, save_state
 from nayer.engine.state_folder import resume_hint, state_file
 
+# The last state that did not fit a command; it fits again if the command before is typed again.
+PREVIOUS = "previous.pt"
+
 
 def check_resume(runtime: RuntimeConfig, stages: Iterable[str]) -> None:
     """Refuse stages whose state cannot be kept, or is required but missing.
@@ -29,7 +33,7 @@ def check_resume(runtime: RuntimeConfig, stages: Iterable[str]) -> None:
     for stage in stages:
         state = state_file(runtime.resume_folder, stage)
         check_folders([state], "runtime.resume_folder: ")
-        if runtime.resume == "require" and not state.is_file():
+        if runtime.resume == "require" and not any(each.is_file() for each in (state, state.with_name(PREVIOUS))):
             raise InputError(
                 f"runtime.resume: 'require', but there is no state in '{state.parent}'; set auto to start, or name "
                 "only the pipelines that were interrupted."
@@ -47,8 +51,9 @@ class ResumePoint:
     """The state file of one stage and the moments at which it is written.
 
     If the fingerprints are equal, the stage resumes. If they differ, it starts afresh, keeps the old state as
-    `previous.pt` and prints the difference; with `runtime.resume: require` it refuses instead. The last state stays
-    until the stage's outputs are saved: then `discard` deletes it, so that a second run trains again.
+    `previous.pt` and prints the difference; with `runtime.resume: require` it refuses instead. If it is `previous.pt`
+    that fits, the two change places. The last state stays until the stage's outputs are saved: then `discard` deletes
+    it, so that a second run trains again.
 
     With several processes, the first one alone reads and writes the file, which holds the states of all, taken at the
     same point of their common work.
@@ -99,32 +104,53 @@ class ResumePoint:
     def _read(self) -> list[dict[str, Any]] | None:
         """States of all processes by rank, or None if there is no file or it does not fit."""
         sweep(self.path)
-        if self.config.resume == "never" or not self.path.is_file():
-            if self.config.resume == "require":
-                raise InputError(
-                    f"runtime.resume: 'require', but there is no state in '{self.path.parent}'; set auto to start."
-                )
+        if self.config.resume == "never":
             return None
+        states, changed = self._fitting(self.path)
+        if states:
+            return states
+        previous = self.path.with_name(PREVIOUS)
+        states, _ = self._fitting(previous)
+        if states:
+            self._exchange(previous)
+            return states
+        listed = printable("; ".join(changed[:8]))
+        if self.config.resume == "require":
+            wrong = f"the kept state of {self.stage} does not fit: {listed}"
+            missing = f"there is no state in '{self.path.parent}'; set auto to start"
+            raise InputError(f"runtime.resume: 'require', but {wrong if changed else missing}.")
+        if changed:
+            self.path.replace(previous)
+            self.reporter.say(
+                f"{self.stage}: starting afresh, the kept state does not fit ({listed}); it stays as {previous}"
+            )
+        return None
+
+    def _fitting(self, path: Path) -> tuple[list[dict[str, Any]] | None, list[str]]:
+        """States in a file if they fit; otherwise None, and what differs, which is nothing if there is no file."""
+        if not path.is_file():
+            return None, []
         try:
-            run_id, states, fingerprint = read_state(self.path)
+            run_id, states, fingerprint = read_state(path)
             changed = differences(fingerprint, self.fingerprint)
         except Interrupted:  # caused by a signal, not by the file
             raise
         except Exception as error:  # a damaged file may raise anything
             why = "it holds more than a state" if isinstance(error, UnpicklingError) else first_line(error)
             changed = [f"the state file cannot be read ({why})"]
-        if not changed:
-            self.reporter.resumed(run_id)
-            return states
-        listed = printable("; ".join(changed[:8]))
-        if self.config.resume == "require":
-            raise InputError(f"runtime.resume: 'require', but the kept state of {self.stage} does not fit: {listed}.")
-        previous = self.path.with_name("previous.pt")
-        self.path.replace(previous)
-        self.reporter.say(
-            f"{self.stage}: starting afresh, the kept state does not fit ({listed}); it stays as {previous}"
-        )
-        return None
+        if changed:
+            return None, changed
+        self.reporter.resumed(run_id)
+        return states, []
+
+    def _exchange(self, previous: Path) -> None:
+        """Put the previous state, which fits, in place of the last one, which becomes the previous one."""
+        aside = self.path.with_name("aside.pt")
+        if self.path.is_file():
+            self.path.replace(aside)
+        previous.replace(self.path)
+        if aside.is_file():
+            aside.replace(previous)
 
     def keep(self, state: Callable[[], dict[str, Any]], finished: bool = False) -> None:
         """Between batches: write the state if it is due, the stage is finished, or the run was asked to stop.

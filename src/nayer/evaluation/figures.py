@@ -162,7 +162,7 @@ def embedding_similarity(table: Tensor, class_names: Sequence[str]) -> Figure:
     """Cosine similarity of the label embeddings (classes, dim); class names stand on the axes for up to 40 classes."""
     rows = torch.nn.functional.normalize(table.detach().double().cpu(), dim=1)
     values: Matrix = (rows @ rows.T).numpy()
-    written = [[f"{value:.2f}".replace("0.", ".") for value in row] for row in values]
+    written = [[f"{value:.2f}".replace("0.", ".") for value in row] for row in values[:MAX_VALUES, :MAX_VALUES]]
     scale = Normalize(min(0.0, float(values.min())), 1)
     return _matrix(values, written, class_names, "cosine similarity", scale)
 
@@ -172,7 +172,7 @@ def confusion(counts: pd.DataFrame, rows: str = "true class") -> Figure:
     """Confusion matrix of `rows` against the student's class (columns): shares of the row as colour, counts as text."""
     values: Matrix = counts.to_numpy(dtype=float)
     shares = values / np.maximum(values.sum(1, keepdims=True), 1)
-    written = [[f"{value:.0f}" if value else "" for value in row] for row in values]
+    written = [[f"{value:.0f}" if value else "" for value in row] for row in values[:MAX_VALUES, :MAX_VALUES]]
     # Square-root colour scale, so that rare mistakes, which one looks for, stand out from the white.
     names = [str(name) for name in counts.columns]
     figure = _matrix(shares, written, names, "share of the row", PowerNorm(0.5, 0, 1))
@@ -184,6 +184,7 @@ def confusion(counts: pd.DataFrame, rows: str = "true class") -> Figure:
 def _matrix(
     values: Matrix, written: Sequence[Sequence[str]], class_names: Sequence[str], label: str, scale: Normalize
 ) -> Figure:
+    """Figure of a square matrix; `written` stands on its fields if there are at most MAX_VALUES classes."""
     count = len(class_names)
     side = min(8.0, 3.4 + 0.27 * count)
     figure = Figure(figsize=(side + 0.7, side), layout="constrained")

@@ -71,9 +71,18 @@ def strip(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict
     while found and not found.keys() & expected.keys():
         prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in found)), None)
         if prefix is None:
-            break
+            return among_others(found, expected)
         found = {name.removeprefix(prefix): value for name, value in found.items()}
     return found
+
+
+def among_others(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's weights if one prefix sets exactly them apart from others, such as a loss's; else all weights."""
+    for prefix in PREFIXES:
+        part = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        if part and all(name.endswith(COUNTER) for name in part.keys() ^ expected.keys()):
+            return part
+    return dict(weights)
 
 
 def listed(names: list[str]) -> str:

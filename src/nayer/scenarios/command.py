@@ -1,5 +1,6 @@
 """`kedro scenario`: create a scenario for an existing teacher, and write the DVC pipeline file of any scenario."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from nayer.core.errors import InputError, unknown
 from nayer.core.files import write_atomically
 from nayer.core.project import pipeline_file, scenarios
 from nayer.scenarios.options import TeacherOptions, check_options
+
+# Options that may name a file or folder, beside the teacher.
+PATHS = {"class_names", "test_data"}
 
 
 @click.command()
@@ -52,6 +56,12 @@ from nayer.scenarios.options import TeacherOptions, check_options
 def scenario(name: str, teacher: str | None, **said: Any) -> None:
     """Make a scenario for --teacher, and write its DVC pipeline file; without --teacher, write only the file."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
+    if Path.cwd() != project:  # paths are typed as seen from here, but read and kept as runs see them
+        teacher, said = (
+            teacher and seen_from(project, teacher),
+            {key: seen_from(project, value) if key in PATHS and value else value for key, value in said.items()},
+        )
+        os.chdir(project)
     try:
         if teacher:
             make(project, name, TeacherOptions(teacher=teacher, **said))
@@ -64,6 +74,15 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
         raise click.ClickException(str(error)) from None
     shown = written.relative_to(project)
     click.echo(f"{shown} written. Next: kedro run --env {name}, or only what must run: dvc repro {shown}")
+
+
+def seen_from(project: Path, place: str) -> str:
+    """A file or folder in the working directory, also behind `timm:` or `transformers:`, as seen from the project."""
+    library, mark, path = place.rpartition(":")
+    if not path or not Path(path).exists():
+        return place
+    found = Path(path).absolute()
+    return f"{library}{mark}{found.relative_to(project) if found.is_relative_to(project) else found}"
 
 
 def make(project: Path, name: str, options: TeacherOptions) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from nayer.core.errors import InputError, mistake
+from nayer.core.errors import InputError, mistake, reason
+from nayer.core.files import check_folders
 from nayer.datasets.config import DataConfig
 from nayer.datasets.known import KNOWN
 from nayer.datasets.sources import SOURCES as DATA_SETS
@@ -43,6 +44,7 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     """
     check_options(project, name, options)
     folder = project / "conf" / name
+    check_folders([folder], "NAME: ")
     groups = parameters(options, reporter)
     try:
         data = DataConfig.model_validate({"channels": None, **groups["data"]})
@@ -69,8 +71,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         reporter.say("The student, of its teacher's family, starts from its weights (distill.student.start).")
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
     try:
+        part.mkdir()
         (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
         (part / "globals.yml").write_text(f"scenario: {name}\n")
         checked = as_run(project, part, groups, found.class_names)
@@ -82,6 +84,10 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
             groups |= {"runtime": runtime} if runtime else {}
             as_run(project, part, groups, found.class_names)
         part.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"NAME: '{folder}' could not be written ({reason(error)}); make room, or make it writable."
+        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return found

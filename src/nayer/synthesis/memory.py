@@ -135,11 +135,12 @@ class MemoryBank:
         return SyntheticSample(self.take(chosen).cpu(), self.labels[chosen].cpu())
 
     def state_dict(self) -> dict[str, Any]:
-        """The filled part of the ring (not a copy), the counter of added images, the draw order and the priorities."""
+        """The filled part of the ring, the counter of added images, the draw order and the priorities."""
         filled = len(self)
+        # Saving a slice writes its whole storage; a copy of the images is preferred while it is the smaller half.
+        images = self.images[:filled]
         return {
-            # Saving a slice writes its whole storage; the larger file is preferred to a copy in memory.
-            "images": self.images[:filled],
+            "images": images.clone() if 2 * filled < self.capacity else images,
             "labels": self.labels[:filled],
             "synthetic": self.synthetic[:filled],
             "added": self.added,

@@ -143,6 +143,8 @@ class Method(ABC, Generic[Settings]):
     """Whether the student learns from all images in the memory, rather than from the newest batch alone."""
     alternates: ClassVar[int] = 0
     """Student steps after each batch in published runs; 0 if the student learns after all batches of an epoch."""
+    draws: ClassVar[bool] = False
+    """Whether images are drawn and not learnt: the teacher may then put them all in one class, and nothing is wrong."""
     student_loss: StudentLoss | None = None
     """Student loss specific to the method; None uses the distillation loss with the temperature of the parameters."""
 

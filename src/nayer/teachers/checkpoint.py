@@ -14,6 +14,8 @@ from nayer.core.errors import InputError, first_line
 from nayer.core.tensors import check_unfolding
 from nayer.teachers.pt2 import load_exported
 
+# Mappings that are searched for weights; a real checkpoint nests a few.
+MOST_WRAPPERS = 100
 # Keys under which training scripts keep the weights; averaged ones come last, used only where there are no others.
 WRAPPERS = (
     "state_dict",
@@ -77,8 +79,8 @@ READERS: Mapping[str, Callable[[Path], Any]] = {".safetensors": load_file, ".pt2
 def find_weights(content: Any, seen: set[int] | None = None) -> dict[str, Tensor]:
     """The tensors by name in a state dict or in a training script's checkpoint; empty if there are none."""
     seen = set() if seen is None else seen
-    # A stranger's mappings may contain themselves, or each other so often that following every path never ends.
-    if not isinstance(content, Mapping) or id(content) in seen:
+    # A stranger's mappings may contain themselves, or each other so often or so deep that the search never ends.
+    if not isinstance(content, Mapping) or id(content) in seen or len(seen) >= MOST_WRAPPERS:
         return {}
     seen.add(id(content))
     for name in WRAPPERS:

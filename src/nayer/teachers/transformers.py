@@ -98,7 +98,7 @@ def describe(name: str) -> Description:
 def described(name: str, folder: Path, config: Any) -> Description:
     """Description from the files; malformed ones may raise any error that `describe` catches."""
     labels = {int(place): str(label) for place, label in config.id2label.items()}
-    names = tuple(labels[place] for place in sorted(labels))
+    names = told_apart([labels[place] for place in sorted(labels)])
     if sorted(labels) != list(range(len(labels))) or not all(is_printable(label) and label for label in names):
         raise InputError(
             f"TEACHER: id2label of '{folder / CONFIG}' must number classes from 0, each with a name of one "
@@ -124,6 +124,11 @@ def described(name: str, folder: Path, config: Any) -> Description:
     told = None if names == tuple(f"LABEL_{place}" for place in range(len(names))) else names
     crop = crop_of(processor, size)
     return Description(spelt(config), pinned(name, folder), told, size, mean, std, crop, " ".join(notes) or None)
+
+
+def told_apart(names: list[str]) -> tuple[str, ...]:
+    """The names, with their class's number behind those that are given twice, as ImageNet's crane (134 and 517) is."""
+    return tuple(f"{name} {place}" if names.count(name) > 1 else name for place, name in enumerate(names))
 
 
 def read_processor(folder: Path) -> dict[str, Any]:

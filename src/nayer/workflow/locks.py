@@ -6,8 +6,8 @@ The operating system drops these locks (flock) when the process ends, however it
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -43,6 +43,17 @@ def hold(written: Iterable[Path], read: Iterable[Path]) -> ExitStack:
                     "make it writable, or a link to a folder on a disk that can lock."
                 ) from error
         return held.pop_all()
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Let one run at a time do what is inside, while others wait."""
+    handle = opened(lock_of(path))
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def lock_of(path: Path) -> Path:

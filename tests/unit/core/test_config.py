@@ -60,6 +60,12 @@ def test_what_is_out_of_range_or_of_another_type_is_refused(wrong):
         Some(**wrong)
 
 
+def test_a_home_folder_is_spelt_out_and_an_address_stays_as_it_is(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert Some(place="~/states").place == "/somewhere/states"
+    assert Some(place="models:/name//3").place == "models:/name//3"
+
+
 def test_parameters_cannot_be_changed():
     with pytest.raises(ValidationError):
         Some().count = 2

@@ -303,6 +303,29 @@ def test_a_class_folder_that_is_a_link_out_of_the_data_is_refused_before_a_run(
             refuse(config(place, dataset))
 
 
+def test_an_accent_may_be_written_in_either_way(folder: Path) -> None:
+    apart, one = "ame\u0301ricain", "am\u00e9ricain"
+    (folder / "test" / "zebra").rename(folder / "test" / apart)
+    data = datasets.load(config(folder / "test", "test_folder", names=[one, "ant_lion"]))
+    assert data.class_names == (one, "ant_lion")
+    assert sorted(data.test.labels.tolist()) == [0, 1]
+    (folder / "names.txt").write_text(f"{apart}\nant_lion\n")
+    named = config(folder / "test", "test_folder").model_copy(update={"class_names": str(folder / "names.txt")})
+    assert datasets.class_names(named) == (one, "ant_lion")
+
+
+def test_data_whose_classes_stand_in_another_order_than_a_models_are_refused(folder: Path) -> None:
+    test = config(folder / "test", "test_folder", names=["zebra", "ant_lion"])
+    assert (
+        datasets.load_for(("zebra", "ant_lion"), test).test.labels.tolist() == datasets.load(test).test.labels.tolist()
+    )
+    assert len(datasets.load_for(("horse", "ant_lion"), test).test) == 2, "another word for it"
+    with pytest.raises(InputError, match=r"data\.class_names: 'zebra' is class 0 .from 0., but class 1 of teacher and"):
+        datasets.load_for(("ant_lion", "zebra"), test)
+    with pytest.raises(InputError, match=r"data\.class_names: 2, but teacher and student have 3; set"):
+        datasets.load_for(("zebra", "ant_lion", "bee"), test)
+
+
 @pytest.mark.parametrize("target", ["elsewhere", "nowhere", "itself"])
 def test_a_picture_that_is_a_link_out_of_the_data_or_to_nothing_is_refused(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, target: str

@@ -103,6 +103,14 @@ def test_images_of_one_class_bring_a_fresh_generator_and_at_last_an_end(run, met
     assert "in one class; a fresh generator takes over" in heard.warnings[0]
 
 
+def test_drawn_pictures_may_all_be_of_one_class(run, method):
+    method.batches.update(dict.fromkeys(range(1, 100), one_class))
+    method.draws = True
+    heard = Heard()
+    run(heard)
+    assert heard.warnings == []
+
+
 def test_a_student_that_is_no_number_goes_back_and_learns_at_half_the_rate(run, method):
     usual = [row["learning_rate"] for row in run(Heard()).history]
     method.student_steps[5] = lambda loss: loss * math.nan  # in the second epoch of distillation

@@ -123,7 +123,17 @@ def test_the_fingerprint_knows_what_changes_the_student(make_plan):
     assert make_plan().fingerprint != make_plan(seed=6).fingerprint
 
 
-@pytest.mark.parametrize(("leaves", "memory"), [(0, 25), (70, 70)])
+def test_a_memory_that_leaves_would_fill_is_refused(make_plan):
+    assert make_plan(leaves=6, memory=6 + make_plan().config.synthesis.batch_size)
+    with pytest.raises(
+        InputError, match=r"distill\.memory: 6 images, but each synthetic batch of \d+ comes with 6 leaves"
+    ):
+        make_plan(leaves=6, memory=6)
+    with pytest.raises(InputError, match=r"distill\.leaves: 1 is too few; take 2 or more"):
+        make_plan(leaves=1)
+
+
+@pytest.mark.parametrize(("leaves", "memory"), [(0, 25), (70, 95)])
 def test_what_leaves_cost_is_measured_with_room_for_all_of_them(leaves, memory, make_plan):
     config = make_plan(leaves=leaves).config
     short = shortened(config.model_dump() | {"synthesis": config.synthesis.model_dump()})

@@ -59,6 +59,32 @@ def starts_afresh(point: ResumePoint, words: str) -> bool:
     return point.load() is None and len(point.reporter.said) == 1
 
 
+def other(point: ResumePoint, seed: int) -> ResumePoint:
+    return ResumePoint(point.config, "stage", {"seed": seed}, Listening())
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_the_command_before_goes_on_from_the_state_that_another_command_put_aside(point, kept, finished):
+    another = other(point, 2)
+    assert another.load() is None
+    another.keep(lambda: {"counters": [7]})
+    if finished:
+        another.discard()
+    assert point.load()["counters"] == STATE["counters"]
+    assert not point.reporter.said
+    again = other(point, 2).load()
+    assert again is None if finished else again["counters"] == [7]
+
+
+def test_a_required_state_may_be_the_one_that_was_put_aside(point, kept):
+    other(point, 2).load()
+    required = point.config.model_copy(update={"resume": "require"})
+    resume.check_resume(required, ["stage"])
+    assert ResumePoint(required, "stage", {"seed": 1}, Listening()).load()["counters"] == STATE["counters"]
+    with pytest.raises(InputError, match=r"'require', but the kept state of stage does not fit: seed: 1 -> 3"):
+        ResumePoint(required, "stage", {"seed": 3}, Listening()).load()
+
+
 def test_a_single_wrong_bit_among_the_numbers_is_noticed(point, kept):
     content = bytearray(kept.read_bytes())
     place = content.index(torch.arange(1000.0).numpy().tobytes())

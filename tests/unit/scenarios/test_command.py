@@ -1,9 +1,51 @@
 """`kedro scenario`, as it is typed."""
 
+import shutil
+from pathlib import Path
+
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from nayer.core.images import ImageSpec
+from nayer.models.classifier import Classifier
+from nayer.scenarios import create
 from nayer.scenarios.command import scenario
+
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A project with a teacher in a subfolder, which is the working directory."""
+    for name in ("conf", "src", "pyproject.toml"):
+        source = PROJECT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    (tmp_path / "models").mkdir()
+    teacher = Classifier.build("wrn-10-1", ("ant", "bee", "cat"), ImageSpec(8, 1, (0.3,), (0.4,)))
+    teacher.save(tmp_path / "models" / "teacher.safetensors")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path / "models")
+    return tmp_path
+
+
+def test_a_teacher_named_in_a_subfolder_is_found_by_runs_of_the_project(project, monkeypatch):
+    found = CliRunner().invoke(scenario, ["mine", "--teacher", "teacher.safetensors"])
+    assert found.exit_code == 0, found.output
+    kept = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]
+    assert kept["weights"] == "models/teacher.safetensors"
+
+
+def test_a_disk_that_becomes_full_is_said_so_and_leaves_no_scenario(project, monkeypatch):
+    def full(*_, **__) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(create, "as_run", full)
+    found = CliRunner().invoke(scenario, ["mine", "--teacher", "teacher.safetensors"])
+    assert found.exit_code == 1
+    assert "NAME: " in found.output
+    assert "could not be written (No space left on device)" in found.output
+    assert not list((project / "conf").glob("mine*"))
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,13 @@ def test_state_round_trip_deals_the_same_images():
     assert torch.equal(bank.sample(6, 2).images, copy.sample(6, 2).images)
 
 
+def test_the_state_of_a_bank_that_is_hardly_filled_takes_little_room():
+    bank = MemoryBank(100_000, (3, 32, 32), torch.device("cpu"))
+    bank.add(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, dtype=torch.long))
+    torch.save(bank.state_dict(), written := io.BytesIO())
+    assert written.tell() < 4 * 2**20
+
+
 def test_sample_file_round_trip(tmp_path):
     sample = bank_with(8, (0, 8)).sample(4, 2)
     sample.save(tmp_path / "sample.safetensors")

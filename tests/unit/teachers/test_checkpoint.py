@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from nayer.core.errors import InputError
 from nayer.models.architectures import build_network
 from nayer.models.weights import fit
-from nayer.teachers.checkpoint import read_weights
+from nayer.teachers.checkpoint import find_weights, read_weights
 
 KEY = "teacher.location"
 
@@ -54,8 +55,9 @@ def loaded(path: Path) -> nn.Module:
         lambda model: {"epoch": 3, "state_dict": prefixed("model.", model)},
         lambda model: {"model": model.state_dict(), "optimizer": {"lr": 0.1}},
         lambda model: {"model_ema": prefixed("module.", model)},
+        lambda model: {"state_dict": prefixed("model.", model) | {"criterion.weight": torch.ones(3)}},
     ],
-    ids=["plain", "DataParallel", "averaged", "compiled", "Lightning", "checkpoint", "averaged only"],
+    ids=["plain", "DataParallel", "averaged", "compiled", "Lightning", "checkpoint", "averaged only", "beside a loss"],
 )
 def test_weights_are_found_in_what_wraps_them(wrap, zipped, trained, tmp_path):
     path = tmp_path / "teacher.pth"
@@ -105,6 +107,13 @@ def test_missing_and_empty_files(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     with pytest.raises(InputError, match="no weights"):
         read_weights(tmp_path / "empty.pth", KEY)
+
+
+def test_a_file_nested_without_end_holds_no_weights():
+    content: dict[str, Any] = {"weight": torch.ones(1)}
+    for _ in range(3000):
+        content = {"model": content}
+    assert find_weights(content) == {}
 
 
 @pytest.mark.parametrize(

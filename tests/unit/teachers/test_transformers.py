@@ -100,6 +100,11 @@ def test_numbers_that_stand_for_names_are_none(folder):
     assert describe(f"transformers:{folder}", SOURCES)[1].class_names == ("LABEL_0", "LABEL_1", "cat")
 
 
+def test_classes_of_one_name_are_told_apart_by_their_numbers(folder):
+    changed(folder, "config.json", id2label={"0": "crane", "1": "ant", "2": "crane"})
+    assert describe(f"transformers:{folder}", SOURCES)[1].class_names == ("crane 0", "ant", "crane 2")
+
+
 def test_without_a_processor_the_owner_must_say_what_it_would(folder):
     (folder / "preprocessor_config.json").unlink()
     about = describe(f"transformers:{folder}", SOURCES)[1]

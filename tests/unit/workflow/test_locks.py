@@ -3,12 +3,14 @@
 import errno
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from nayer.core.errors import InputError
-from nayer.workflow.locks import hold
+from nayer.workflow.locks import hold, in_turn
 
 A, B = Path("data/a.bin"), Path("data/b.bin")
 HOLDER = """
@@ -102,3 +104,26 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("nayer.workflow.locks.fcntl.flock", refuse)
     with pytest.raises(InputError, match="No locks available"):
         hold([A], [])
+
+
+WAITER = """
+import sys
+from pathlib import Path
+from nayer.workflow.locks import in_turn
+print("waits", flush=True)
+with in_turn(Path(sys.argv[1])):
+    print(Path("data/a.bin").read_text(), flush=True)
+"""
+
+
+def test_another_process_waits_for_its_turn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as held:
+        held.enter_context(in_turn(A))
+        command = [sys.executable, "-c", WAITER, str(A)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "waits\n"
+            time.sleep(0.2)  # in which it would fail, if it did not wait
+            A.write_text("done")
+            held.close()
+            assert process.stdout.read() == "done\n"

@@ -9,7 +9,6 @@ from typing import Any
 import mlflow
 import torch
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from nayer.core.errors import InputError, Refused, first_line
 from nayer.core.files import digest
@@ -248,7 +247,7 @@ def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[
         return float(champion.tags["student.top1"])
     try:
         model = mlflow.pyfunc.load_model(f"models:/{champion.name}/{champion.version}")
-    except (MlflowException, OSError) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise InputError(
             f"promote: the champion, version {champion.version} of '{champion.name}', was evaluated on other test data "
             f"and its files cannot be loaded ({first_line(error)}); restore them, roll back "

@@ -123,7 +123,7 @@ class Registry:
         """Whether the files of a version still exist and can be loaded."""
         try:
             mlflow.pyfunc.load_model(f"models:/{self.name}/{version}")
-        except (MlflowException, OSError):
+        except Exception:  # a damaged file may raise anything
             return False
         return True
 
@@ -150,7 +150,7 @@ class Registry:
         if not self.loadable(before):
             raise InputError(
                 f"promote.model_name: version {before} of '{self.name}', which version {champion.version} superseded, "
-                "was deleted, or its files are gone; set the alias champion by hand on the MLflow page."
+                "was deleted, or its files are gone or damaged; set the alias champion by hand on the MLflow page."
             )
         self._crown(before, f"restored in place of {number(champion)}")
         return number(champion), before

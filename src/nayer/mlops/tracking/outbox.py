@@ -171,7 +171,10 @@ def send_kept(folder: Path) -> list[str]:
     client = MlflowClient()
     told: list[str] = []
     for file in sorted((folder / store_key()).glob("*.json")):
-        pending, refusals = deque(json.loads(file.read_text())), []
+        try:
+            pending, refusals = deque(json.loads(file.read_text())), []
+        except FileNotFoundError:  # a run on another machine has sent it
+            continue
         while batch := first_batch(pending):
             try:
                 send(client, file.stem, batch)
@@ -181,7 +184,7 @@ def send_kept(folder: Path) -> list[str]:
                 refusals.append(shortened(error))
             for _ in batch:
                 pending.popleft()
-        file.unlink()
+        file.unlink(missing_ok=True)
         shutil.rmtree(file.with_suffix(""), ignore_errors=True)
         because = f", but for what it refused: {refusals[0]}" if refusals else ""
         told.append(f"Sent to MLflow what it had missed of run {file.stem}{because}.")

@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import git
 import mlflow
 import requests
 from mlflow.exceptions import MlflowException
@@ -48,10 +47,12 @@ def source_tags(project: Path, scenario: str) -> dict[str, str]:
     if lock.is_file():
         tags["dvc_lock"] = digest(lock)
     try:
+        import git
+    except ImportError:  # raised where the git command is not installed
+        return tags
+    with suppress(git.InvalidGitRepositoryError, git.NoSuchPathError, ValueError):
         repository = git.Repo(project, search_parent_directories=True)
         tags |= {"git_commit": repository.head.commit.hexsha, "git_dirty": str(repository.is_dirty()).lower()}
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError, ValueError):
-        pass
     return tags
 
 

@@ -47,7 +47,7 @@ def compare_models(
     if data.dataset == datasets.NONE:
         result, test_data = synthetic, {}
     else:
-        test = datasets.load(data).test
+        test = datasets.load_for(names, data).test
         check_images(test.images, teacher.images)
         result = metrics.compare(*logits(test.images), test.labels, names, evaluate.calibration_bins)
         # The only figure to choose a recipe by: it needs no real data, so the test data select nothing.
@@ -96,7 +96,7 @@ def train_baselines(
     """Test accuracy of the ceilings and floor that `evaluate.baselines` asks for, by name; empty by default."""
     if not evaluate.baselines:
         return {}
-    real = datasets.load(data)
+    real = datasets.load_for(teacher.class_names, data)
     return {
         name: baselines.accuracy_of(name, teacher, real, distill, runtime, seed, reporter)
         for name in evaluate.baselines

@@ -37,7 +37,7 @@ def compare_precisions(
     data: DataConfig,
 ) -> dict[str, Any]:
     """Accuracy and agreement of fp32 and INT8 on the real test data, or agreement on the probe if there are none."""
-    test = None if data.dataset == datasets.NONE else datasets.load(data).test
+    test = None if data.dataset == datasets.NONE else datasets.load_for(teacher.class_names, data).test
     pixels, labels = (test.images, test.labels) if test else (probes.images, None)
     device = teacher.mean.device
     of_teacher = config.model == "teacher"

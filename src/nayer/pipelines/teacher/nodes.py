@@ -52,6 +52,7 @@ def train_teacher(
     identity = {
         "teacher": config.model_dump(),
         "data": data.model_dump(),
+        "training_data": (training_data := real.train.digest()),
         "seed": seed,
         "own_network": code_digest(config.architecture),
         "code": fingerprint.code_digest(train.__module__),
@@ -62,6 +63,6 @@ def train_teacher(
     cost = {
         "seconds": seconds,
         "images_seen": len(real.train) // batch * batch * recipe.epochs,  # an incomplete last batch is dropped
-        "training_data": real.train.digest(),
+        "training_data": training_data,
     }
     return teacher, pd.DataFrame(history, columns=COLUMNS), cost

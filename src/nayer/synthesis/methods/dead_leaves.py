@@ -27,6 +27,7 @@ class DeadLeaves(Method[DeadLeavesConfig]):
     Config = DeadLeavesConfig
     loss_names: ClassVar = {"bn": "BatchNorm statistics", "balance": "balance of the classes seen"}
     needs_embeddings = False
+    draws = True
 
     def __init__(self, context: Context, config: DeadLeavesConfig) -> None:
         super().__init__(context, config)

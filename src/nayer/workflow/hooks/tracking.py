@@ -17,6 +17,7 @@ from nayer.core.files import digest
 from nayer.engine.signals import handling
 from nayer.engine.state_folder import resume_hint
 from nayer.workflow.catalog import files_of
+from nayer.workflow.locks import in_turn
 from nayer.workflow.stages import stages_in
 
 ARTIFACTS = {".png", ".svg", ".html", ".csv"}
@@ -40,9 +41,10 @@ class TrackingHooks:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Open the run; from here on a signal ends it as KILLED."""
-        from nayer.mlops.tracking import run
+        from nayer.mlops.tracking import run, store
 
-        with run.answering():
+        # Two runs that start together would both make the store, or send what earlier runs kept.
+        with in_turn(store.home(self.project) / run.OUTBOX), run.answering():
             self.open(pipeline)
         self.catalog = catalog
         # Digests link the runs of one chain: the output of one run is the input of another.

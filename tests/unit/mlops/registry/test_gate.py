@@ -11,8 +11,8 @@ GATE = GateConfig(
 GOOD = {"student.top1": 0.95, "agreement": 0.9, "file_mib": 0.5, "latency_ms_batch_1": 5.0}
 
 
-def missed(figures: dict[str, float], champion_top1: float | None = None) -> list[str]:
-    return [str(check) for check in checks(GATE, figures, champion_top1) if not check.passed]
+def missed(figures: dict[str, float], champion_top1: float | None = None, gate: GateConfig = GATE) -> list[str]:
+    return [str(check) for check in checks(gate, figures, champion_top1) if not check.passed]
 
 
 def test_good_figures_pass_and_so_does_what_equals_the_limits():
@@ -38,6 +38,8 @@ def test_a_miss_says_which_threshold_and_by_how_much(metric, value, key, by):
 def test_candidate_may_be_as_good_as_the_champion_or_worse_by_the_allowed_regression():
     assert missed(GOOD, champion_top1=0.95) == []
     assert missed(GOOD, champion_top1=0.9599) == []
+    wide = GATE.model_copy(update={"least_top1": 0.0, "largest_regression": 0.1})
+    assert missed({**GOOD, "student.top1": 0.7}, 0.8, wide) == [], "0.8 - 0.1 is above 0.7 to a computer"
     (sentence,) = missed(GOOD, champion_top1=0.97)
     assert "champion" in sentence
     assert sentence.endswith("missed by 0.01")

@@ -30,10 +30,14 @@ def model_id(version: ModelVersion) -> str:
     return version.source.rpartition("/")[2]
 
 
+def model_file(store: Path, version: ModelVersion) -> Path:
+    (file,) = (file for file in (store / "mlruns").rglob("model.pt2") if model_id(version) in str(file))
+    return file
+
+
 def remove_files(store: Path, version: ModelVersion) -> None:
     """Remove the artifacts of a version, as if somebody had tidied up."""
-    (file,) = (file for file in (store / "mlruns").rglob("model.pt2") if model_id(version) in str(file))
-    file.unlink()
+    model_file(store, version).unlink()
 
 
 def unread() -> ImageSet:
@@ -121,6 +125,23 @@ def test_champion_whose_files_are_gone_is_said_so_unless_its_figures_suffice(
         promote(evaluated(others, 0.95), config, TAGS, lambda: others)
     assert number(registry.at(CHALLENGER)) == "1", "nothing was registered"
     assert promote(evaluated(images, 0.96), config, TAGS, unread)["champion"]
+
+
+def test_champion_whose_files_are_damaged_is_said_so_and_is_not_gone_back_to(
+    store, run, evaluated, images, promote_config
+):
+    config, registry = promote_config("damaged"), Registry("damaged")
+    promote(evaluated(images, 0.9), config, TAGS, unread)
+    file = model_file(store, registry.at(CHAMPION))
+    file.write_bytes(file.read_bytes()[:100])
+    others = ImageSet(images.images, (images.labels + 1) % 3)
+    with pytest.raises(InputError, match="cannot be loaded .*roll back"):
+        promote(evaluated(others, 0.95), config, TAGS, lambda: others)
+    promote(evaluated(images, 0.96), config, TAGS, unread)
+    with pytest.raises(
+        InputError, match="version 1 of 'damaged', which version 2 superseded, was deleted, or its files are"
+    ):
+        registry.roll_back()
 
 
 def test_a_champion_whose_files_are_gone_gets_them_back_when_it_is_promoted_again(

@@ -1,6 +1,7 @@
 """What a run writes to MLflow."""
 
 import os
+import sys
 
 import mlflow
 import pytest
@@ -8,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from nayer.core.errors import InputError, first_line
 from nayer.core.nested import flatten
-from nayer.mlops.tracking.run import answering
+from nayer.mlops.tracking.run import answering, source_tags
 from nayer.mlops.tracking.store import check_server, point_to_store, without_credentials
 
 
@@ -17,6 +18,12 @@ def test_typed_and_nested_parameters_become_dotted_keys(distill_config):
     assert flat["distill.synthesis.bn_weight"] == 10.0
     assert flat["distill.student.architecture"] == "wrn-10-1"
     assert (flat["seed"], flat["a.b.c"]) == (3, 1)
+
+
+def test_a_machine_without_git_records_no_commit(tmp_path, monkeypatch):
+    (tmp_path / "dvc.lock").touch()
+    monkeypatch.setitem(sys.modules, "git", None)
+    assert set(source_tags(tmp_path, "digits")) == {"dvc_lock"}
 
 
 def test_a_dead_server_is_named_without_its_password():
