@@ -41,7 +41,7 @@ def assert_reported(project: Path, name: str) -> None:
 def project(tmp_path_factory) -> Path:
     """A copy of the project with the whole chain run, then `distill` once more."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("conf", "src", "pyproject.toml"):
+    for name in ("conf", "src", "pyproject.toml", ".telemetry"):
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     (folder / "conf" / "local").mkdir(exist_ok=True)
