@@ -5,6 +5,7 @@ safetensors alone.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -128,7 +129,8 @@ def described(name: str, folder: Path, config: Any) -> Description:
 
 def told_apart(names: list[str]) -> tuple[str, ...]:
     """The names, with their class's number behind those that are given twice, as ImageNet's crane (134 and 517) is."""
-    return tuple(f"{name} {place}" if names.count(name) > 1 else name for place, name in enumerate(names))
+    given = Counter(names)
+    return tuple(f"{name} {place}" if given[name] > 1 else name for place, name in enumerate(names))
 
 
 def read_processor(folder: Path) -> dict[str, Any]:

@@ -49,10 +49,11 @@ def train_teacher(
     torch.manual_seed(seed)
     teacher = Classifier.build(config.architecture, real.class_names, real.spec, key="teacher.architecture")
     teacher.provenance = {"stage": "teacher", "dataset": data.dataset, "seed": seed}
+    training_data = real.train.digest()
     identity = {
         "teacher": config.model_dump(),
         "data": data.model_dump(),
-        "training_data": (training_data := real.train.digest()),
+        "training_data": training_data,
         "seed": seed,
         "own_network": code_digest(config.architecture),
         "code": fingerprint.code_digest(train.__module__),
