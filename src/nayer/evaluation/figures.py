@@ -17,9 +17,11 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from nayer.core.formats import MINUS
+from nayer.evaluation.lettering import families, written
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#5b6470"
 STYLE: Any = {  # Any, as the type of the keys differs between versions of matplotlib
+    "font.family": families(),
     "font.size": 10,
     "axes.edgecolor": "#9ca3af",
     "axes.labelcolor": GREY,
@@ -41,7 +43,6 @@ MAX_NAMES = 40
 MAX_ROWS = 20
 ROWS_PER_COLUMN = 10
 MAX_VALUES = 12
-MAX_NAME_LENGTH = 22
 FEW_EPOCHS = 25
 # A logarithmic axis ends at this share of its largest value; what lies below says nothing to a reader.
 MIN_SHARE = 1e-5
@@ -125,6 +126,7 @@ def synthetic_images(images: Tensor, labels: Tensor, class_names: Sequence[str],
 
     Classes without an image are left out.
     """
+    names = written(class_names)
     present = [label for label in range(len(class_names)) if bool((labels == label).any())][:MAX_ROWS]
     columns = [present[start : start + ROWS_PER_COLUMN] for start in range(0, len(present), ROWS_PER_COLUMN)] or [[]]
     rows = max(1, len(columns[0]))
@@ -136,7 +138,7 @@ def synthetic_images(images: Tensor, labels: Tensor, class_names: Sequence[str],
         axes.imshow(grid, interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([(row + 0.5) * pitch for row in range(len(members))])
-        axes.set_yticklabels([short(class_names[label]) for label in members], parse_math=False, color="#111827")
+        axes.set_yticklabels([names[label] for label in members], parse_math=False, color="#111827")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     return figure
@@ -162,9 +164,9 @@ def embedding_similarity(table: Tensor, class_names: Sequence[str]) -> Figure:
     """Cosine similarity of the label embeddings (classes, dim); class names stand on the axes for up to 40 classes."""
     rows = torch.nn.functional.normalize(table.detach().double().cpu(), dim=1)
     values: Matrix = (rows @ rows.T).numpy()
-    written = [[f"{value:.2f}".replace("0.", ".") for value in row] for row in values[:MAX_VALUES, :MAX_VALUES]]
+    texts = [[f"{value:.2f}".replace("0.", ".") for value in row] for row in values[:MAX_VALUES, :MAX_VALUES]]
     scale = Normalize(min(0.0, float(values.min())), 1)
-    return _matrix(values, written, class_names, "cosine similarity", scale)
+    return _matrix(values, texts, class_names, "cosine similarity", scale)
 
 
 @mpl.rc_context(STYLE)
@@ -172,19 +174,19 @@ def confusion(counts: pd.DataFrame, rows: str = "true class") -> Figure:
     """Confusion matrix of `rows` against the student's class (columns): shares of the row as colour, counts as text."""
     values: Matrix = counts.to_numpy(dtype=float)
     shares = values / np.maximum(values.sum(1, keepdims=True), 1)
-    written = [[f"{value:.0f}" if value else "" for value in row] for row in values[:MAX_VALUES, :MAX_VALUES]]
+    texts = [[f"{value:.0f}" if value else "" for value in row] for row in values[:MAX_VALUES, :MAX_VALUES]]
     # Square-root colour scale, so that rare mistakes, which one looks for, stand out from the white.
     names = [str(name) for name in counts.columns]
-    figure = _matrix(shares, written, names, "share of the row", PowerNorm(0.5, 0, 1))
+    figure = _matrix(shares, texts, names, "share of the row", PowerNorm(0.5, 0, 1))
     figure.axes[0].set_xlabel("student's answer")
     figure.axes[0].set_ylabel(rows)
     return figure
 
 
 def _matrix(
-    values: Matrix, written: Sequence[Sequence[str]], class_names: Sequence[str], label: str, scale: Normalize
+    values: Matrix, texts: Sequence[Sequence[str]], class_names: Sequence[str], label: str, scale: Normalize
 ) -> Figure:
-    """Figure of a square matrix; `written` stands on its fields if there are at most MAX_VALUES classes."""
+    """Figure of a square matrix; the texts stand on its fields if there are at most MAX_VALUES classes."""
     count = len(class_names)
     side = min(8.0, 3.4 + 0.27 * count)
     figure = Figure(figsize=(side + 0.7, side), layout="constrained")
@@ -197,7 +199,7 @@ def _matrix(
     axes.set_xlabel("class")
     if count > MAX_NAMES:
         return figure
-    names = [short(name) for name in class_names]
+    names = written(class_names)
     size = 9.5 if count <= MAX_VALUES else 7.5
     upright = count * max(map(len, names)) > 36
     axes.set_xticks(range(count), names, rotation=90 if upright else 0, parse_math=False, fontsize=size)
@@ -206,11 +208,5 @@ def _matrix(
     if count <= MAX_VALUES:
         for (row, column), value in np.ndenumerate(values):
             color = "white" if scale(value) > 0.6 else "#111827"
-            axes.text(column, row, written[row][column], ha="center", va="center", fontsize=8, color=color)
+            axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=8, color=color)
     return figure
-
-
-def short(name: str) -> str:
-    """A class name on one line, shortened if it would take too much room in the figure."""
-    line = " ".join(name.split())
-    return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1] + "…"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nayer.evaluation import figures
+from nayer.evaluation import figures, lettering
 from nayer.synthesis.methods.nayer import Nayer
 
 
@@ -89,3 +89,18 @@ def test_confusion_is_a_share_of_the_true_class():
 def test_identical_embeddings_are_one():
     figure = figures.embedding_similarity(torch.tensor([[1.0, 0], [2, 0], [0, 3]]), ["ant", "bee", "cat"])
     assert figure.axes[0].images[0].get_array().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_a_name_in_letters_that_no_font_has_is_written_as_its_number(drawn, monkeypatch, recwarn):
+    monkeypatch.setattr(lettering, "families", lambda: ["DejaVu Sans"])
+    lettering.drawable.cache_clear()
+    assert lettering.written(["Kräuter", "狐", "a\nlong name of more than twenty letters"]) == [
+        "Kräuter",
+        "class 1",
+        "a long name of more t…",
+    ]
+    names = [chr(0x72D0 + place) for place in range(3)]
+    assert png(figures.embedding_similarity(torch.eye(3), names))
+    assert png(figures.synthetic_images(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.arange(3), names))
+    assert not [each for each in recwarn if "Glyph" in str(each.message)]
+    lettering.drawable.cache_clear()

@@ -50,7 +50,7 @@ def source_tags(project: Path, scenario: str) -> dict[str, str]:
         import git
     except ImportError:  # raised where the git command is not installed
         return tags
-    with suppress(git.InvalidGitRepositoryError, git.NoSuchPathError, ValueError):
+    with suppress(git.GitError, ValueError):
         repository = git.Repo(project, search_parent_directories=True)
         tags |= {"git_commit": repository.head.commit.hexsha, "git_dirty": str(repository.is_dirty()).lower()}
     return tags

@@ -28,6 +28,8 @@ def point_to_store(project: Path, tracking_uri: str) -> None:
     # Notice a dead server within seconds; MLflow's default retries take minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SERVER_SECONDS))
+    # Where there is no git command, MLflow says so in a paragraph; the run then has no commit, and that is all.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https"):
