@@ -1,5 +1,6 @@
 """Each kind of encoder gives its table, with provenance; an error about a wrong name says what to do."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_misspelt_encoder_suggests_the_nearest(encoder: str, nearest: str) -> No
 
 @pytest.mark.parametrize("encoder", ["./no/folder", "/no/folder", "~/no/folder", "a/b/c"])
 def test_missing_folder(encoder: str) -> None:
-    with pytest.raises(InputError, match=f"'{encoder}' is not a folder"):
+    with pytest.raises(InputError, match=f"'{os.path.expanduser(encoder)}' is not a folder"):
         check_encoder(config(encoder))
 
 
