@@ -15,7 +15,7 @@ from nayer.core.project import pipeline_file, scenarios
 from nayer.scenarios.options import TeacherOptions, check_options
 
 # Options that may name a file or folder, beside the teacher.
-PATHS = {"class_names", "test_data"}
+PATHS = ("class_names", "test_data")
 
 
 @click.command()
@@ -57,10 +57,12 @@ def scenario(name: str, teacher: str | None, **said: Any) -> None:
     """Make a scenario for --teacher, and write its DVC pipeline file; without --teacher, write only the file."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     if Path.cwd() != project:  # paths are typed as seen from here, but read and kept as runs see them
-        teacher, said = (
-            teacher and seen_from(project, teacher),
-            {key: seen_from(project, value) if key in PATHS and value else value for key, value in said.items()},
-        )
+        from nayer.datasets.sources import SOURCES
+
+        teacher = teacher and seen_from(project, teacher)
+        for key in PATHS:
+            if said[key] and said[key] not in SOURCES:  # a data set is meant, also where a folder has its name
+                said[key] = seen_from(project, said[key])
         os.chdir(project)
     try:
         if teacher:

@@ -21,10 +21,11 @@ def by_method(name: str, distill: dict[str, Any]) -> dict[str, Any]:
     fields = method.Config.model_fields
     open_to_scenarios = {key for key in fields if fields[key].is_required()} | ({GENERATOR_SIZE} & fields.keys())
     said = distill["synthesis"]
-    # What the scenario left to its own method's default, it means as well.
-    before = METHODS[said.get("method", "nayer")].Config.model_fields  # the default is that of conf/base
-    said = {key: field.default for key, field in before.items() if not field.is_required()} | said
     synthesis = {key: value for key, value in said.items() if key in open_to_scenarios}
+    # Steps that the scenario left to its own method are that method's.
+    before = METHODS[said.get("method", "nayer")].Config.model_fields["steps"]  # the default is that of conf/base
+    if "steps" in open_to_scenarios and not before.is_required():
+        synthesis.setdefault("steps", before.default)
     student = dict(distill["student"])
     if method.alternates:
         batches = max(1, student["steps"] // method.alternates)

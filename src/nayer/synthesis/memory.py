@@ -14,6 +14,8 @@ from nayer.synthesis.sample import SyntheticSample
 
 # Floor of the divergence, so that an image the student has mastered is still drawn now and then.
 LEAST_DIVERGENCE = 1e-4
+# Bytes of images that a state may copy; a bank on disk may be larger than the machine's memory.
+MOST_COPIED = 2**28
 
 
 def reserve(file: int, size: int) -> None:
@@ -137,10 +139,11 @@ class MemoryBank:
     def state_dict(self) -> dict[str, Any]:
         """The filled part of the ring, the counter of added images, the draw order and the priorities."""
         filled = len(self)
-        # Saving a slice writes its whole storage; a copy of the images is preferred while it is the smaller half.
+        # Saving a slice writes its whole storage: a copy is preferred while it is small beside that, and to a machine.
         images = self.images[:filled]
+        copied = 2 * filled < self.capacity and images.numel() <= MOST_COPIED
         return {
-            "images": images.clone() if 2 * filled < self.capacity else images,
+            "images": images.clone() if copied else images,
             "labels": self.labels[:filled],
             "synthetic": self.synthetic[:filled],
             "added": self.added,

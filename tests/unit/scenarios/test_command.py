@@ -30,8 +30,16 @@ def project(tmp_path, monkeypatch) -> Path:
 
 
 def test_a_teacher_named_in_a_subfolder_is_found_by_runs_of_the_project(project, monkeypatch):
-    found = CliRunner().invoke(scenario, ["mine", "--teacher", "teacher.safetensors"])
+    (project / "models" / "pictures").mkdir()
+    for name in ("ant", "bee", "cat"):
+        (project / "models" / "pictures" / name).mkdir()
+        (project / "models" / "pictures" / name / "1.png").touch()
+    command = ["mine", "--teacher", "teacher.safetensors", "--test-data", "pictures"]
+    found = CliRunner().invoke(scenario, command)
     assert found.exit_code == 0, found.output
+    assert (
+        yaml.safe_load((project / "conf/mine/parameters_data.yml").read_text())["data"]["folder"] == "models/pictures"
+    )
     kept = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]
     assert kept["weights"] == "models/teacher.safetensors"
 
@@ -63,3 +71,9 @@ def test_what_is_said_of_a_new_scenario_is_refused_without_a_teacher(said, keys,
     assert found.exit_code == 1
     assert found.output == (f"Error: {keys}: only for a new scenario; give its TEACHER as well, or NAME alone.\n")
     assert not list((tmp_path / "conf" / "mine").iterdir())
+
+
+def test_a_data_set_is_meant_by_its_name_also_where_a_folder_has_it(project):
+    (project / "models" / "fashion_mnist").mkdir()
+    found = CliRunner().invoke(scenario, ["mine", "--teacher", "teacher.safetensors", "--test-data", "fashion_mnist"])
+    assert "3 names given, 'fashion_mnist' has 10 classes" in found.output

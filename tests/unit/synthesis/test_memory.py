@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nayer.core.errors import InputError
+from nayer.synthesis import memory
 from nayer.synthesis.memory import MemoryBank
 from nayer.synthesis.sample import SyntheticSample
 
@@ -81,6 +82,14 @@ def test_the_state_of_a_bank_that_is_hardly_filled_takes_little_room():
     bank.add(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, dtype=torch.long))
     torch.save(bank.state_dict(), written := io.BytesIO())
     assert written.tell() < 4 * 2**20
+
+
+def test_a_state_copies_no_more_images_than_a_machine_has_room_for(monkeypatch):
+    bank = bank_with(100, (0, 4))
+    monkeypatch.setattr(memory, "MOST_COPIED", bank.images[:3].numel())
+    assert bank.state_dict()["images"].data_ptr() == bank.images.data_ptr()
+    monkeypatch.setattr(memory, "MOST_COPIED", bank.images[:4].numel())
+    assert bank.state_dict()["images"].data_ptr() != bank.images.data_ptr()
 
 
 def test_sample_file_round_trip(tmp_path):
