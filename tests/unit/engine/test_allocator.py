@@ -1,8 +1,11 @@
-"""Freed memory stays with the process after a call asks for it; nothing happens where the C library cannot."""
+"""Freed memory stays with the process, in huge pages, after a call asks for it; without glibc nothing happens."""
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -35,3 +38,41 @@ def test_what_was_freed_is_taken_again_without_asking_the_system():
 def test_elsewhere_nothing_is_asked(monkeypatch):
     monkeypatch.setattr(allocator.sys, "platform", "darwin")
     assert not allocator.keep_freed_memory()
+
+
+HUGE = """
+import sys
+import psutil, torch
+from pathlib import Path
+from nayer.engine.allocator import keep_freed_memory
+before = psutil.Process().memory_info().rss
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+taken = psutil.Process().memory_info().rss - before
+kept = torch.ones(2**24)  # 64 MiB
+memory = Path("/proc/self/smaps_rollup")
+huge = int(memory.read_text().partition("AnonHugePages:")[2].split()[0]) if memory.exists() else 0
+assert taken < 2**24, "memory that is not used yet"
+print(huge)
+"""
+
+
+def test_kept_memory_is_in_huge_pages_where_the_system_gives_them_and_takes_none_before_it_is_used():
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    chosen = setting.read_text() if setting.exists() else "[never]"
+
+    def huge(mode: str) -> bool:
+        done = subprocess.run(
+            [sys.executable, "-c", HUGE, mode], capture_output=True, text=True, check=True, timeout=120
+        )
+        return int(done.stdout) >= 2**15  # KiB
+
+    assert huge("keep") is ("[never]" not in chosen and platform.libc_ver()[0] == "glibc")
+    assert huge("give back") is ("[always]" in chosen)
+
+
+def test_without_address_space_for_it_the_heap_stays_as_it_is():
+    full = SimpleNamespace(malloc=lambda size: None, free=Mock(), madvise=Mock())
+    allocator.extend_in_huge_pages(full, 3)
+    assert not full.free.called
+    assert not full.madvise.called

@@ -11,6 +11,7 @@ from nayer.synthesis.parts.batchnorm import (
     ChannelStatistics,
     keeping_statistics,
     layers_with_statistics,
+    summed_statistics,
 )
 
 
@@ -123,8 +124,19 @@ def test_channel_statistics_and_their_gradient_are_those_of_plain_sums(layout, d
     assert (x.grad.double() - plain.grad).abs().max() < near_gradient * plain.grad.abs().max()
 
 
-def test_a_channel_that_is_constant_has_no_variance():
-    _, variance = ChannelStatistics.apply(torch.full((4, 2, 3, 3), 1.5))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_statistics_of_compiled_networks_are_exact_even_where_the_mean_is_large(dtype):
+    torch.manual_seed(0)
+    x = (torch.randn(8, 5, 9, 9) + torch.tensor([0.0, 1, -10, 100, 1000]).view(-1, 1, 1)).to(dtype)
+    wanted_variance, wanted_mean = torch.var_mean(x.double(), (0, 2, 3), correction=0)
+    mean, variance = summed_statistics(x)
+    torch.testing.assert_close(mean.double(), wanted_mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(variance.double(), wanted_variance, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("statistics", [ChannelStatistics.apply, summed_statistics])
+def test_a_channel_that_is_constant_has_no_variance(statistics):
+    _, variance = statistics(torch.full((4, 2, 3, 3), 1.5))
     assert variance.tolist() == pytest.approx([0, 0], abs=1e-9)
 
 
