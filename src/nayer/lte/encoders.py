@@ -26,7 +26,7 @@ def embed_labels(config: LteConfig, class_names: Sequence[str], seed: int) -> La
         InputError: the names, the prompt or the encoder cannot be used.
     """
     check_class_names(class_names, "data.class_names")
-    source, names, path = check_encoder(config), tuple(class_names), Path(config.encoder).expanduser()
+    source, names, path = check_encoder(config), tuple(class_names), Path(config.encoder)
     if source == "one_hot":
         return LabelEmbeddings(torch.eye(len(names)), names, source, "none", "none")
     if source == "random":
@@ -52,7 +52,7 @@ def check_encoder(config: LteConfig) -> Source:
             "as in 'a photo of a {}'."
         )
     source = _source(config.encoder)
-    path = Path(config.encoder).expanduser()
+    path = Path(config.encoder)
     if source == "minilm":
         text_models.bundled_folder()
     if source == "table" and not path.is_file():
@@ -81,7 +81,7 @@ def _source(encoder: str) -> Source:
         return BUILT_IN[encoder]
     if encoder.endswith(".safetensors"):
         return "table"
-    if Path(encoder).expanduser().is_dir():
+    if Path(encoder).is_dir():
         return "folder"
     if re.fullmatch(HUB_ID, encoder):
         return "hub"
@@ -98,5 +98,5 @@ def _locate(source: Source, config: LteConfig) -> tuple[Path, str]:
         return text_models.verified_bundle()
     if source == "hub":
         return text_models.fetch(config.encoder, config.revision)
-    folder = Path(config.encoder).expanduser()
+    folder = Path(config.encoder)
     return folder, text_models.weights_digest(folder)

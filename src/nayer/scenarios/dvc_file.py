@@ -94,7 +94,7 @@ def raw_inputs(name: str, parameters: Parameters) -> list[Path]:
     if name == "lte" and (encoder := Path(parameters.lte.encoder)).exists():
         found.append(encoder)
     if name == "teacher" and teacher.weights and teacher.source in ("file", "timm", "transformers"):
-        weights = Path(teacher.weights).expanduser()
+        weights = Path(teacher.weights)
         found += [weights] if teacher.source == "file" or weights.is_dir() else []
     if name != "lte":
         found += own_code(teacher.architecture)

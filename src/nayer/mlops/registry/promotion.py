@@ -24,6 +24,7 @@ from nayer.mlops.registry.model_card import render_card
 from nayer.mlops.registry.packaging import WEIGHTS, log_student
 from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, logged_model, number
 from nayer.models.classifier import Classifier
+from nayer.models.inference import BATCH_SIZE
 
 INT8 = "int8.onnx"
 
@@ -268,6 +269,6 @@ def champion_top1(champion: ModelVersion, candidate: Candidate, test: Callable[[
     order = torch.tensor([champions.index(name) for name in names])
     hits = [
         torch.from_numpy(model.predict(batch.numpy()))[:, order].argmax(1) == labels
-        for batch, labels in zip(images.images.split(500), images.labels.split(500), strict=True)
+        for batch, labels in zip(images.images.split(BATCH_SIZE), images.labels.split(BATCH_SIZE), strict=True)
     ]
     return share(torch.cat(hits))
