@@ -20,16 +20,19 @@ from matplotlib.figure import Figure
 
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
-# The setting that those of each group are compared with, and the group in which it runs.
-AGAINST = {
-    "student": ("published", "student"),
-    "start": ("student", "student"),
-    "features": ("reconstructed", "features"),
-    "features_fashion_mnist": ("reconstructed", "features_fashion_mnist"),
-    "images": ("start_early", "start"),
-    "generators": ("features_3", "generators"),
-    "leaves": ("reconstructed", "leaves"),
-    "halves": ("student", "halves"),
+# Of each group of levers: its heading, the setting that the others are compared with, and the group in which that runs.
+LEVERS = {
+    "student": ("How the student learns", "published", "student"),
+    "start": ("Where the student starts", "student", "student"),
+    "features": ("What the student is compared by", "reconstructed", "features"),
+    "features_fashion_mnist": ("The same on Fashion-MNIST", "reconstructed", "features_fashion_mnist"),
+    "images": ("How the images are made", "start_early", "start"),
+    "generators": ("Which generator makes them", "features_3", "generators"),
+    "generators_fresh": ("Which generator, for a student of fresh weights", "student", "generators_fresh"),
+    "generators_fashion_mnist": ("Which generator, on Fashion-MNIST", "features_3", "generators_fashion_mnist"),
+    "generators_cifar100": ("Which generator, on CIFAR-100", "features_3", "generators_cifar100"),
+    "leaves": ("Procedural pictures", "reconstructed", "leaves"),
+    "halves": ("Half of a torchvision network", "student", "halves"),
 }
 
 
@@ -72,7 +75,7 @@ BY_MINUTES = {
 # Settings that run in the goals' groups beside the two recipes, and what a reader is told of them.
 BESIDE = {"unchanged": "the scenario's own recipe, with nothing changed but its schedule"}
 CURVES = {"published": "as published", "minutes": "recipe of MINUTES="}
-DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+DATA = {"fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 # Characters of a setting's changes that a figure spells out; if there are more, it shows the setting's name.
 LONGEST = 100
 # Best trials of a search that are shown beside its first.
@@ -104,10 +107,11 @@ class Page(StudyPage):
             torchvision=self.validated("cifar10_torchvision"),
             larger=self.validated("cifar10_wrn-40-2_short"),
             by_minutes=list(self.by_minutes()),
-            groups={name: list(self.levers(name)) for name in AGAINST},
-            against={name: setting for name, (setting, _) in AGAINST.items()},
+            groups={name: list(self.levers(name)) for name in LEVERS},
+            titles={name: title for name, (title, *_) in LEVERS.items()},
+            against={name: base for name, (_, base, _) in LEVERS.items()},
             searches=list(self.searches()),
-            pictures=[name for name in (*AGAINST, "accuracy") if self.saved(name)],
+            pictures=[name for name in (*LEVERS, "accuracy") if self.saved(name)],
             machines=self.table.machines(),
         )
 
@@ -180,7 +184,7 @@ class Page(StudyPage):
 
     def levers(self, group: str) -> Iterator[list[Any]]:
         """Row of each setting of a group: what it changes, what it reaches, and the difference from its base."""
-        base, home = AGAINST[group]
+        _, base, home = LEVERS[group]
         for setting in self.study.groups[group].all_settings:
             chosen = self.ends[(self.ends["group"] == group) & (self.ends["setting"] == setting)]
             found = 100 * chosen[END].astype(float)
@@ -230,7 +234,7 @@ class Page(StudyPage):
 
     def dots(self, name: str) -> Figure:
         """Figure of what each setting of a group reaches, named by what it changes, and of what its base reaches."""
-        group, (base, home) = self.study.groups[name], AGAINST[name]
+        group, (_, base, home) = self.study.groups[name], LEVERS[name]
         (minutes,) = group.minutes or [0]
         found = {base: by_seed(self.ends, home, base)}
         for setting in (each for each in group.all_settings if each != base):
