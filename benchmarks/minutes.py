@@ -18,6 +18,8 @@ from harness.templates import StudyPage, fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, of_seeds, with_deviation
 from matplotlib.figure import Figure
 
+from nayer.distillation.cost import StepSeconds
+
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
 # Of each group of levers: its heading, the setting that the others are compared with, and the group in which that runs.
@@ -38,12 +40,14 @@ LEVERS = {
 
 @dataclass(frozen=True)
 class Goal:
-    """A goal of the recipe for minutes, on test images: accuracy in %, and points above the published recipe."""
+    """A goal of ours, on test images: accuracy in %, and points above the published recipe."""
 
     pair: str
     group: str
     least: float | None
     above: float | None
+    setting: str = "minutes"
+    """The study's name of what is judged."""
 
     def __str__(self) -> str:
         held = {"≥ {:.1f} %": self.least, "≥ {:g} points above": self.above}
@@ -63,7 +67,7 @@ class Goal:
 GOALS = (
     Goal("Fashion-MNIST, WRN-16-1 > WRN-10-1", "goal_fashion_mnist", 91.0, 1.0),
     Goal("CIFAR-10, WRN-16-2 > WRN-16-1", "goal_cifar10", 87.0, 3.0),
-    Goal("CIFAR-10, WRN-40-2 > WRN-16-1", "goal_cifar10_wrn-40-2", 90.0, None),
+    Goal("CIFAR-10, WRN-40-2 > WRN-16-1", "goal_cifar10_wrn-40-2", 90.0, None, "common_10"),
     Goal("CIFAR-100, WRN-16-2 > WRN-16-1", "goal_cifar100", None, 4.0),
 )
 STRANGER, KEPT = "goal_stranger", 0.94
@@ -106,6 +110,7 @@ class Page(StudyPage):
             on_a_gpu=self.on_a_gpu(),
             torchvision=self.validated("cifar10_torchvision"),
             larger=self.validated("cifar10_wrn-40-2_short"),
+            dearer=self.dearer(),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in LEVERS},
             titles={name: title for name, (title, *_) in LEVERS.items()},
@@ -120,7 +125,7 @@ class Page(StudyPage):
         for goal in GOALS:
             group = self.study.groups[goal.group]
             minutes = (group.minutes or [0])[0]
-            ours, published = (by_seed(self.ends, goal.group, setting) for setting in ("minutes", "published"))
+            ours, published = (by_seed(self.ends, goal.group, each) for each in (goal.setting, "published"))
             points, reached = compare(ours, published), of_seeds(ours)
             shown = (f"{with_deviation(each)} {of_seeds(each).range}".rstrip() for each in (published, ours))
             seen = goal.met(ours, points, len(group.seeds))
@@ -158,12 +163,22 @@ class Page(StudyPage):
         steps = found and found["many"] - found["few"]
         return found and f"{2 * (found['many_steps'] - found['few_steps']) / steps:.2f}"
 
+    def dearer(self) -> str:
+        """By how much a batch of NAYER's costs more than one of `common_10` where both were measured, in %."""
+        costs = json.loads((self.results / "costs.json").read_text())
+        steps = self.study.settings["common_10"].synthesis["steps"]
+        theirs, ours = (
+            StepSeconds(**{key: costs[name].get(key, 0.0) for key in StepSeconds.model_fields}).batch(steps)
+            for name in ("synthesis, cifar10_amx published", "synthesis, cifar10_amx common_20")
+        )
+        return f"{100 * (theirs / ours - 1):.0f}"
+
     def tested(self, beside: bool) -> Iterator[str]:
         """Other settings judged on test images: those beside the goals' two recipes, or recipes that were given up."""
         for goal in GOALS:
             for setting in self.study.groups[goal.group].all_settings:
                 found = by_seed(self.ends, goal.group, setting)
-                if setting not in ("minutes", "published") and (setting in BESIDE) == beside and len(found):
+                if setting not in (goal.setting, "published") and (setting in BESIDE) == beside and len(found):
                     about = f" ({BESIDE[setting]})" if beside else ""
                     yield f"`{setting}`{about}, {goal.pair}, n = {len(found)}: {with_deviation(found)}"
 

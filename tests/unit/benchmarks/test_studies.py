@@ -37,6 +37,7 @@ from nayer.distillation.config import DistillConfig
 from nayer.engine.progress import NullReporter
 from nayer.evaluation.cost import machine
 from nayer.scenarios import minutes
+from nayer.scenarios.method import by_method
 from nayer.synthesis.sample import SyntheticSample
 
 STUDIES = Path(__file__).parents[3] / "benchmarks" / "studies"
@@ -195,15 +196,17 @@ def test_a_baseline_for_some_minutes_takes_as_many_steps_as_a_setting_that_is_na
         Study.read(tmp_path / "study.yml")
 
 
-def test_the_recipe_that_is_held_to_the_goals_is_that_of_minutes():
+@pytest.mark.parametrize(("name", "method"), [("minutes", "nayer"), ("common_10", "fast_dfkd")])
+def test_a_recipe_that_is_held_to_the_goals_is_what_minutes_writes(name, method):
     study = Study.read(STUDIES / "levers.yml")
-    setting = study.settings["minutes"]
+    setting = study.settings[name]
     for pair, size, channels in (("fashion_mnist", 28, 1), ("cifar10", 32, 3)):
         recipe = minutes.recipe(ImageSpec(size, channels, (0.5,) * channels, (0.5,) * channels), 10)
         recipe["student"] |= minutes.from_its_teacher(features=True)
+        recipe = by_method(method, recipe)
         base = OmegaConf.load(STUDIES.parents[1] / "conf" / "base" / "parameters_distill.yml").distill
         used = flatten(DistillConfig.model_validate(OmegaConf.to_container(OmegaConf.merge(base, recipe))).model_dump())
-        held = flatten(DistillConfig.model_validate(study.distillation(pair, "minutes")).model_dump())
+        held = flatten(DistillConfig.model_validate(study.distillation(pair, name)).model_dump())
         free = {"warmup_epochs", "epochs", "probe_images", "student.steps", "student.architecture"}
         free |= {"synthesis.batches", "synthesis.warmup_batches", "augmentation.padding"}
         assert {key for key in used | held if used.get(key) != held.get(key)} <= free
