@@ -60,7 +60,7 @@ lint: $(VENV)/.test  ## style, security rules, import layers, types
 	@$(BIN)/mypy -n auto
 
 e2e: $(VENV)/.test  ## the real command lines, minutes
-	@$(PARALLEL) $(BIN)/pytest tests/e2e $(WORKERS)
+	@$(PARALLEL) $(BIN)/pytest tests/e2e $(WORKERS) --durations=25
 
 soak: $(VENV)/.test  ## the long forms of the fault campaigns, hours; goes on where it was stopped
 	@$(BIN)/pytest tests/e2e/soak --long

@@ -109,8 +109,7 @@ class Page(StudyPage):
             elsewhere=self.elsewhere(),
             on_a_gpu=self.on_a_gpu(),
             torchvision=self.validated("cifar10_torchvision"),
-            larger=self.validated("cifar10_wrn-40-2_short"),
-            dearer=self.dearer(),
+            larger={"validated": self.validated("cifar10_wrn-40-2_short"), **self.larger()},
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in LEVERS},
             titles={name: title for name, (title, *_) in LEVERS.items()},
@@ -163,15 +162,20 @@ class Page(StudyPage):
         steps = found and found["many"] - found["few"]
         return found and f"{2 * (found['many_steps'] - found['few_steps']) / steps:.2f}"
 
-    def dearer(self) -> str:
-        """By how much a batch of NAYER's costs more than one of `common_10` where both were measured, in %."""
-        costs = json.loads((self.results / "costs.json").read_text())
-        steps = self.study.settings["common_10"].synthesis["steps"]
+    def larger(self) -> dict[str, str]:
+        """What the page says of the WRN-40-2's run: what it kept, its time, and how batches were counted."""
+        run = self.ends[self.ends["group"] == "goal_cifar10_wrn-40-2"].iloc[0]
+        costs, steps = json.loads((self.results / "costs.json").read_text()), run["schedule.steps"]
         theirs, ours = (
             StepSeconds(**{key: costs[name].get(key, 0.0) for key in StepSeconds.model_fields}).batch(steps)
             for name in ("synthesis, cifar10_amx published", "synthesis, cifar10_amx common_20")
         )
-        return f"{100 * (theirs / ours - 1):.0f}"
+        return {
+            "teacher": f"{100 * run['teacher_accuracy']:.2f}",
+            "kept": f"{run[END] / run['teacher_accuracy']:.3f}",
+            "taken": f"{run['wall_seconds'] / 60:.0f}",
+            "dearer": f"{100 * (theirs / ours - 1):.0f}",
+        }
 
     def tested(self, beside: bool) -> Iterator[str]:
         """Other settings judged on test images: those beside the goals' two recipes, or recipes that were given up."""
