@@ -33,6 +33,8 @@ LEVERS = {
     "generators_fresh": ("Which generator, for a student of fresh weights", "student", "generators_fresh"),
     "generators_fashion_mnist": ("Which generator, on Fashion-MNIST", "features_3", "generators_fashion_mnist"),
     "generators_cifar100": ("Which generator, on CIFAR-100", "features_3", "generators_cifar100"),
+    "generators_resnet": ("Which generator, for a ResNet of transformers", "features_3", "generators_resnet"),
+    "generators_wrn-40-2": ("Which generator, for a WRN-40-2", "features_3", "generators_wrn-40-2"),
     "leaves": ("Procedural pictures", "reconstructed", "leaves"),
     "halves": ("Half of a torchvision network", "student", "halves"),
 }
