@@ -55,6 +55,13 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     return tensors, metadata
 
 
+def own_storage(part: torch.Tensor) -> torch.Tensor:
+    """The same values on the CPU in a storage of their own size, not copied there: torch.save writes whole storages."""
+    if part.device.type != "cpu" or not part.numel():  # an empty array cannot be viewed as another type
+        return part.to("cpu", copy=True)
+    return torch.from_numpy(part.view(torch.uint8).numpy()).view(part.dtype)
+
+
 def check_unfolding(path: Path) -> None:
     """Refuse a torch file that would take more memory than its size as soon as it is read.
 

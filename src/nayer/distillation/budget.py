@@ -57,7 +57,7 @@ def schedule_for(config: DistillConfig, cost: StepSeconds, budget: Budget) -> di
                 f"{cost.batch(config.synthesis.steps):.0f} s, and synthesis has {left:.0f} s: "
                 "too little for two; take fewer steps, or more minutes."
             )
-        warmup = max(1, round(made * budget.warmup_share))
+        warmup = min(made - 1, max(1, round(made * budget.warmup_share)))
         batches = ceil((made - warmup) / budget.epochs)
         epochs = (made - warmup) // batches
         warmup = made - epochs * batches  # batches that do not fill an epoch are added to the warm-up

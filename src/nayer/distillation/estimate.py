@@ -18,7 +18,7 @@ BANK = ("memory", "targets")
 
 def estimate(plan: Plan, state: LoopState) -> str:
     """One sentence with time, memory and disk. A state without images is left as it was, random generators included."""
-    # Without the images: the state holds slices of the bank, and copying a slice copies the whole preallocated bank.
+    # Without the images, which may take gigabytes and are forgotten below.
     before = copy.deepcopy({name: part for name, part in state.state_dict().items() if name not in BANK})
     cost = time_steps(plan, state, first_step(plan, state), PROBE_STEPS, rounds=1)
     state.memory.clear()
@@ -28,13 +28,14 @@ def estimate(plan: Plan, state: LoopState) -> str:
     synthesis = (schedule.images + config.probe_images) / schedule.batch_size * cost.batch(schedule.steps)
     distillation = student_steps * cost.student_step
     spilt = plan.image_gib if plan.spill else 0.0
-    resident = psutil.Process().memory_info().rss / 2**30 + plan.image_gib + plan.target_gib - spilt
+    kept = state.method.kept_bytes / 2**30
+    resident = psutil.Process().memory_info().rss / 2**30 + plan.image_gib + plan.target_gib + kept - spilt
     weights = 12 * state.trainer.student.parameter_count / 2**30
     available = psutil.virtual_memory().available / 2**30
     nearest = next(folder for folder in plan.resume_folder.absolute().parents if folder.exists())
     free = shutil.disk_usage(nearest).free / 2**30
     # Twice, as the old state stays while the new one is written; the first process writes the states of all.
-    disk = 2 * processes * (plan.image_gib + plan.target_gib + weights) + spilt
+    disk = 2 * processes * (plan.image_gib + plan.target_gib + kept + weights) + spilt
     each = f" in each of {processes} processes" if processes > 1 else ""
     return (
         f"Estimate for this machine: {duration(synthesis + distillation)} "

@@ -1,7 +1,7 @@
 """The plan of a distillation: all its settings, checked and resolved once before it starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,8 @@ def plan(
         provenance={"stage": "distill", "method": method.title, "seed": seed, **inputs},
         fingerprint={
             "distill": config.model_dump(),
+            "teacher_images": asdict(teacher.images),
+            "teacher_architecture": teacher.architecture,
             "seed": seed,
             "precision": precision,
             "compile": compiled,

@@ -136,7 +136,7 @@ class LoopState:
             "history": self.history,
             "probes": self.probes,
             "seconds": self.seconds,
-            "random": random_state(),
+            "random": random_state(self.memory.labels.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -154,4 +154,4 @@ class LoopState:
         self.health = Health(**state["health"])
         self.history, self.seconds = state["history"], state["seconds"]
         self.probes = [(images.to(device), labels.to(device)) for images, labels in state["probes"]]
-        set_random_state(state["random"])
+        set_random_state(state["random"], device)

@@ -32,7 +32,7 @@ def resolve_device(config: RuntimeConfig) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # `meta` is a valid name, but holds no values
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = first_line(error)
         raise InputError(f"runtime.device: '{name}' cannot be used here ({reason}); set auto or cpu.") from error
     return device

@@ -10,17 +10,17 @@ import torch
 from nayer.core.tensors import check_unfolding
 
 
-def random_state() -> dict[str, Any]:
-    """State of torch's random generators."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def random_state(device: torch.device) -> dict[str, Any]:
+    """State of the random generators of torch on the CPU and on the device of a run, which alone the run draws from."""
+    there = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
+    return {"cpu": torch.get_rng_state(), "device": there}
 
 
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Restore torch's random generators to what `random_state` returned."""
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Restore those generators to what `random_state` returned, for this device or another of its kind."""
     torch.set_rng_state(state["cpu"].cpu())
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
+    if state["device"] is not None and device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(state["device"].cpu(), device)
 
 
 def save_state(content: dict[str, Any], path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nayer.core.images import Augmentation, to_float
+from nayer.core.tensors import own_storage
 from nayer.engine.device import Autocast
 from nayer.models.classifier import Classifier
 from nayer.student.config import StudentConfig
@@ -159,7 +160,7 @@ class CachedTargets(OnlineTargets):
     def state_dict(self) -> dict[str, Any]:
         """Crops and answers for the filled part of the memory; not a copy."""
         filled = len(self.memory)
-        return {"crops": self.crops[:filled], "answers": self.answers[:filled]}
+        return {"crops": own_storage(self.crops[:filled]), "answers": own_storage(self.answers[:filled])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from nayer.core.errors import InputError
+from nayer.core.tensors import own_storage
 from nayer.synthesis.sample import SyntheticSample
 
 # Floor of the divergence, so that an image the student has mastered is still drawn now and then.
 LEAST_DIVERGENCE = 1e-4
-# Bytes of images that a state may copy; a bank on disk may be larger than the machine's memory.
-MOST_COPIED = 2**28
 
 
 def reserve(file: int, size: int) -> None:
@@ -138,18 +137,9 @@ class MemoryBank:
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part of the ring, the counter of added images, the draw order and the priorities."""
-        filled = len(self)
-        # Saving a slice writes its whole storage: a copy is preferred while it is small beside that, and to a machine.
-        images = self.images[:filled]
-        copied = 2 * filled < self.capacity and images.numel() <= MOST_COPIED
-        return {
-            "images": images.clone() if copied else images,
-            "labels": self.labels[:filled],
-            "synthetic": self.synthetic[:filled],
-            "added": self.added,
-            "order": self._order,
-            "chances": self.chances[:filled],
-        }
+        rings = {"images": self.images, "labels": self.labels, "synthetic": self.synthetic, "chances": self.chances}
+        filled = {name: own_storage(ring[: len(self)]) for name, ring in rings.items()}
+        return {**filled, "added": self.added, "order": self._order}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` of a bank of the same capacity returned."""

@@ -176,6 +176,11 @@ class Method(ABC, Generic[Settings]):
     def recover(self) -> None:
         """Start over after a failure, with fresh networks and without any state that may be corrupted."""
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of what it keeps between batches, once that is full; for the estimate, where it counts."""
+        return 0
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs to make the same images."""

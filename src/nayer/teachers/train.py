@@ -78,7 +78,7 @@ class SupervisedState:
             "sums": self.sums,
             "history": self.history,
             "seconds": self.seconds,
-            "random": random_state(),
+            "random": random_state(self.sums.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ class SupervisedState:
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self.order, self.seconds = state["order"].to(self.sums.device), state["seconds"]
         self.sums = state["sums"].to(self.sums.device)
-        set_random_state(state["random"])
+        set_random_state(state["random"], self.sums.device)
 
 
 def train(

@@ -52,6 +52,12 @@ def test_the_last_share_of_the_students_steps_comes_after_the_images():
     assert counted_seconds(values, COST, last) <= 300
 
 
+def test_a_warm_up_leaves_a_batch_for_the_student_to_learn_from():
+    schedule = schedule_of(fitted("nayer", steps=15, budget=replace(BUDGET, warmup_share=1.0)))
+    assert (schedule.epochs, schedule.batches) == (1, 1)
+    assert schedule.warmup_batches > 1
+
+
 def test_a_method_that_alternates_keeps_its_published_ratio():
     config = fitted("dfq")
     schedule = schedule_of(config)

@@ -8,6 +8,7 @@ import torch
 from nayer.core.errors import InputError
 from nayer.distillation.cost import shortened
 from nayer.distillation.plan import plan, shard_config
+from nayer.engine.fingerprint import differences
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
 from nayer.synthesis.methods.nayer import Nayer
@@ -121,6 +122,17 @@ def test_the_fingerprint_knows_what_changes_the_student(make_plan):
     assert make_plan().fingerprint == make_plan().fingerprint
     assert make_plan().fingerprint != make_plan(synthesis__ce_weight=0.25).fingerprint
     assert make_plan().fingerprint != make_plan(seed=6).fingerprint
+
+
+def test_the_fingerprint_knows_the_images_that_the_teacher_expects(
+    make_plan, teacher, embeddings, distill_config, runtime
+):
+    brighter = replace(teacher.images, mean=tuple(each / 2 for each in teacher.images.mean))
+    other = Classifier(teacher.network, teacher.architecture, teacher.class_names, brighter)
+    found = plan(other, embeddings, distill_config(), runtime, 5).fingerprint
+    assert differences(make_plan().fingerprint, found) == [
+        f"teacher_images.mean: {teacher.images.mean} -> {brighter.mean}"
+    ]
 
 
 def test_a_memory_that_leaves_would_fill_is_refused(make_plan):

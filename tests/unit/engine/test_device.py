@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nayer.engine.device import MIN_COMPILED_PIXELS, resolve_compile, resolve_precision
+from nayer.core.errors import InputError
+from nayer.engine.device import MIN_COMPILED_PIXELS, resolve_compile, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 
@@ -15,6 +16,12 @@ def test_auto_is_bf16_only_where_the_cpu_computes_in_it(capability, runtime, mon
     assert resolve_precision(auto, CPU) == "bf16"
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, capability: False})
     assert resolve_precision(auto, CPU) == "fp32"
+
+
+@pytest.mark.parametrize("name", ["hpu", "privateuseone", "meta", "cuda:99", "gpu"])
+def test_a_device_that_is_not_here_is_refused_in_a_sentence(name, runtime):
+    with pytest.raises(InputError, match=rf"runtime\.device: '{name}' cannot be used here"):
+        resolve_device(runtime.model_copy(update={"device": name}))
 
 
 @pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("bf16", True)])

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -390,3 +391,12 @@ def test_a_sample_of_images_that_the_models_do_not_take_is_refused(teacher, dist
     sample = SyntheticSample(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
     with pytest.raises(InputError, match="probe_sample: its images are .3, 8, 8., but .* run distill again"):
         compare_models(teacher, teacher, sample, distill_config(), None, None, runtime)
+
+
+def test_a_student_is_not_compared_with_a_teacher_whose_normalisation_was_changed_since(
+    teacher, distill_config, runtime
+):
+    sample = SyntheticSample(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
+    changed = Classifier(teacher.network, teacher.architecture, CLASSES, replace(teacher.images, mean=(0.1,)))
+    with pytest.raises(InputError, match=r"teacher\.normalisation: .* mean=\(0\.1,\).*; set it back, or run distill"):
+        compare_models(changed, teacher, sample, distill_config(), None, None, runtime)

@@ -35,6 +35,11 @@ def compare_models(
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Compare student and teacher on the probe and on the real test data, if there are any."""
     check_method(student, distill)
+    if teacher.images != student.images:
+        raise InputError(
+            "teacher.normalisation: the student learnt from a teacher that expects other images than this one "
+            f"({student.images}, now {teacher.images}); set it back, or run distill again."
+        )
     device, names = resolve_device(runtime), teacher.class_names
 
     def logits(images: Tensor) -> tuple[Tensor, Tensor]:

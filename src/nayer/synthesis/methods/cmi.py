@@ -136,6 +136,12 @@ class Cmi(InversionMethod[CmiConfig]):
             self.context.teacher(self.context.augment(images))
         self.bank = torch.cat([self.bank, torch.cat(self.features_of(images), 1)])[-self.config.bank :]
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the full bank, and of the projection with the two means of its optimiser; fp32."""
+        projection = sum(each.numel() for each in self.project.parameters())
+        return 4 * (2 * self.width * self.config.bank + 3 * projection)
+
     def state_dict(self) -> dict[str, Any]:
         """Projection, its optimiser, bank, statistics and phase; not the generator, which every batch redraws."""
         learnt = {"project": self.project.state_dict(), "optimiser": self.optimiser.state_dict()}

@@ -7,7 +7,7 @@ import torch
 
 from nayer.core.errors import InputError
 from nayer.models.classifier import Classifier
-from nayer.synthesis.method import TOTAL
+from nayer.synthesis.method import TOTAL, Method
 from nayer.synthesis.methods.cmi import Cmi
 from nayer.synthesis.parts.losses import contrastive_loss
 
@@ -42,6 +42,15 @@ def test_features_are_the_channel_means_of_what_each_batchnorm_is_given(make, te
     torch.testing.assert_close(whole[:, : stem.shape[1]], stem.mean((2, 3)))
     torch.testing.assert_close(whole[:, -network.bn.num_features :], network.groups(stem).mean((2, 3)))
     assert not torch.equal(part, whole)
+
+
+def test_the_estimate_counts_the_full_bank_and_the_projection(make, student):
+    method = make(synthesis__bank=25, synthesis__batch_size=25)
+    assert type(method).kept_bytes is not Method.kept_bytes
+    method.step(student)
+    kept = [method.bank, *method.project.parameters()]
+    kept += [each for state in method.optimiser.state.values() for each in state.values() if each.ndim]
+    assert method.kept_bytes == sum(each.nbytes for each in kept)
 
 
 def test_every_batch_starts_from_fresh_weights(make, student):
