@@ -26,6 +26,10 @@ from harness.verdicts import (
     adjusted,
     by_seed,
     compare,
+    effect_of_seeds,
+    of_seeds,
+    seconds_to_reach,
+    spelt,
     time_to_equal,
     with_deviation,
 )
@@ -44,6 +48,7 @@ BASELINES = {
 }
 PARTS = {
     "label text": ["nayer_one_hot", "nayer_random", "nayer_noise"],
+    "label text and noisy layer": ["nayer_plain_noise"],
     "noisy layer": ["nayer_beside", "nayer_no_layer", "nayer_one_linear"],
     "K-to-1": ["nayer_1_to_1"],
     "BatchNorm on the table": ["nayer_raw_table"],
@@ -54,12 +59,15 @@ PARTS = {
 EXPECTED: dict[str, Expected] = {"nayer_clip": "below", "nayer_1_to_1": "at least as good"}
 # What the paper says of one ablation against another.
 BESIDE: dict[str, tuple[str, str, Expected]] = {
+    "noisy layer on noise": ("nayer_noise", "nayer_plain_noise", "above"),
     "layer drawn anew": ("nayer_one_life", "nayer_fixed", "above"),
     "layer drawn once": ("nayer_fixed", "nayer_no_layer", "about as good"),
 }
 # What the paper leads its readers to expect of each part.
 EXPECTATION = {
     "label text": "it should be a better input to the generator than the alternatives",
+    "label text and noisy layer": "together they should be better than plain noise, drawn for every image",
+    "noisy layer on noise": "with noise as its input, too, the generator should be better with the layer",
     "noisy layer": "it should be better than whatever takes its place",
     "layer drawn anew": "a layer drawn anew for every batch should be better than one drawn once",
     "layer drawn once": "a layer drawn once should be about as good as none",
@@ -85,9 +93,10 @@ MEANING = {
     "nayer_one_hot": "one-hot rows",
     "nayer_random": "random rows",
     "nayer_noise": "noise for every image",
+    "nayer_plain_noise": "noise for every image, without a layer",
     "nayer_beside": "noise appended to label text instead of the layer",
-    "nayer_one_life": "one generator for the whole run",
-    "nayer_fixed": "a layer drawn once (both with one generator for the whole run)",
+    "nayer_one_life": "one generator in the warm-up, one after it",
+    "nayer_fixed": "a layer drawn once in the warm-up and once after it (both with one generator in each)",
     "nayer_no_layer": "no noisy layer (one distinct image per class in a batch)",
     "nayer_1_to_1": "one Linear per image (costlier, so fewer batches)",
     "nayer_one_linear": "one Linear per batch (one distinct image per class)",
@@ -104,6 +113,8 @@ PAIRS = {
     "cifar100": "CIFAR-100, WRN-16-2 > WRN-16-1",
     "paper_cifar10": "CIFAR-10, WRN-40-2 > WRN-16-1",
 }
+# Accuracies by which the speed of convergence is judged.
+CONVERGED = (0.75, 0.80, 0.85)
 TIERS = ("tier1", "tier1_30", "tier2", "tier3")
 COLUMNS = (
     (END, 100, "{:.2f}"),
@@ -124,6 +135,7 @@ class Line:
     minutes: str
     found: Verdict
     word: Word
+    word_unpaired: Word
     only: str
     """Pattern of the names of its runs, for --only."""
     published: str
@@ -131,7 +143,7 @@ class Line:
     def cells(self, chance: float) -> list[Any]:
         """Row of the table; `chance` is the verdict's p-value, adjusted for the number of verdicts."""
         p = "" if isnan(chance) else f"{chance:.3f}"
-        said = (self.found, self.found.range, self.found.n, p, self.word)
+        said = (self.found, self.found.range, self.found.range_unpaired, self.found.n, p, self.word)
         where = f"{self.pair}, {self.minutes}"
         return [self.part, self.against, where, *said, f"`'{self.only}-*'`", self.published]
 
@@ -161,6 +173,14 @@ class Page(StudyPage):
             verdicts=[line.cells(each) for line, each in zip(lines, chance, strict=True)],
             told=sum(line.found.n > 1 for line in lines),
             few_steps=self.few_steps(),
+            seeds=self.effect_of_seeds(),
+            by_pairing=[
+                f"{each.part}, {each.against} ({each.minutes}; {each.word_unpaired})"
+                for each in lines
+                if each.word != each.word_unpaired
+            ],
+            convergence=list(self.convergence()),
+            where_ablated=self.where("ablations"),
             pace=list(self.pace()),
             published=self.published,
             methods=self.methods(),
@@ -233,7 +253,8 @@ class Page(StudyPage):
         """A verdict, with what a reader is told of it."""
         published = self.published["parts"].get(part, "on CIFAR: see below")
         told, (pair, minutes) = against + self.precisions(group, place), self.place(group)
-        return Line(part, told, pair, minutes, found, found.word(expected), "-*-".join(place), published)
+        words = found.word(expected), found.word_unpaired(expected)
+        return Line(part, told, pair, minutes, found, *words, "-*-".join(place), published)
 
     def precisions(self, group: str, place: tuple[str, str]) -> str:
         """Note for readers where NAYER's runs of a group and another setting's differ in precision; otherwise empty."""
@@ -275,6 +296,27 @@ class Page(StudyPage):
         """Accuracy in % of KD on real images in the student steps of a tier, and in those of a fifth of its minutes."""
         found = (by_seed(self.ends, group, "kd_real") for group in ("tier1", "tier1_fifth"))
         return [f"{each.mean():.2f}" for each in found if len(each)]
+
+    def effect_of_seeds(self) -> dict[str, str]:
+        """Whether seeds have an effect common to all settings: the settings on Fashion-MNIST that ran on all seeds."""
+        tiers = [name for name, group in self.study.groups.items() if group.pair == "fashion_mnist" and group.test]
+        found = self.ends[self.ends["group"].isin(tiers)].astype({END: float})
+        found = found.pivot_table(END, ["group", "setting"], "seed").dropna()
+        f, p = effect_of_seeds(100 * found)
+        return {"settings": str(len(found)), "f": f"{f:.2f}", "p": f"{p:.2f}"}
+
+    def convergence(self) -> Iterator[list[Any]]:
+        """How much longer NAYER with another input takes until it first shows a fixed accuracy."""
+        for setting in PARTS["label text"]:
+            for accuracy in CONVERGED:
+                first = {}
+                for group, each in (("tier1", "nayer"), ("ablations", setting)):
+                    rows = self.rows[(self.rows["group"] == group) & (self.rows["setting"] == each)]
+                    curves = rows.groupby("seed")
+                    first[each] = pd.Series({seed: seconds_to_reach(curve, accuracy) for seed, curve in curves})
+                found = of_seeds(first[setting] / first["nayer"])
+                shown = spelt((found.mean - found.interval, found.mean + found.interval), 2) if found.n > 1 else ""
+                yield [MEANING[setting], f"{100 * accuracy:.0f} %", found.n, f"{found.mean:.2f}", shown]
 
     def methods(self) -> dict[str, list[list[str]]]:
         """Rows of every setting that ran, by data, pair and minutes, the most accurate first."""

@@ -1,7 +1,7 @@
 """What the table of a study says about a claim: differences at equal time, and time to equal accuracy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan, sqrt
 from typing import Literal
 
@@ -28,13 +28,23 @@ class Verdict:
     interval: float
     """Half of the 95 % interval of the mean (Student's t); infinite for one seed."""
     n: int
+    unpaired: tuple[float, float] | None = None
+    """The 95 % interval of the difference if equal seeds were independent runs (Welch); None for one seed."""
 
     def word(self, expected: Expected = "above") -> Word:
         """What that says of the paper, which expects the first setting to be `expected` compared with the other."""
+        return self.word_of((self.mean - self.interval, self.mean + self.interval), expected)
+
+    def word_unpaired(self, expected: Expected = "above") -> Word:
+        """The same by the unpaired interval."""
+        return self.word_of(self.unpaired or (nan, nan), expected)
+
+    def word_of(self, interval: tuple[float, float], expected: Expected) -> Word:
+        """The same by an interval of the mean."""
         if self.n < 2:
             return "one seed" if self.n else "not run"
-        low, high = self.mean - self.interval, self.mean + self.interval
-        shown = abs(self.mean) > max(NOISE, self.interval)
+        low, high = interval
+        shown = abs(self.mean) > NOISE and low * high > 0
         holds, fails = {
             "above": (shown and self.mean > 0, shown and self.mean < 0),
             "below": (shown and self.mean < 0, shown and self.mean > 0),
@@ -46,7 +56,12 @@ class Verdict:
     @property
     def range(self) -> str:
         """The 95 % interval of the mean, which says more than a deviation of few seeds; empty for one seed."""
-        return f"[{self.mean - self.interval:.1f}, {self.mean + self.interval:.1f}]" if self.n > 1 else ""
+        return spelt((self.mean - self.interval, self.mean + self.interval)) if self.n > 1 else ""
+
+    @property
+    def range_unpaired(self) -> str:
+        """The unpaired 95 % interval; empty for one seed."""
+        return spelt(self.unpaired) if self.unpaired else ""
 
     @property
     def p(self) -> float:
@@ -61,6 +76,11 @@ class Verdict:
             return "not run"
         spread = f" ({self.deviation:.2f})" if self.n > 1 else ""
         return f"{self.mean:+.2f}{spread}"
+
+
+def spelt(interval: tuple[float, float], digits: int = 1) -> str:
+    """An interval as text."""
+    return f"[{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
 
 
 def by_seed(ends: pd.DataFrame, group: str, setting: str, minutes: float | None = None) -> pd.Series:
@@ -80,7 +100,25 @@ def with_deviation(found: pd.Series) -> str:
 
 def compare(one: pd.Series, other: pd.Series) -> Verdict:
     """Compare two settings on the seeds that both have."""
-    return of_seeds(one - other)
+    found = of_seeds(one - other)
+    if found.n < 2:
+        return found
+    both = one.index.intersection(other.index)
+    apart = stats.ttest_ind(one[both], other[both], equal_var=False).confidence_interval(LEVEL)
+    return replace(found, unpaired=(float(apart.low), float(apart.high)))
+
+
+def effect_of_seeds(found: pd.DataFrame) -> tuple[float, float]:
+    """F and p of the hypothesis that seeds (columns) have no effect common to all settings (rows).
+
+    Two-way layout without replication: F is the variance between seeds by that of what seeds and settings leave.
+    """
+    settings, seeds = found.shape
+    seed = found.mean() - found.to_numpy().mean()
+    rest = found.sub(found.mean(axis=1), axis=0).sub(seed)
+    free = (settings - 1) * (seeds - 1)
+    f = (settings * (seed**2).sum() / (seeds - 1)) / ((rest**2).to_numpy().sum() / free)
+    return float(f), float(stats.f.sf(f, seeds - 1, free))
 
 
 def of_seeds(found: pd.Series) -> Verdict:

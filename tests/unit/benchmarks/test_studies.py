@@ -122,7 +122,11 @@ def test_tuning_reads_validation_images_alone_and_gives_nayer_no_more_trials_tha
 
 def test_an_ablation_differs_in_one_thing_from_what_it_is_held_against():
     study = Study.read(STUDIES / "claim.yml")
-    beside = {"nayer_fixed": "nayer_one_life", "nayer_beside": "nayer_no_layer"}  # all others are compared with `nayer`
+    beside = {
+        "nayer_fixed": "nayer_one_life",
+        "nayer_plain_noise": "nayer_noise",
+        "nayer_beside": "nayer_no_layer",
+    }  # all others are compared with `nayer`
     for name in study.groups["ablations"].settings:
         base = study.distillation("fashion_mnist", beside.get(name, "nayer"))
         other, lte = study.distillation("fashion_mnist", name), study.lte("fashion_mnist", name)
