@@ -13,7 +13,7 @@ from harness.bench import TEACHERS
 from harness.charts import dots, ends_by_minutes
 from harness.scenario import PROJECT
 from harness.settings import Setting
-from harness.table import END
+from harness.table import END, Table
 from harness.templates import StudyPage, fill
 from harness.verdicts import NOISE, Verdict, by_seed, compare, of_seeds, with_deviation
 from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ from nayer.distillation.cost import StepSeconds
 
 FILE = PROJECT / "benchmarks" / "studies" / "levers.yml"
 PAGE = PROJECT / "docs" / "results" / "minutes.md"
+CLAIM = PROJECT / "docs" / "results" / "claim"
 # Of each group of levers: its heading, the setting that the others are compared with, and the group in which that runs.
 LEVERS = {
     "student": ("How the student learns", "published", "student"),
@@ -112,6 +113,7 @@ class Page(StudyPage):
             on_a_gpu=self.on_a_gpu(),
             torchvision=self.validated("cifar10_torchvision"),
             larger=self.larger(),
+            claimed=self.claimed(),
             by_minutes=list(self.by_minutes()),
             groups={name: list(self.levers(name)) for name in LEVERS},
             titles={name: title for name, (title, *_) in LEVERS.items()},
@@ -189,6 +191,16 @@ class Page(StudyPage):
             "taken": f"{run['wall_seconds'] / 60:.0f}",
             "dearer": f"{min(dearer):+.0f} to {max(dearer):+.0f}",
         }
+
+    def claimed(self) -> dict[str, str]:
+        """What the claim's study, whose schedule differs, reaches with the published recipe in a goal's minutes."""
+        there = Table(CLAIM).ends()
+        there = there[(there["group"] == "tier2") & (there["setting"] == "nayer")]
+        here = self.ends[(self.ends["group"] == "goal_cifar10") & (self.ends["setting"] == "published")]
+        if there.empty or here.empty:
+            return {}
+        counts = {name: f"{each['images'].mean():,.0f}" for name, each in (("images", there), ("here", here))}
+        return {"n": str(len(there)), "accuracy": with_deviation(100 * there[END].astype(float)), **counts}
 
     def tested(self, beside: bool) -> Iterator[str]:
         """Other settings judged on test images: those beside the goals' two recipes, or recipes that were given up."""
