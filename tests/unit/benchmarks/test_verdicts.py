@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from harness.verdicts import adjusted, by_seed, compare, time_to_equal
+from harness.verdicts import adjusted, by_seed, compare, effect_of_seeds, time_to_equal
 
 
 def series(*values: float) -> pd.Series:
@@ -55,6 +55,28 @@ def test_seeds_are_paired_and_those_that_only_one_has_are_left_out():
     assert str(found) == "+1.50 (0.71)"
     assert found.range == "[-4.9, 7.9]"
     assert compare(series(90), series(80)).range == ""
+
+
+def test_beside_the_paired_interval_stands_the_one_of_independent_runs():
+    """By hand: both variances are 1, so that t has 4 degrees of freedom and the error is the root of 2 / 3."""
+    found = compare(series(92, 93, 94), series(90.9, 88.9, 89.9))
+    half = 2.776 * math.sqrt(2 / 3)
+    assert found.unpaired == pytest.approx((found.mean - half, found.mean + half), rel=1e-3)
+    assert found.range_unpaired == "[0.8, 5.4]"
+    assert (found.word(), found.word_unpaired()) == ("undecided", "for the paper"), "these pairs happen to disagree"
+    assert compare(series(90), series(80)).range_unpaired == ""
+
+
+def test_an_effect_of_seeds_is_what_all_settings_share():
+    shared = pd.DataFrame([[80.0, 81, 82], [90, 91.1, 92], [70, 71, 72.1]])
+    f, p = effect_of_seeds(shared)
+    assert f > 100
+    assert p < 0.001
+    f, p = effect_of_seeds(pd.DataFrame([[80.0, 81, 82], [92, 91, 90], [71, 70, 71.5]]))
+    # By hand: the seeds' means are 81, 80.667 and 81.167, so that the variance between them is 3 x 0.0648; what is left
+    # has 4.778 in four degrees of freedom.
+    assert f == pytest.approx(3 * 0.0648 / (4.778 / 4), rel=1e-2)
+    assert p > 0.8
 
 
 def test_what_chance_would_give_is_counted_for_all_that_are_told_at_once():
