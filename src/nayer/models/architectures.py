@@ -31,6 +31,8 @@ MIN_IMAGE_SIZE = {"vgg-11-bn": 16}
 # four times the weights for each prefix, so more prefixes would let a small classifier file take much memory.
 HALF_OF = "half:"
 MOST_HALVINGS = 2
+# Largest difference from 1 of a sum of probabilities.
+ROUNDING = 1e-4
 _trusted: set[str] = set()
 
 
@@ -152,8 +154,8 @@ def _importable(folder: Path) -> Iterator[None]:
 def check_logits(network: nn.Module, channels: int, size: int, classes: int, key: str) -> None:
     """Refuse a network that, in its current mode, does not map images of this shape to one logit per class."""
     try:
-        with torch.no_grad():
-            logits = network(torch.zeros(2, channels, size, size))
+        # From black to white, as images drawn at random would move the state that a run draws from.
+        logits = network(torch.linspace(0, 1, 2 * channels * size**2).view(2, channels, size, size))
     except Exception as error:  # the user's code may fail in any way
         raise InputError(
             f"{key}: the network fails on images of {channels}x{size}x{size} ({first_line(error)}); choose one "
@@ -162,6 +164,22 @@ def check_logits(network: nn.Module, channels: int, size: int, classes: int, key
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
         raise InputError(f"{key}: the network gives {found} for 2 images, not logits of shape (2, {classes}).")
+    if last := last_of_probabilities(logits):
+        raise InputError(f"{key}: the network gives probabilities, not logits; leave out its final {last}.")
+
+
+def last_of_probabilities(logits: torch.Tensor) -> str | None:
+    """The softmax or sigmoid that made these outputs (N, classes) of a network; None for logits.
+
+    A softmax is known by its rows. Those of a sigmoid could be small logits, so it is known by the operation alone,
+    which only a pass with gradients records.
+    """
+    if type(logits.grad_fn).__name__ == "SigmoidBackward0":
+        return "sigmoid"
+    if logits.is_meta:
+        return None
+    within = bool(((logits >= 0) & (logits <= 1)).all())
+    return "softmax" if within and bool(((logits.sum(1) - 1).abs() <= ROUNDING).all()) else None
 
 
 def check_image_size(architecture: str, size: int, key: str) -> None:

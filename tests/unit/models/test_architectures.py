@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 from nayer.core.errors import InputError
-from nayer.models.architectures import build_network, check_image_size, code_digest, own_code
+from nayer.models.architectures import build_network, check_image_size, check_logits, code_digest, own_code
 
 
 def count(architecture: str, channels: int = 3, classes: int = 10) -> int:
@@ -62,3 +63,29 @@ def test_a_network_of_ones_own_is_all_of_the_package_that_it_lies_in(tmp_path, m
     before = code_digest("half:mine.nets:make")
     (tmp_path / "mine/parts/blocks.py").write_text("WIDTH = 8")
     assert code_digest("half:mine.nets:make") != before
+
+
+class Ending(nn.Module):
+    """A linear network whose outputs go through a function."""
+
+    def __init__(self, end, size: float = 1.0) -> None:
+        super().__init__()
+        self.body, self.end, self.size = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), end, size
+
+    def forward(self, images):
+        return self.end(self.size * self.body(images))
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [(nn.Softmax(1), "softmax"), (lambda x: (x / 9).softmax(1), "softmax"), (nn.Sigmoid(), "sigmoid")],
+)
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
+def test_probabilities_are_refused_as_logits(end, size, last):
+    with pytest.raises(InputError, match=rf"^some\.key: .* probabilities, not logits; leave out its final {last}\.$"):
+        check_logits(Ending(end, size).eval(), 1, 8, 3, "some.key")
+
+
+@pytest.mark.parametrize("end", [nn.LogSoftmax(1), nn.ReLU(), lambda x: x.sigmoid() * 8, lambda x: x + 0.5])
+def test_outputs_that_are_not_probabilities_are_logits_however_small(end):
+    check_logits(Ending(end, 0.01).eval(), 1, 8, 3, "some.key")

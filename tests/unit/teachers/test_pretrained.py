@@ -20,6 +20,9 @@ def plain(num_classes):
     body = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     return nn.Sequential(*body, nn.Linear(4, num_classes))
 
+def soft(num_classes):
+    return plain(num_classes).append(nn.Softmax(1))
+
 def broken():
     raise RuntimeError("no weights for me")
 
@@ -119,3 +122,11 @@ def test_a_network_of_ones_own_is_built_by_its_factory_and_travels_in_the_classi
 def test_a_factory_that_gives_no_network_is_named(architecture, words, own_module, saved, config):
     with pytest.raises(InputError, match=f"teacher.architecture: '{architecture}' .*{words}"):
         load_pretrained(config(architecture=architecture), DATA)
+
+
+def test_a_teacher_that_ends_in_softmax_is_refused_as_its_student_would_learn_little(own_module, config):
+    torch.save(build_network("my_networks:soft", 1, 3).state_dict(), own_module / "teacher.pth")
+    with pytest.raises(InputError, match=r"teacher\.architecture: .* probabilities, not logits; leave out its final"):
+        load_pretrained(config(architecture="my_networks:soft"), DATA)
+    without = load_pretrained(config(architecture="my_networks:plain"), DATA)
+    assert without(torch.rand(2, 1, 8, 8)).shape == (2, 3)
