@@ -8,10 +8,12 @@ from typing import Literal
 import torch
 
 from nayer.core.errors import InputError, unknown
+from nayer.engine.progress import Reporter
 from nayer.lte import text_models
 from nayer.lte.config import LteConfig
 from nayer.lte.embeddings import LabelEmbeddings, check_class_names
 from nayer.lte.tables import import_table
+from nayer.lte.twins import note_on, note_on_twins
 
 Source = Literal["minilm", "one_hot", "random", "table", "folder", "hub"]
 BUILT_IN: dict[str, Source] = {"minilm": "minilm", "one_hot": "one_hot", "random": "random"}
@@ -19,25 +21,36 @@ CHOICES = (*BUILT_IN, "a *.safetensors table", "a local folder", "a Hugging Face
 HUB_ID = r"\w[\w.-]*/\w[\w.-]*"
 
 
-def embed_labels(config: LteConfig, class_names: Sequence[str], seed: int) -> LabelEmbeddings:
+def embed_labels(
+    config: LteConfig, class_names: Sequence[str], seed: int, reporter: Reporter | None = None
+) -> LabelEmbeddings:
     """Table (classes, dim) for `class_names` from `config.encoder`; `seed` is used by the encoder `random` only.
 
+    The `reporter` is warned of names that the encoder cannot tell apart.
+
     Raises:
-        InputError: the names, the prompt or the encoder cannot be used.
+        InputError: the names, the prompt or the encoder cannot be used, or the encoder can tell no names apart.
     """
     check_class_names(class_names, "data.class_names")
-    source, names, path = check_encoder(config), tuple(class_names), Path(config.encoder)
+    source, names = check_encoder(config), tuple(class_names)
     if source == "one_hot":
         return LabelEmbeddings(torch.eye(len(names)), names, source, "none", "none")
     if source == "random":
         drawn = torch.randn(len(names), config.random_dim, generator=torch.Generator().manual_seed(seed))
         return LabelEmbeddings(drawn, names, source, f"seed {seed}", "none")
-    if source == "table":
-        return import_table(config.encoder, path, names)
-    texts = prompts(config.prompt, names)
-    folder, revision = _locate(source, config)
-    table = text_models.encode(config.encoder, folder, texts, config.batch_size)
-    return LabelEmbeddings(table, names, config.encoder, revision, config.prompt)
+    is_table = source == "table"
+    made = import_table(config.encoder, Path(config.encoder), names) if is_table else _encoded(source, config, names)
+    if (note := note_on_twins(made)) and reporter:
+        reporter.warn(note)
+    return made
+
+
+def foreseen_twins(config: LteConfig, class_names: Sequence[str]) -> str | None:
+    """What `embed_labels` will warn of or refuse, where that is known without loading the encoder: for minilm."""
+    if config.encoder != "minilm":
+        return None
+    tokens = text_models.tokens(text_models.bundled_folder(), prompts(config.prompt, class_names))
+    return note_on(class_names, [tokens.index(each) for each in tokens], config.encoder)
 
 
 def check_encoder(config: LteConfig) -> Source:
@@ -90,6 +103,14 @@ def _source(encoder: str) -> Source:
             f"lte.encoder: '{encoder}' is not a folder here: correct the path, or choose {text_models.WAYS_OUT}."
         )
     raise unknown("lte.encoder", encoder, CHOICES)
+
+
+def _encoded(source: Source, config: LteConfig, names: tuple[str, ...]) -> LabelEmbeddings:
+    """Embeddings of the names by a text model."""
+    texts = prompts(config.prompt, names)
+    folder, revision = _locate(source, config)
+    table = text_models.encode(config.encoder, folder, texts, config.batch_size)
+    return LabelEmbeddings(table, names, config.encoder, revision, config.prompt)
 
 
 def _locate(source: Source, config: LteConfig) -> tuple[Path, str]:

@@ -89,6 +89,18 @@ def weights_digest(folder: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+def tokens(folder: Path, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    """The tokens of each text, for a model with a `tokenizer.json`: texts of the same tokens get the same row.
+
+    Only the tokenizer is loaded, without transformers: this takes a moment, not seconds.
+    """
+    tokenizers: Any = import_module("tokenizers")
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return [tuple(found.ids) for found in tokenizer.encode_batch(list(texts))]
+
+
 def encode(encoder: str, folder: Path, texts: Sequence[str], batch_size: int) -> Tensor:
     """Encode texts as float32 rows (texts, dim) on the CPU; `encoder` is the model's name in the parameters.
 

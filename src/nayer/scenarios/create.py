@@ -15,6 +15,7 @@ from nayer.datasets.known import KNOWN
 from nayer.datasets.sources import SOURCES as DATA_SETS
 from nayer.distillation.budget import scaled
 from nayer.engine.progress import Reporter
+from nayer.lte.encoders import foreseen_twins
 from nayer.mlops.registry.teachers import SOURCES
 from nayer.models.architectures import is_own
 from nayer.models.classifier import Classifier
@@ -77,6 +78,8 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
         (part / "globals.yml").write_text(f"scenario: {name}\n")
         checked = as_run(project, part, groups, found.class_names)
         check_parameters(checked, CHAIN)
+        if note := foreseen_twins(checked.lte, found.class_names):
+            reporter.warn(note)
         reporter.say(compared(groups["distill"]["student"]["architecture"], found))
         if options.minutes:
             schedule, runtime = fill(checked, found, options.minutes, reporter)

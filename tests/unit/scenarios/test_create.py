@@ -88,6 +88,15 @@ def test_a_scenario_that_leaves_its_distillation_to_the_base_can_be_taken_over(p
     assert values == {"synthesis": {}, "student": {"architecture": "wrn-16-1"}}
 
 
+@pytest.mark.parametrize(
+    ("names", "some"), [("ant bee Ant", "'ant' and 'Ant' are the same"), ("😀 😃 😄", "'😀' and '😃', and so all 3")]
+)
+def test_names_that_the_encoder_cannot_tell_apart_are_warned_of_while_they_can_be_changed(names, some, project):
+    (project / "names.txt").write_text(names.replace(" ", "\n"))
+    create(project, "mine", OPTIONS, listener := Listener())
+    assert any(each.startswith(f"Warning: data.class_names: {some}") for each in listener.said)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_keeps_its_published_settings_and_fits_the_schedule_that_is_taken_over(method, project):
     create(project, "mine", replace(OPTIONS, method=method), NullReporter())
