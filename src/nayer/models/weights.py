@@ -66,20 +66,30 @@ def misfit(value: Tensor, wanted: Tensor) -> str | None:
 
 
 def strip(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without common prefixes of their names, and without others beside them, such as a loss's."""
+    found = without_common({name: value for name, value in weights.items() if name != "n_averaged"}, expected)
+    return found if found.keys() & expected.keys() else among_others(found, expected)
+
+
+def without_common(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights without common prefixes of their names, stripped until some name is one of the network's own."""
-    found = {name: value for name, value in weights.items() if name != "n_averaged"}
+    found = dict(weights)
     while found and not found.keys() & expected.keys():
         prefix = next((each for each in PREFIXES if all(name.startswith(each) for name in found)), None)
         if prefix is None:
-            return among_others(found, expected)
+            break
         found = {name.removeprefix(prefix): value for name, value in found.items()}
     return found
 
 
 def among_others(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's weights if one prefix sets exactly them apart from others, such as a loss's; else all weights."""
+    """The network's weights if one prefix sets exactly them apart from others, such as a loss's; else all weights.
+
+    Further prefixes may follow that one.
+    """
     for prefix in PREFIXES:
         part = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        part = without_common(part, expected)
         if part and all(name.endswith(COUNTER) for name in part.keys() ^ expected.keys()):
             return part
     return dict(weights)

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from nayer.core.errors import InputError
 from nayer.models.architectures import build_network
-from nayer.models.weights import fit
+from nayer.models.weights import PREFIXES, fit
 from nayer.teachers.checkpoint import find_weights, read_weights
 
 KEY = "teacher.location"
@@ -63,6 +63,16 @@ def test_weights_are_found_in_what_wraps_them(wrap, zipped, trained, tmp_path):
     path = tmp_path / "teacher.pth"
     torch.save(wrap(trained), path, _use_new_zipfile_serialization=zipped)
     assert same(loaded(path), trained)
+
+
+@pytest.mark.parametrize("first", PREFIXES)
+@pytest.mark.parametrize("second", PREFIXES)
+@pytest.mark.parametrize("beside", ["criterion.weight", "loss.weight"])
+def test_prefixes_may_follow_each_other_beside_a_loss(first, second, beside, trained):
+    given = prefixed(f"{first}{second}", trained) | {beside: torch.ones(3)}
+    into = network()
+    fit(into, given, "'teacher.pth'", KEY)
+    assert same(into, trained)
 
 
 def test_safetensors_and_half_precision_and_missing_counters(trained, tmp_path):
