@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from nayer.core.errors import InputError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+NOBODY = "none"  # what the history names where there was no champion to replace
 
 
 def now() -> str:
@@ -31,6 +32,19 @@ def number(version: ModelVersion) -> str:
 def logged_model(version: ModelVersion) -> str:
     """Id of the logged model behind a version: the last part of its source URI, models:/m-..."""
     return str(version.source).rpartition("/")[2]
+
+
+def up_to(champion: str, reigns: list[str]) -> list[str]:
+    """Reigns up to that of the champion, whose alias may have been moved by hand, which the history does not record.
+
+    Back to an earlier champion, that undoes the promotions since, like a rollback; to another version, it is a
+    promotion. Where there was no champion, there is nothing to go back to.
+    """
+    if champion == NOBODY:
+        return []
+    if champion not in reigns:
+        return [*reigns, champion]
+    return reigns[: len(reigns) - reigns[::-1].index(champion)]
 
 
 class Registry:
@@ -94,11 +108,15 @@ class Registry:
     def promote(self, version: str) -> None:
         """Make a version the champion and record which version it supersedes."""
         champion = self.at(CHAMPION)
-        self.tag(version, {"promoted_at": now(), "supersedes": number(champion) if champion else ""})
-        self._crown(version, "promoted")
+        old = number(champion) if champion else ""
+        self.tag(version, {"promoted_at": now(), "supersedes": old})
+        self._crown(version, f"promoted over {old or NOBODY}")
 
     def history(self) -> list[tuple[str, str]]:
-        """Times and changes of the alias champion, oldest first: ("2026-11-21T10:00:00.000000Z", "3 promoted")."""
+        """Times and changes of the alias champion, oldest first: ("2026-11-21T10:00:00.000000Z", "3 promoted over 2").
+
+        Older histories do not say over whom: "3 promoted".
+        """
         tags = self.client.get_registered_model(self.name).tags
         return sorted(
             (key.removeprefix("champion "), what) for key, what in tags.items() if key.startswith("champion ")
@@ -112,11 +130,11 @@ class Registry:
         """Versions promoted and not rolled back since, the current champion last, as far as the history tells."""
         reigns: list[str] = []
         for _, what in self.history():
-            version, happened = what.split(maxsplit=1)
+            version, happened, *over = what.split()
             if happened == "promoted":
-                reigns.append(version)
+                reigns = [*(up_to(over[-1], reigns) if over else reigns), version]
             else:
-                del reigns[-1:]
+                reigns = up_to(version, reigns[:-1])
         return reigns
 
     def loadable(self, version: str) -> bool:
@@ -128,25 +146,24 @@ class Registry:
         return True
 
     def roll_back(self) -> tuple[str, str]:
-        """Make the version that the champion superseded champion again; returns both numbers, the restored one last.
+        """Make the champion before this one champion again; returns both numbers, the restored one last.
 
         Raises:
-            InputError: there is no champion, it superseded no version, or that version no longer exists.
+            InputError: there is no champion, there was none before it, or that version no longer exists.
         """
         champion = self.at(CHAMPION)
         if champion is None:
             raise InputError(
                 f"promote.model_name: '{self.name}' has no champion to roll back; promote a student first."
             )
-        reigns = self.reigns()
-        # An alias that was moved by hand does not appear in the history.
-        known = reigns[-1:] == [number(champion)]
-        before = (reigns[-2] if len(reigns) > 1 else "") if known else champion.tags.get("supersedes")
-        if not before:
+        # The tag `supersedes` would not do: it tells of the last promotion of a version, not of the one gone back to.
+        *earlier, _ = up_to(number(champion), self.reigns())
+        if not earlier:
             raise InputError(
                 f"promote.model_name: version {number(champion)} of '{self.name}' is its first champion; there is "
                 "none to go back to."
             )
+        before = earlier[-1]
         if not self.loadable(before):
             raise InputError(
                 f"promote.model_name: version {before} of '{self.name}', which version {champion.version} superseded, "

@@ -14,7 +14,8 @@ def test_rollback_returns_to_the_superseded_version_and_the_history_can_be_read(
         promote(evaluated(images, top1), config, {}, lambda: images)
     assert registry.roll_back() == ("2", "1")
     assert number(registry.at(CHAMPION)) == "1"
-    assert [what for _, what in registry.history()] == ["1 promoted", "2 promoted", "1 restored in place of 2"]
+    told = ["1 promoted over none", "2 promoted over 1", "1 restored in place of 2"]
+    assert [what for _, what in registry.history()] == told
 
 
 def test_rollbacks_go_back_one_champion_after_the_other_and_come_to_an_end(run, evaluated, images, promote_config):
@@ -25,6 +26,69 @@ def test_rollbacks_go_back_one_champion_after_the_other_and_come_to_an_end(run, 
     assert registry.roll_back() == ("2", "1")
     with pytest.raises(InputError, match="first champion"):
         registry.roll_back()
+
+
+@pytest.fixture
+def versions(store, monkeypatch):
+    """Builds a registry with four versions that have no files and none of which was promoted."""
+    monkeypatch.setattr(Registry, "loadable", lambda *_: True)
+
+    def build(name: str) -> Registry:
+        registry = Registry(name)
+        registry.client.create_registered_model(name)
+        for _ in range(4):
+            registry.client.create_model_version(name, store.as_uri())
+        return registry
+
+    return build
+
+
+def test_a_version_withdrawn_by_hand_is_not_gone_back_to(versions):
+    registry = versions("by-hand")
+    for version in ("1", "2"):
+        registry.promote(version)
+    registry.point(CHAMPION, "1")
+    registry.promote("3")
+    assert registry.roll_back() == ("3", "1")
+    with pytest.raises(InputError, match="version 1 of 'by-hand' is its first champion"):
+        registry.roll_back()
+
+
+def test_a_version_put_in_by_hand_is_gone_back_to_and_from(versions):
+    registry = versions("put-in")
+    registry.promote("1")
+    registry.point(CHAMPION, "2")
+    registry.promote("3")
+    registry.point(CHAMPION, "4")
+    assert [registry.roll_back() for _ in range(3)] == [("4", "3"), ("3", "2"), ("2", "1")]
+
+
+def test_a_version_promoted_twice_does_not_bring_back_one_that_was_withdrawn(versions):
+    registry = versions("twice")
+    for version in ("1", "2", "1"):
+        registry.promote(version)
+    registry.roll_back()
+    registry.point(CHAMPION, "1")
+    with pytest.raises(InputError, match="first champion"):
+        registry.roll_back()
+
+
+def test_nobody_is_gone_back_to_past_a_time_without_a_champion(versions):
+    registry = versions("interregnum")
+    registry.promote("1")
+    registry.client.delete_registered_model_alias("interregnum", CHAMPION)
+    registry.promote("2")
+    with pytest.raises(InputError, match="first champion"):
+        registry.roll_back()
+
+
+def test_a_history_that_does_not_say_over_whom_can_still_be_read(versions):
+    registry = versions("old-form")
+    for version in ("1", "2", "3"):
+        registry._crown(version, "promoted")
+    registry._crown("2", "restored in place of 3")
+    registry.promote("4")
+    assert [registry.roll_back() for _ in range(2)] == [("4", "2"), ("2", "1")]
 
 
 def test_rollback_without_anyone_to_go_back_to_says_so(run, evaluated, images, promote_config):
