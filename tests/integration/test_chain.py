@@ -98,6 +98,12 @@ def test_metrics_by_epoch_results_and_report_are_in_the_run(runs):
     assert {"report.html", "training_curves.png", "per_class.csv"} <= files
 
 
+def test_metrics_and_costs_say_of_which_models_they_are(project):
+    reports = project / "data/08_reporting/test"
+    metrics, cost = (json.loads((reports / f"{name}.json").read_text())["digests"] for name in ("metrics", "cost"))
+    assert cost == {name: metrics[name] for name in ("teacher", "student")}
+
+
 def test_runs_say_how_they_ended_what_they_ran_and_find_each_other(runs):
     chain, again = runs
     assert {run.info.status for run in runs} == {"FINISHED"}
@@ -132,6 +138,7 @@ def test_int8_is_made_compared_and_logged_on_request(project):
     metrics = json.loads((reports / "int8_metrics.json").read_text())
     file = project / "data/06_models/test/int8.onnx"
     assert metrics["digests"]["int8"] == digest(file)
+    assert json.loads((reports / "int8_cost.json").read_text())["digests"] == {"int8": digest(file)}
     assert metrics["calibration_images"] == 32
     of_chain = json.loads((reports / "metrics.json").read_text())
     assert metrics["fp32"]["top1"] == pytest.approx(of_chain["student"]["top1"], abs=2 / 540)

@@ -94,18 +94,15 @@ def evaluated(
         student.provenance = {"method": "NAYER", "teacher": taught_by, "label_embeddings": table}
         file = tmp_path / "student.safetensors"
         student.save(file)
+        digests = {"student": tensors_digest(student.network.state_dict()), "teacher": taught_by}
         measured = {
             "student": {"top1": top1},
             "teacher": {"top1": 0.99},
             "agreement": top1,
             "test_images": len(test),
-            "digests": {
-                "test_data": test.digest(),
-                "student": tensors_digest(student.network.state_dict()),
-                "teacher": taught_by,
-            },
+            "digests": {"test_data": test.digest(), **digests},
         }
-        cost_of_both = costs(teacher, student)
+        cost_of_both = {**costs(teacher, student), "digests": digests}
         return Candidate(
             student, teacher, embeddings, measured, cost_of_both, {"student": digest(file), "teacher": "t" * 64}
         )

@@ -179,6 +179,12 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
             "teacher: the student was distilled from one and compared with another; run kedro run --pipelines "
             "distill,evaluate first."
         )
+    # A stopped evaluation leaves new metrics beside old costs, and older costs have no digests.
+    if candidate.cost.get("digests") != {name: measured.get(name) for name in ("teacher", "student")}:
+        raise InputError(
+            "cost: its digests are not those of this student and its teacher, or it has none; run kedro run "
+            "--pipelines evaluate first."
+        )
     learnt_from = {"teacher": tensors_digest(candidate.teacher.network.state_dict())}
     if "label_embeddings" in student.provenance:  # some methods use none
         learnt_from["label_embeddings"] = tensors_digest({"table": candidate.embeddings.table})
@@ -199,7 +205,8 @@ def check_evaluated(candidate: Candidate, config: PromoteConfig) -> None:
 
 def check_int8(int8: Int8, student: str) -> None:
     """Refuse an INT8 file made from another student, or figures measured on another file."""
-    if int8.metrics["digests"] != {"model": student, "int8": int8.file.digest}:
+    measured = int8.metrics["digests"], int8.cost.get("digests")
+    if measured != ({"model": student, "int8": int8.file.digest}, {"int8": int8.file.digest}):
         raise InputError(
             "int8: the file or its figures are not this student's; run kedro run --pipelines quantize, or "
             "remove int8.onnx to promote without it."

@@ -58,13 +58,15 @@ def compare_models(
         # The only figure to choose a recipe by: it needs no real data, so the test data select nothing.
         result.metrics["probe_agreement"] = synthetic.metrics["agreement"]
         test_data = {"test_data": test.digest()}
-    # Identify what was compared, so that these figures are not taken for those of another student.
-    digests = {
-        "teacher": tensors_digest(teacher.network.state_dict()),
-        "student": tensors_digest(student.network.state_dict()),
-        **test_data,
-    }
+    digests = {**digests_of(teacher, student), **test_data}
     return {**result.metrics, "digests": digests}, result.per_class, result.confusion
+
+
+def digests_of(teacher: Classifier, student: Classifier) -> dict[str, str]:
+    """Digests of what was measured, so that its figures are not taken for those of another student."""
+    return {
+        name: tensors_digest(model.network.state_dict()) for name, model in (("teacher", teacher), ("student", student))
+    }
 
 
 def check_method(student: Classifier, distill: DistillConfig) -> None:
@@ -116,7 +118,8 @@ def measure_cost(
     distill_cost: dict[str, Any],
 ) -> dict[str, Any]:
     """Sizes and latencies of both models, and the cost of their training."""
-    return cost.cost(teacher, student, evaluate.latency_seconds, teacher_cost, distill_cost)
+    found = cost.cost(teacher, student, evaluate.latency_seconds, teacher_cost, distill_cost)
+    return {**found, "digests": digests_of(teacher, student)}
 
 
 def report_results(

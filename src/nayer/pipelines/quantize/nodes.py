@@ -57,7 +57,8 @@ def measure_precisions(
     fp32: OnnxFile, int8: OnnxFile, probes: SyntheticSample, evaluate: EvaluateConfig
 ) -> dict[str, Any]:
     """Latencies of fp32 and INT8 on this machine."""
-    return latencies(fp32, int8, probes.images, evaluate.latency_seconds)
+    found = latencies(fp32, int8, probes.images, evaluate.latency_seconds)
+    return {**found, "digests": {"int8": int8.digest}}
 
 
 def report_precisions(metrics: dict[str, Any], cost: dict[str, Any], scenario: str) -> str:
