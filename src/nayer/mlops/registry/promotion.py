@@ -93,7 +93,8 @@ def promote(
     Raises:
         InputError: the figures belong to another student, lack real test data although these are required, or the
             champion cannot be measured on the candidate's test data; nothing is registered.
-        Refused: the candidate fails the gate; it stays registered as challenger.
+        Refused: the candidate fails the gate, or another champion was made meanwhile; it stays registered as
+            challenger.
     """
     check_evaluated(candidate, config)
     registry = Registry(config.model_name)
@@ -119,11 +120,12 @@ def promote(
     if not candidate.labelled:
         return result
     found = checks(config.gate, candidate.figures, to_beat)
-    missed = "; ".join(str(check) for check in found if not check.passed)
+    present = registry.at(CHAMPION)  # another machine may have promoted since
+    missed = "; ".join(str(check) for check in found if not check.passed) or changed(champion, present, version)
     registry.tag(version, {"gate": f"refused: {missed}" if missed else "passed"})
     if missed:
-        raise Refused(f"Version {version} of '{config.model_name}' {standing(version, champion)}: {missed}.")
-    if champion is None or number(champion) != version:
+        raise Refused(f"Version {version} of '{config.model_name}' {standing(version, present)}: {missed}.")
+    if present is None or number(present) != version:
         registry.promote(version)
     return {**result, "champion": True, "gate": [str(check) for check in found]}
 
@@ -155,6 +157,14 @@ def take_along(int8: Int8, registry: Registry, version: str) -> str:
     loss = f"{int8.metrics['loss_points']:.2f}"
     registry.tag(version, {"int8": int8.file.digest, "int8_file": where, "int8_loss_points": loss})
     return f"passed: {came_of_it}; it is {where}"
+
+
+def changed(judged: ModelVersion | None, present: ModelVersion | None, version: str) -> str:
+    """What to do if the champion is no longer the one that the version was judged against, unless it is the version."""
+    before, after = (champion and number(champion) for champion in (judged, present))
+    if after in (before, version):
+        return ""
+    return "the champion changed while this student was judged; run kedro run --pipelines promote again"
 
 
 def standing(version: str, champion: ModelVersion | None) -> str:

@@ -15,6 +15,7 @@ from nayer.core.errors import InputError, Refused
 from nayer.core.files import digest
 from nayer.core.images import to_float
 from nayer.datasets import ImageSet
+from nayer.mlops.registry import promotion
 from nayer.mlops.registry.promotion import promote
 from nayer.mlops.registry.teachers import registered_weights
 from nayer.mlops.registry.versions import CHALLENGER, CHAMPION, Registry, number
@@ -90,6 +91,48 @@ def test_equal_figures_pass_and_the_version_remembers_whom_it_superseded(run, ev
     champion = Registry("equal").at(CHAMPION)
     assert number(champion) == second["version"]
     assert champion.tags["supersedes"] == first["version"]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Has something happen between the judging of the next student and its promotion, as by another machine."""
+
+    def arrange(happens) -> None:
+        def late(*given):
+            monkeypatch.undo()
+            happens()
+            return promotion.register(*given)
+
+        monkeypatch.setattr(promotion, "register", late)
+
+    return arrange
+
+
+@pytest.mark.parametrize("champions", [[], [0.7]])
+def test_a_student_is_not_promoted_over_a_champion_it_was_not_judged_against(
+    champions, run, evaluated, images, promote_config, meanwhile
+):
+    name = f"overtaken-{len(champions)}"
+    config, registry = promote_config(name), Registry(name)
+    for top1 in champions:
+        promote(evaluated(images, top1), config, TAGS, unread)
+    worse, better = evaluated(images, 0.8), evaluated(images, 0.9)
+    meanwhile(lambda: promote(better, config, TAGS, unread))
+    with pytest.raises(Refused, match=r"stays challenger and version \d champion: the champion changed while .* again"):
+        promote(worse, config, TAGS, unread)
+    assert registry.at(CHAMPION).tags["student"] == better.digests["student"]
+    assert registry.at(CHALLENGER).tags["gate"].startswith("refused: the champion changed")
+    with pytest.raises(Refused, match=r"student.top1 0.8, at least 0.9"):
+        promote(worse, config, TAGS, unread)
+
+
+def test_the_same_student_promoted_twice_side_by_side_is_champion_once(
+    run, evaluated, images, promote_config, meanwhile
+):
+    config, candidate, registry = promote_config("at-once"), evaluated(images, 0.9), Registry("at-once")
+    meanwhile(lambda: promote(candidate, config, TAGS, unread))
+    assert promote(candidate, config, TAGS, unread)["champion"]
+    assert [what for _, what in registry.history()] == ["1 promoted over none"]
 
 
 def test_same_student_again_makes_no_second_version(run, evaluated, images, promote_config):
