@@ -72,7 +72,7 @@ def model_cost(classifier: Classifier, file_bytes: int, seconds_budget: float) -
     }
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode the counter fails on parametrized weights, such as those of spectral_norm
 def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int:
     """Multiply-adds of one image (C, H, W), in convolutions and matrix products; biases and norms do not count."""
     fused = torch.backends.mha.get_fastpath_enabled()

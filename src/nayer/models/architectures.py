@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from nayer.core.errors import InputError, first_line, unknown
 from nayer.core.files import digest
@@ -138,7 +139,17 @@ def _own_network(architecture: str, channels: int, classes: int, key: str) -> nn
         ) from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{key}: '{architecture}' gave a {type(network).__name__}, not a torch.nn.Module.")
+    if lazy := next((layer for layer in network.named_modules() if _is_unsized(layer[1])), None):
+        raise InputError(
+            f"{key}: '{architecture}' has a layer without sizes, {type(lazy[1]).__name__} '{lazy[0]}', which cannot "
+            "take weights; give it its sizes, as its kind without Lazy has, or let the factory pass an image through."
+        )
     return network
+
+
+def _is_unsized(layer: nn.Module) -> bool:
+    """Whether a lazy layer still waits for its first images, which tell it its sizes."""
+    return isinstance(layer, LazyModuleMixin) and layer.has_uninitialized_params()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from nayer.core.images import ImageSpec
 from nayer.evaluation import cost as costs
@@ -44,6 +45,14 @@ def test_multiply_adds_of_attention_are_counted_where_torch_has_one_kernel_for_i
     found = costs.multiply_adds(network, (3, 8, 8))
     assert found == patches + projections + attention + mlp + 16 * 3
     assert torch.backends.mha.get_fastpath_enabled(), "as it was"
+
+
+@pytest.mark.parametrize("parametrized", [spectral_norm, weight_norm])
+def test_multiply_adds_of_parametrized_weights_are_those_of_plain_ones(parametrized):
+    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 3)).eval()
+    plain = costs.multiply_adds(network, (1, 8, 8))
+    parametrized(network[0])
+    assert costs.multiply_adds(network.eval(), (1, 8, 8)) == plain == 9 * 4 * 64 + 3 * 256
 
 
 def test_measuring_puts_the_number_of_threads_back(small):

@@ -14,6 +14,7 @@ from nayer.teachers.pretrained import load_pretrained
 
 DATA = DataConfig(dataset="none", folder="", image_size=8, channels=None, class_names=["ant", "bee", "cat"])
 FACTORY = """
+import torch
 from torch import nn
 
 def plain(num_classes):
@@ -22,6 +23,14 @@ def plain(num_classes):
 
 def soft(num_classes):
     return plain(num_classes).append(nn.Softmax(1))
+
+def lazy(num_classes):
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(num_classes))
+
+def shown_an_image(num_classes):
+    network = lazy(num_classes).eval()
+    network(torch.zeros(1, 1, 8, 8))
+    return network
 
 def broken():
     raise RuntimeError("no weights for me")
@@ -117,11 +126,22 @@ def test_a_network_of_ones_own_is_built_by_its_factory_and_travels_in_the_classi
         ("my_networks:absent", "gave no network"),
         ("no_such_module:plain", "gave no network"),
         ("my_networks:number", "gave a int"),
+        (
+            "my_networks:lazy",
+            "has a layer without sizes, LazyLinear '3', .* give it its sizes, .* pass an image",
+        ),
     ],
 )
 def test_a_factory_that_gives_no_network_is_named(architecture, words, own_module, saved, config):
     with pytest.raises(InputError, match=f"teacher.architecture: '{architecture}' .*{words}"):
         load_pretrained(config(architecture=architecture), DATA)
+
+
+def test_lazy_layers_that_were_shown_an_image_are_loaded_as_others_are(own_module, config):
+    network = build_network("my_networks:shown_an_image", 1, 3)
+    torch.save(network.state_dict(), own_module / "teacher.pth")
+    teacher = load_pretrained(config(architecture="my_networks:shown_an_image"), DATA)
+    assert torch.equal(teacher.network[3].weight, network[3].weight)
 
 
 def test_a_teacher_that_ends_in_softmax_is_refused_as_its_student_would_learn_little(own_module, config):
