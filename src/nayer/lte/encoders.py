@@ -1,6 +1,7 @@
 """Conversion of class names to label embeddings by the configured encoder."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -81,12 +82,12 @@ def check_encoder(config: LteConfig) -> Source:
 def prompts(template: str, class_names: Sequence[str]) -> list[str]:
     """One text per class: the template with {} replaced by the name, in which `_` and `-` become spaces.
 
-    Raises:
-        InputError: two names become the same, or one becomes empty.
+    Names that would become empty or the same, such as signs and numbers, stay as they are.
     """
     readable = [" ".join(re.split(r"[\s_-]+", name)).strip() for name in class_names]
-    check_class_names(readable, "data.class_names, with '_' and '-' as spaces")
-    return [template.replace("{}", name) for name in readable]
+    times = Counter(readable)
+    told = [new if new and times[new] == 1 else name for name, new in zip(class_names, readable, strict=True)]
+    return [template.replace("{}", name) for name in told]
 
 
 def _source(encoder: str) -> Source:

@@ -128,8 +128,19 @@ def test_prompts_read_as_language() -> None:
         "a photo of a aquarium fish.",
         "a photo of a t shirt.",
     ]
-    with pytest.raises(InputError, match="'a b' given more than once"):
-        prompts("{}", ["a_b", "a-b"])
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (["+", "-", "="], ["+", "-", "="]),
+        (["-1", "0", "1"], ["-1", "0", "1"]),
+        (["a_b", "a-b", "a b", "t-shirt"], ["a_b", "a-b", "a b", "t shirt"]),
+    ],
+)
+def test_names_that_only_signs_tell_apart_keep_them(names, texts):
+    assert prompts("{}", names) == texts
+    assert len(embed_labels(config("minilm"), names, 0).table.unique(dim=0)) == len(names)
 
 
 @pytest.mark.parametrize("prompt", ["a photo", "{} and {}", ""])
