@@ -1,12 +1,23 @@
 """The model card of a registered version: what someone who finds it in the registry needs to know."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from nayer.core.formats import count, decimal, percent
 from nayer.evaluation.templates import fill
 from nayer.lte.embeddings import LabelEmbeddings
 from nayer.models.classifier import Classifier
+
+ROOM_FOR_NAMES = 1000  # characters, of the 5,000 that MLflow keeps
+
+
+def listed(names: Sequence[str]) -> list[str]:
+    """The first class names, as many as there is room for, and where to find the others."""
+    ends = accumulate(len(name) + len(", ") for name in names)
+    first = [name for name, end in zip(names, ends, strict=True) if end <= ROOM_FOR_NAMES]
+    others = len(names) - len(first)
+    return [*first, f"and {count(others)} more: `class_names` in the metadata of the model"] if others else first
 
 
 def render_card(
@@ -39,7 +50,8 @@ def render_card(
         architecture=student.architecture,
         teacher_architecture=cost["teacher"]["architecture"],
         method=student.provenance.get("method", "an unknown method"),
-        class_names=student.class_names,
+        classes=len(student.class_names),
+        listed=listed(student.class_names),
         channels=student.images.channels,
         size=student.images.size,
         parameters_ratio=decimal(cost["ratio"]["parameters"]),

@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from nayer.core.errors import InputError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+LARGEST_DESCRIPTION = 5000  # characters; a database such as PostgreSQL refuses more
 NOBODY = "none"  # what the history names where there was no champion to replace
 
 
@@ -32,6 +33,15 @@ def number(version: ModelVersion) -> str:
 def logged_model(version: ModelVersion) -> str:
     """Id of the logged model behind a version: the last part of its source URI, models:/m-..."""
     return str(version.source).rpartition("/")[2]
+
+
+def shortened(card: str) -> str:
+    """A card that MLflow can store whatever its database: cut at a line, with a note, if it is too long."""
+    if len(card) <= LARGEST_DESCRIPTION:
+        return card
+    note = f"\n\n(Cut: MLflow keeps {LARGEST_DESCRIPTION} characters.)\n"
+    kept = card[: LARGEST_DESCRIPTION - len(note)]
+    return (kept.rpartition("\n")[0] or kept) + note
 
 
 def up_to(champion: str, reigns: list[str]) -> list[str]:
@@ -77,7 +87,7 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         made = self.client.create_model_version(
-            self.name, model_uri, run_id=run_id, tags=dict(tags), description=card, model_id=model_id
+            self.name, model_uri, run_id=run_id, tags=dict(tags), description=shortened(card), model_id=model_id
         )
         return number(made)
 
@@ -89,7 +99,7 @@ class Registry:
 
     def describe(self, version: str, card: str) -> None:
         """Set the description of a version."""
-        self.client.update_model_version(self.name, version, card)
+        self.client.update_model_version(self.name, version, shortened(card))
 
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""

@@ -91,6 +91,18 @@ def test_a_history_that_does_not_say_over_whom_can_still_be_read(versions):
     assert [registry.roll_back() for _ in range(2)] == [("4", "2"), ("2", "1")]
 
 
+def test_a_description_that_is_longer_than_mlflow_keeps_is_cut_at_a_line(versions):
+    registry = versions("long")
+    added = registry.add("models:/long/1", "", "", "a line\n" * 1000, {})
+    registry.describe("1", "no end" * 1000)
+    for version, begins in ((added, "a line\na line\n"), ("1", "no endno end")):
+        found = registry.client.get_model_version("long", version).description
+        assert 4900 < len(found) <= 5000
+        assert found.startswith(begins)
+        assert found.endswith("\n\n(Cut: MLflow keeps 5000 characters.)\n")
+    assert "a line\n\n(Cut" in registry.client.get_model_version("long", added).description
+
+
 def test_rollback_without_anyone_to_go_back_to_says_so(run, evaluated, images, promote_config):
     registry = Registry("lonely")
     with pytest.raises(InputError, match="no champion"):
