@@ -8,6 +8,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
+from nayer.core.errors import InputError
 from nayer.core.project import pipeline_file, scenarios
 from nayer.distillation import plan as planning
 from nayer.pipelines import CHAIN
@@ -41,6 +42,46 @@ def test_every_scenario_has_a_pipeline_file_with_its_own_outputs_and_existing_pa
             for file, keys in entry.items():
                 content = yaml.safe_load((PROJECT / file).read_text())
                 assert all(dvc_file.has(content, key) for key in keys)
+
+
+@pytest.mark.parametrize("scenario", scenarios(PROJECT))
+def test_every_stage_tracks_the_seed_of_its_scenario(scenario):
+    described = yaml.safe_load(dvc_file.render(PROJECT, scenario))["stages"]
+    for stage in described.values():
+        assert any("seed" in entry.get(f"conf/{scenario}/parameters.yml", ()) for entry in stage["params"])
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Folder of a scenario in a project of its own, whose base has seed 7."""
+    for name in ("base", "mine"):
+        (tmp_path / "conf" / name).mkdir(parents=True)
+    (tmp_path / "conf" / "base" / "parameters.yml").write_text("seed: 7\n")
+    return tmp_path / "conf" / "mine"
+
+
+@pytest.mark.parametrize("before", ["", "# mine\nruntime:\n  precision: fp32", "runtime: {precision: fp32}\n"])
+def test_a_scenario_without_a_seed_gets_that_of_the_base_and_keeps_its_own_lines(before, mine, tmp_path):
+    if before:
+        (mine / "parameters.yml").write_text(before)
+    for _ in range(2):
+        dvc_file.state_seed(tmp_path, "mine")
+        found = (mine / "parameters.yml").read_text()
+        assert found.startswith(before)
+        assert yaml.safe_load(found) == {**(yaml.safe_load(before) or {}), "seed": 7}
+
+
+def test_a_scenario_keeps_the_seed_that_it_states_in_any_file(mine, tmp_path):
+    (mine / "parameters_mine.yml").write_text("seed: 3\n")
+    dvc_file.state_seed(tmp_path, "mine")
+    assert [file.name for file in mine.iterdir()] == ["parameters_mine.yml"]
+
+
+def test_a_file_that_takes_no_further_line_is_left_as_it_was(mine, tmp_path):
+    (mine / "parameters.yml").write_text("{runtime: {precision: fp32}}\n")
+    with pytest.raises(InputError, match=r"^seed: could not be added to conf/mine/par.* add 'seed: 7' to it"):
+        dvc_file.state_seed(tmp_path, "mine")
+    assert (mine / "parameters.yml").read_text() == "{runtime: {precision: fp32}}\n"
 
 
 def test_a_scenario_asks_for_int8_by_parameters_of_its_own(tmp_path):

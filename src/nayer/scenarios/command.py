@@ -105,10 +105,11 @@ def make(project: Path, name: str, options: TeacherOptions) -> None:
 
 
 def write_pipeline_file(project: Path, name: str) -> Path:
-    """Write the DVC pipeline file of a scenario; returns its path."""
-    from nayer.scenarios.dvc_file import render
+    """Write the DVC pipeline file of a scenario, and the seed that it tracks; returns the file's path."""
+    from nayer.scenarios.dvc_file import render, state_seed
 
     bootstrap_project(project)
+    state_seed(project, name)
     file, text = pipeline_file(project, name), render(project, name)
     write_atomically(file, lambda part: part.write_text(text))
     return file

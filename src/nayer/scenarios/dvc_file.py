@@ -16,6 +16,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from nayer import datasets
+from nayer.core.errors import InputError
+from nayer.core.files import write_atomically
 from nayer.core.project import pipeline_file
 from nayer.engine.fingerprint import code_behind
 from nayer.models.architectures import own_code
@@ -49,6 +51,28 @@ def render(project: Path, scenario: str) -> str:
     stages = {name: stage(project, scenario, name, catalog, parameters, root) for name in names}
     content = {"stages": stages, "plots": plots(catalog, project, root, parameters.distill.synthesis)}
     return HEADER.format(scenario=scenario) + yaml.safe_dump(content, sort_keys=False, width=120)
+
+
+def state_seed(project: Path, scenario: str) -> None:
+    """Give the scenario's files the seed of the base, unless they state one: DVC tracks only keys that a file states.
+
+    Raises:
+        InputError: the file cannot be added to, as it is not written in lines of keys.
+    """
+    file = project / "conf" / scenario / "parameters.yml"
+    if any(has(yaml.safe_load(each.read_text()), "seed") for each in file.parent.glob("parameters*.yml")):
+        return
+    seed = yaml.safe_load((project / "conf" / "base" / "parameters.yml").read_text())["seed"]
+    before = file.read_text().splitlines() if file.is_file() else []
+    text = "\n".join([*before, f"seed: {seed}", ""])
+    try:
+        yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError(
+            f"seed: could not be added to {relative(file, project)}, which does not end in a line of keys; "
+            f"add 'seed: {seed}' to it."
+        ) from None
+    write_atomically(file, lambda part: part.write_text(text))
 
 
 def asked_for(project: Path, scenario: str) -> list[str]:

@@ -42,6 +42,7 @@ def test_a_teacher_named_in_a_subfolder_is_found_by_runs_of_the_project(project,
     )
     kept = yaml.safe_load((project / "conf/mine/parameters_teacher.yml").read_text())["teacher"]
     assert kept["weights"] == "models/teacher.safetensors"
+    assert yaml.safe_load((project / "conf/mine/parameters.yml").read_text()) == {"seed": 0}, "DVC tracks it there"
 
 
 def test_a_disk_that_becomes_full_is_said_so_and_leaves_no_scenario(project, monkeypatch):
