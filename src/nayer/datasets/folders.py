@@ -8,7 +8,7 @@ from nayer.core.errors import InputError
 from nayer.core.images import ImageSpec
 from nayer.datasets.base import ImageSet, RealData, channel_statistics, composed, given_names
 from nayer.datasets.config import DataConfig
-from nayer.datasets.pictures import CHANNELS, check_inside, list_pictures, read_pictures
+from nayer.datasets.pictures import CHANNELS, check_inside, entries, list_pictures, read_pictures
 
 # The first of every ten images of a class is held out for validation.
 VALIDATION_EVERY = 10
@@ -48,7 +48,7 @@ class ImageFolder(ClassFolders):
                 f"data.folder: '{config.folder}' has the class '{odd}' in {present} but not in {absent}: "
                 "both need the same class folders."
             )
-        _list_test(config, "test")
+        list_test(config, "test")
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read, resize and crop all pictures; mean and std are those of the training part."""
@@ -74,11 +74,11 @@ class TestFolder(ClassFolders):
                 f"data.folder: the folders of '{config.folder}' must be named as the classes are, to tell which is "
                 f"which; '{odd[0]}' is only among the {'folders' if odd[0] in folders else 'class names'}."
             )
-        _list_test(config, self.names_in)
+        list_test(config, self.names_in)
 
     def load(self, config: DataConfig, class_names: tuple[str, ...]) -> RealData:
         """Read, resize and crop all pictures; a picture's class is the name of its folder."""
-        pictures = _list_test(config, self.names_in)
+        pictures = list_test(config, self.names_in)
         files = [file for of_class in pictures for file in of_class]
         images = read_pictures(Path(config.folder), files, config.image_size, self.channels(config), config.crop)
         labels = torch.tensor([label for label, of_class in enumerate(pictures) for _ in of_class])
@@ -87,8 +87,8 @@ class TestFolder(ClassFolders):
         return RealData(nothing, nothing, test, class_names, spec)
 
 
-def _list_test(config: DataConfig, part: str) -> list[list[Path]]:
-    """The test pictures of each class: listed before a run, as they are read only at its end."""
+def list_test(config: DataConfig, part: str) -> list[list[Path]]:
+    """The test pictures in each class folder: listed before a run, as they are read only at its end."""
     return [list_pictures(folder) for folder in _part(config, part)]
 
 
@@ -105,10 +105,10 @@ def _part(config: DataConfig, part: str) -> list[Path]:
 
 
 def _class_folders(folder: Path, root: Path) -> list[Path]:
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    for entry in filter(Path.is_symlink, entries):
+    found = entries(folder)
+    for entry in filter(Path.is_symlink, found):
         check_inside(entry, root)
-    return [entry for entry in entries if entry.is_dir()]
+    return [entry for entry in found if entry.is_dir()]
 
 
 def _read_part(config: DataConfig, part: str) -> tuple[ImageSet, torch.Tensor]:

@@ -10,12 +10,26 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from nayer.core.errors import InputError, first_line
+from nayer.core.errors import InputError, first_line, reason
 
 CHANNELS = 3
 # Formats that are read, whatever the suffix. Among Pillow's others, EPS is a program that Ghostscript would run.
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in `folder`, sorted by name, without what is hidden.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise InputError(
+            f"data.folder: '{folder}' cannot be read ({reason(error)}): make it readable, or correct data.folder."
+        ) from error
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -24,9 +38,7 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises:
         InputError: there are none.
     """
-    found = sorted(
-        file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-    )
+    found = [file for file in entries(folder) if file.suffix.lower() in SUFFIXES]
     if not found:
         raise InputError(
             f"data.folder: '{folder}' holds no pictures ({', '.join(sorted(SUFFIXES))}): "

@@ -1,7 +1,8 @@
 """Create a scenario for an existing teacher: the files of `conf/<name>`, based on another scenario or a recipe."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,11 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
     part = project / "conf" / f"{name}.part"
     shutil.rmtree(part, ignore_errors=True)
     try:
-        part.mkdir()
-        (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
-        (part / "globals.yml").write_text(f"scenario: {name}\n")
-        checked = as_run(project, part, groups, found.class_names)
+        with writing(folder):
+            part.mkdir()
+            (part / NAMES_FILE).write_text("".join(f"{each}\n" for each in found.class_names))
+            (part / "globals.yml").write_text(f"scenario: {name}\n")
+            checked = as_run(project, part, groups, found.class_names)
         check_parameters(checked, CHAIN)
         if note := foreseen_twins(checked.lte, found.class_names):
             reporter.warn(note)
@@ -85,15 +87,24 @@ def create(project: Path, name: str, options: TeacherOptions, reporter: Reporter
             schedule, runtime = fill(checked, found, options.minutes, reporter)
             groups["distill"] = scaled(groups["distill"], schedule)
             groups |= {"runtime": runtime} if runtime else {}
-            as_run(project, part, groups, found.class_names)
-        part.rename(folder)
+            with writing(folder):
+                as_run(project, part, groups, found.class_names)
+        with writing(folder):
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return found
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a failed write of a scenario's files into an InputError; nothing but writing belongs inside."""
+    try:
+        yield
     except OSError as error:
         raise InputError(
             f"NAME: '{folder}' could not be written ({reason(error)}); make room, or make it writable."
         ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return found
 
 
 def as_run(project: Path, part: Path, groups: Mapping[str, Any], class_names: Iterable[str]) -> Parameters:

@@ -9,7 +9,8 @@ import torch
 
 from nayer import datasets
 from nayer.datasets.config import DataConfig
-from nayer.datasets.pictures import list_pictures, read_pictures
+from nayer.datasets.folders import list_test
+from nayer.datasets.pictures import read_pictures
 from nayer.evaluation.cost import latencies_seconds
 from nayer.models.classifier import Classifier
 from nayer.models.inference import predict
@@ -39,11 +40,10 @@ def reading(data: DataConfig) -> tuple[int, float]:
     if data.dataset != "test_folder":
         return len(datasets.load(data).test), time.perf_counter() - began
     datasets.check(data)
-    folder = Path(data.folder)
-    files = [file for name in datasets.class_names(data) for file in list_pictures(folder / name)]
+    files = [file for of_class in list_test(data, "") for file in of_class]
     some = files[:: -(-len(files) // SOME_PICTURES)]
     began = time.perf_counter()
-    read_pictures(folder, some, data.image_size)
+    read_pictures(Path(data.folder), some, data.image_size)
     return len(files), (time.perf_counter() - began) / len(some) * len(files)
 
 

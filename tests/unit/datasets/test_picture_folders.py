@@ -375,3 +375,12 @@ def test_class_names_come_from_a_text_file_of_some_size(tmp_path: Path, kind: st
         os.truncate(file, 2**40)
     with pytest.raises(InputError, match="data.class_names: .*names.txt' cannot be read as a text file"):
         datasets.class_names(config(tmp_path, "none").model_copy(update={"class_names": str(file)}))
+
+
+def test_a_folder_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"data.folder: '.*train' cannot be read \(Permission denied\): make it"):
+        datasets.check(config(folder))

@@ -269,6 +269,19 @@ def test_what_is_wrong_is_named_and_nothing_is_written(name, changes, words, pro
     assert sorted((project / "conf").rglob("*")) == before
 
 
+def test_only_a_failed_write_is_called_one(project, monkeypatch):
+    def fail(*_):
+        raise FileNotFoundError(2, "No such file or directory", "elsewhere")
+
+    monkeypatch.setattr("nayer.scenarios.create.fill", fail)
+    with pytest.raises(FileNotFoundError):
+        create(project, "mine", replace(OPTIONS, minutes=5), NullReporter())
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(InputError, match=r"^NAME: '.*mine' could not be written \(No such file or directory\); make"):
+        create(project, "mine", OPTIONS, NullReporter())
+    assert not [*(project / "conf").glob("mine*")]
+
+
 def test_a_preset_of_one_channel_makes_grey_test_pictures(project):
     create(project, "mine", replace(OPTIONS, normalisation="fashion_mnist", test_data="pictures"), NullReporter())
     assert yaml.safe_load((project / "conf/mine/parameters_data.yml").read_text())["data"]["channels"] == 1

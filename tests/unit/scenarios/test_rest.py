@@ -1,6 +1,7 @@
 """The time that a run spends besides its distillation is estimated from a part of that work."""
 
 import time
+import unicodedata
 from types import SimpleNamespace
 
 import pytest
@@ -40,6 +41,13 @@ def test_some_pictures_of_a_folder_tell_what_all_of_them_take(each, most, tmp_pa
     assert most / 2 < len(asked) <= most
     assert {file.parent.name for file in asked} == {"ant", "bee", "cat"}
     assert 0.01 * count <= seconds < 0.1 * count
+
+
+def test_class_folders_may_be_named_as_macos_writes_them(tmp_path):
+    data = folder_of(tmp_path, 2)
+    (tmp_path / "ant").rename(tmp_path / unicodedata.normalize("NFD", "café"))
+    count, _ = rest.reading(data.model_copy(update={"class_names": ["cat", "café", "bee"]}))
+    assert count == 6
 
 
 def test_a_data_set_is_read_once_as_a_run_does():
