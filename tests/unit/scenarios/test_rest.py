@@ -40,7 +40,7 @@ def test_some_pictures_of_a_folder_tell_what_all_of_them_take(each, most, tmp_pa
     assert count == 3 * each
     assert most / 2 < len(asked) <= most
     assert {file.parent.name for file in asked} == {"ant", "bee", "cat"}
-    assert 0.01 * count <= seconds < 0.1 * count
+    assert 0.01 * count <= seconds < 0.1 * count + 2, "two seconds, as other work may get in between"
 
 
 def test_class_folders_may_be_named_as_macos_writes_them(tmp_path):
