@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import signal
 from copy import deepcopy
 from pathlib import Path
@@ -291,6 +292,17 @@ def test_a_schedule_of_fewer_images_than_a_student_batch_is_estimated(make_plan)
     few = {"synthesis__batch_size": 2, "synthesis__batches": 1, "student__batch_size": 16}
     made = make_plan(warmup_epochs=0, epochs=1, **few)
     assert "2 images synthesised" in estimate(made, build(made))
+
+
+def test_the_estimate_counts_what_a_method_keeps_once_in_memory_and_twice_on_disk(make_plan, monkeypatch):
+    made = make_plan()
+
+    def sizes() -> list[float]:
+        return [float(each) for each in re.findall(r"(?:memory|disk) ([\d.]+) GiB", estimate(made, build(made)))]
+
+    memory, disk = sizes()
+    monkeypatch.setattr(made.method, "kept_bytes", 100 * 2**30)
+    assert sizes() == pytest.approx([memory + 100, disk + 200], abs=1)
 
 
 def test_the_estimate_copies_no_bank_and_leaves_no_trace_of_what_was_seen(make_plan, monkeypatch):
